@@ -1,0 +1,85 @@
+#include "base/secret.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace adit {
+namespace {
+size_t page_round(size_t size) {
+  static const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  return (size + page - 1) / page * page;
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+}  // namespace
+
+void wipe(void* at, size_t size) noexcept {
+  if (size != 0) ::explicit_bzero(at, size);
+}
+
+Secret::Secret(size_t size) : size_(size) {
+  if (size == 0) return;
+  mapped_ = page_round(size);
+  void* pages = ::mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) throw std::bad_alloc();
+  data_ = static_cast<uint8_t*>(pages);
+  ::mlock(data_, mapped_);  // best effort: RLIMIT_MEMLOCK may be small
+  ::madvise(data_, mapped_, MADV_DONTDUMP);
+}
+
+Secret::Secret(std::span<const uint8_t> bytes) : Secret(bytes.size()) {
+  if (size_ != 0) std::memcpy(data_, bytes.data(), size_);
+}
+
+Secret::Secret(Secret&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      mapped_(std::exchange(other.mapped_, 0)) {}
+
+Secret& Secret::operator=(Secret&& other) noexcept {
+  if (this != &other) {
+    release();
+    data_ = std::exchange(other.data_, nullptr);
+    size_ = std::exchange(other.size_, 0);
+    mapped_ = std::exchange(other.mapped_, 0);
+  }
+  return *this;
+}
+
+Secret::~Secret() { release(); }
+
+void Secret::release() noexcept {
+  if (data_ == nullptr) return;
+  wipe(data_, size_);
+  ::munmap(data_, mapped_);
+  data_ = nullptr;
+}
+
+bool operator==(const Secret& a, const Secret& b) {
+  if (a.size_ != b.size_) return false;
+  uint8_t difference = 0;
+  for (size_t i = 0; i < a.size_; ++i) difference |= a.data_[i] ^ b.data_[i];
+  return difference == 0;
+}
+
+Result<Secret> Secret::from_hex(std::string_view digits) {
+  if (digits.starts_with("0x") || digits.starts_with("0X")) digits.remove_prefix(2);
+  Secret secret((digits.size() + 1) / 2);
+  for (size_t i = 0; i < digits.size(); ++i) {
+    const int nibble = hex_digit(digits[i]);
+    if (nibble < 0) return fail(EINVAL, "character {} of the key is not a hexadecimal digit", i + 1);
+    secret.data_[i / 2] |= static_cast<uint8_t>(i % 2 == 0 ? nibble << 4 : nibble);
+  }
+  return secret;
+}
+
+}  // namespace adit

@@ -1,0 +1,90 @@
+// What a worker needs of the operating system. src/linux/ implements these; tests use datapath/fake_ports.h.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "net/packet.h"
+#include "tunnel/link.h"
+
+namespace adit::datapath {
+
+// struct virtio_net_hdr's meaning in host terms.
+struct Offload {
+  enum class Kind : uint8_t { none, tcp4, tcp6, udp } kind = Kind::none;   // none: one packet. udp is USO
+  bool ecn = false;
+  bool needs_checksum = false;
+  uint16_t header_length = 0;      // IP + transport
+  uint16_t segment_bytes = 0;      // payload bytes a segment
+  uint16_t checksum_start = 0, checksum_offset = 0;
+};
+
+// One queue of one TUN device. One worker's own; non-blocking.
+class TunPort {
+ public:
+  virtual ~TunPort() = default;
+  [[nodiscard]] virtual int fd() const = 0;                        // to wait on; -1 for a fake
+  // Up to buffer.size() bytes of one IP packet or super-packet. 0: nothing there now. <0: -errno (EIO: carrier off).
+  virtual ssize_t read(MutByteSpan buffer, Offload& offload) = 0;
+  // Writes one IP packet or super-packet whole, gathered from `pieces`. 0, or -errno (EAGAIN: full, EIO: link down).
+  virtual int write(std::span<const ByteSpan> pieces, const Offload& offload) = 0;
+};
+
+enum class WireKind : uint8_t { ipip, ipv6_in, esp, ah, udp };      // protocols 4, 41, 50, 51 and UDP 4500
+
+struct WireSend {                     // one datagram, or with segment_bytes a train of equal ones (the last may be shorter)
+  WireKind kind = WireKind::esp;
+  net::Address source, destination;
+  uint16_t destination_port = 4500;   // UDP only
+  uint16_t source_port = 4500;
+  uint8_t traffic_class = 0;
+  uint8_t hoplimit = 64;
+  uint8_t encaplimit = 0;             // IPv6 outer: destination option; 0: none
+  bool dont_fragment = true;
+  ByteSpan payload;                   // what follows the outer IP (and UDP) header
+  uint16_t segment_bytes = 0;         // UDP GSO; 0: one datagram
+};
+
+struct WireReceived {
+  WireKind kind = WireKind::esp;
+  net::Address source, destination;
+  uint16_t source_port = 0;
+  uint8_t traffic_class = 0;
+  uint8_t hoplimit = 0;
+  uint8_t* data = nullptr;            // inside the buffer given; payload behind the outer headers
+  uint32_t length = 0;
+  uint16_t segment_bytes = 0;         // UDP GRO: a train of equal datagrams
+  uint8_t* outer_header = nullptr;    // raw IPv4 sockets: the IP header in front (AH needs it); null otherwise
+  uint32_t outer_header_bytes = 0;
+};
+
+// An ICMP error about an outer packet that this host sent (IP_RECVERR).
+struct WireError {
+  net::Address offender, source, destination;
+  uint8_t icmp_type = 0, icmp_code = 0;
+  bool is_v6 = false;
+  uint32_t mtu = 0;                   // packet too big: the next hop's MTU
+  std::array<uint8_t, 128> quoted{};  // the beginning of the payload that is quoted (ESP: SPI, sequence)
+  uint32_t quoted_length = 0;
+};
+
+// One worker's sockets to the underlay: raw 4, 41, 50, 51 and UDP 4500, IPv4 and IPv6. The kernel makes and checks outer IP
+// headers, fragments and reassembles; sends carry the mark that the guard and the routing rule know (linux/mark.h).
+class WirePort {
+ public:
+  virtual ~WirePort() = default;
+  [[nodiscard]] virtual std::span<const int> fds() const = 0;
+  // Sends in as few system calls as it can. results[i]: 0 or -errno (EMSGSIZE: path MTU; then path_mtu() tells).
+  virtual void send(std::span<const WireSend> items, std::span<int> results) = 0;
+  // Fills up to items.size() entries; `buffers` (kBufferBytes each, with kHeadroom kept free in front) are given by the caller,
+  // one an entry. Returns how many.
+  virtual size_t receive(std::span<uint8_t* const> buffers, std::span<WireReceived> items) = 0;
+  virtual size_t errors(std::span<WireError> items) = 0;
+  // The kernel's path MTU to that destination from that source, 0: unknown.
+  virtual uint32_t path_mtu(const net::Address& source, const net::Address& destination) = 0;
+};
+
+constexpr uint32_t kBufferBytes = 65536 + net::kHeadroom + net::kTailroom;
+
+}  // namespace adit::datapath

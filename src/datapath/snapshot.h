@@ -1,0 +1,73 @@
+// What the packet path knows: an immutable picture that the engine publishes. Readers never wait and never see half.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/counter.h"
+#include "base/drop_reason.h"
+#include "sad/table.h"
+#include "spd/head.h"
+#include "tunnel/link.h"
+
+namespace adit::datapath {
+
+// One worker's counters of one link; drops by reason. `show-link -s` adds the workers up.
+struct LinkCounters {
+  Counter ipackets, rbytes, opackets, obytes, ierrors, oerrors;
+  std::array<Counter, kDropReasons> drops_in, drops_out;
+};
+
+struct Link {                                   // one tunnel, as packets see it
+  tunnel::LinkId id{};
+  std::string name;
+  tunnel::Outer outer;
+  bool bound = false;                           // both outer addresses are known
+  bool secured = false;                         // -S
+  bool up = false;                              // the state machine's word: packets may pass (I2)
+  uint32_t mtu = 1280;
+  uint32_t path_mtu = 1500;
+  bool clamp_mss = true;
+  std::shared_ptr<const spd::Head> head;        // null or not active: no policy. A secured link then drops everything (I1)
+  std::vector<std::shared_ptr<LinkCounters>> counters;   // by worker
+};
+
+struct Snapshot {
+  uint64_t generation = 0;
+  std::vector<std::shared_ptr<const Link>> links;                      // in no order
+  std::shared_ptr<const spd::Head> host;                               // null: no host policy
+  std::shared_ptr<const sad::Table> sas;
+  uint32_t workers = 1;
+  uint32_t acquire_queue_packets = 64;                                 // bound of the waiting queue of one rule
+  uint32_t acquire_wait_seconds = 10;
+
+  [[nodiscard]] const Link* by_id(tunnel::LinkId id) const;
+  [[nodiscard]] const Link* by_outer(const net::Address& local, const net::Address& remote) const;
+  void index();                                                        // call once, after filling, before publishing
+
+ private:
+  std::unordered_map<uint32_t, const Link*> by_id_;
+  std::unordered_map<net::Address, std::vector<const Link*>> by_remote_;
+};
+
+// The one place where engine and workers meet. publish: engine thread. A worker calls `current` at the start of each burst:
+// one atomic load unless the generation moved.
+class Publisher {
+ public:
+  void publish(std::shared_ptr<const Snapshot> next);
+  // Replaces `held` when a newer one stands; true when it did.
+  bool refresh(std::shared_ptr<const Snapshot>& held) const;
+  [[nodiscard]] std::shared_ptr<const Snapshot> get() const;
+
+ private:
+  std::atomic<uint64_t> generation_{0};
+  mutable std::mutex mutex_;                    // taken only when the generation moved
+  std::shared_ptr<const Snapshot> snapshot_;
+};
+
+}  // namespace adit::datapath

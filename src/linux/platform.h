@@ -1,0 +1,116 @@
+// Everything the engine asks of the operating system, so that it runs whole against a fake (linux/fake_platform.h) in a test.
+// Engine thread only. Every call is idempotent where that makes sense: making what stands already is success.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "datapath/ports.h"
+#include "net/address.h"
+
+namespace adit::platform {
+
+struct InterfaceInfo {
+  int index = 0;
+  std::string name;
+  bool up = false, carrier = false, loopback = false, point_to_point = false, is_tun = false, multicast = false, broadcast = false;
+  uint32_t mtu = 0;
+};
+struct AddressInfo {
+  int interface_index = 0;
+  net::Prefix local;                        // with host bits
+  std::optional<net::Address> peer;
+  bool tentative = false, duplicate = false, deprecated = false, temporary = false;
+};
+struct Route {
+  net::Prefix destination;
+  std::optional<net::Address> gateway;
+  int interface_index = 0;                  // 0: unreachable or blackhole
+  bool unreachable = false, blackhole = false;
+  uint32_t metric = 0;                      // kGuardMetric: the guard's
+  uint32_t table = 254;
+  uint8_t protocol = 0;                     // RTPROT_*; ours: kRouteProtocol
+  bool linkdown = false;
+  std::optional<net::Address> preferred_source;
+  friend bool operator==(const Route&, const Route&) = default;
+};
+constexpr uint32_t kGuardMetric = 0xffffffff;   // the worst there is
+constexpr uint8_t kRouteProtocol = 173;         // "adit" in rt_protos
+
+// A change somebody made: the engine compares with what it wants and puts back (model: NO_REASSERT).
+struct Change {
+  enum class What : uint8_t { link, address, route, rule, nftables } what;
+  int interface_index = 0;
+};
+
+// The guard and the host's own policy, as one nftables table replaced atomically (table inet adit, family inet).
+struct ProtectedNetwork { net::Prefix network; std::vector<std::string> tunnels; };
+struct HostRule {                            // bypass, pass or drop of the host head, in order of precedence
+  bool drop = false;
+  bool outbound = false, inbound = false;
+  net::Family family = net::Family::v4;
+  std::optional<net::Prefix> local, remote;
+  std::optional<uint8_t> protocol;
+  std::optional<uint16_t> local_port, remote_port;
+  std::optional<uint8_t> icmp_type, icmp_type_end, icmp_code, icmp_code_end;
+  std::string comment;                       // rule index, origin
+};
+enum class HostModel : uint8_t { weak, strong, src_priority };
+struct Firewall {
+  std::vector<ProtectedNetwork> guarded;     // I7
+  std::vector<HostRule> host_rules;
+  HostModel model_v4 = HostModel::weak, model_v6 = HostModel::weak;
+  uint32_t mark = 0;                         // of our outer packets: they pass the guard
+};
+struct LeakCount { net::Prefix network; bool outbound = false; uint64_t packets = 0, bytes = 0; };
+
+class Platform {
+ public:
+  virtual ~Platform() = default;
+
+  // --- devices. Names are valid (tunnel::check_name). LAB.md's TUN table is law: persistent, IFF_NO_CARRIER at attach.
+  // Makes or adopts the persistent TUN with carrier off; `queues` ports, one a worker. EEXIST: the name is a device not of ours.
+  virtual Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name, uint32_t queues) = 0;
+  virtual Result<> delete_tun(const std::string& name) = 0;
+  virtual Result<> set_carrier(const std::string& name, bool on) = 0;
+  virtual Result<> set_link_up(const std::string& name, bool up) = 0;
+  virtual Result<> set_mtu(const std::string& name, uint32_t mtu) = 0;
+  virtual Result<> rename_link(const std::string& name, const std::string& new_name) = 0;
+  virtual Result<std::unique_ptr<datapath::WirePort>> open_wire(uint32_t worker, uint32_t workers) = 0;
+
+  // --- netlink
+  virtual Result<std::vector<InterfaceInfo>> interfaces() = 0;
+  virtual Result<std::vector<AddressInfo>> addresses() = 0;
+  virtual Result<> add_address(const std::string& interface, const net::Prefix& local, std::optional<net::Address> peer) = 0;
+  virtual Result<> remove_address(const std::string& interface, const net::Prefix& local, std::optional<net::Address> peer) = 0;
+  virtual Result<std::vector<Route>> routes(net::Family family) = 0;          // all tables' unicast, unreachable, blackhole
+  virtual Result<> add_route(const Route& route) = 0;                         // EEXIST; ENETUNREACH …
+  virtual Result<> remove_route(const Route& route) = 0;                      // ESRCH: not in table
+  virtual Result<Route> lookup_route(const net::Address& destination, uint32_t mark) = 0;   // what the kernel would do
+  // Outer packets (by mark) keep to the underlay, so that a default route over a tunnel works: one rule and one table a family.
+  virtual Result<> set_underlay_rule(uint32_t mark) = 0;
+
+  // --- nftables, one atomic replacement a call; text is what adit-guard.service loads at boot
+  virtual Result<> apply_firewall(const Firewall& firewall) = 0;
+  virtual Result<> remove_firewall() = 0;
+  virtual std::string render_firewall(const Firewall& firewall) = 0;
+  virtual Result<bool> firewall_stands() = 0;
+  virtual Result<std::vector<LeakCount>> leak_counts() = 0;
+
+  // --- settings: "net/ipv4/ip_forward" and the like
+  virtual Result<std::string> sysctl(const std::string& path) = 0;
+  virtual Result<> set_sysctl(const std::string& path, const std::string& value) = 0;
+
+  // Starts to report changes made by anybody (ourselves too); `changed` runs on the thread that calls poll_changes.
+  virtual Result<int> change_fd() = 0;                                        // readable: call poll_changes
+  virtual std::vector<Change> poll_changes() = 0;
+};
+
+std::unique_ptr<Platform> make_linux_platform();
+
+}  // namespace adit::platform

@@ -1,0 +1,93 @@
+// A security association (RFC 4301 §4.4.2). What PF_KEY gave is in SaSpec and never changes; what packets change is atomic.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/counter.h"
+#include "base/secret.h"
+#include "crypto/algorithm.h"
+#include "crypto/transform.h"
+#include "net/address.h"
+#include "sad/replay.h"
+
+namespace adit::sad {
+
+enum class Spi : uint32_t {};                  // host byte order here; network order only in packets and messages
+enum class SaType : uint8_t { unspec = 0, ah = 2, esp = 3 };
+enum class SaState : uint8_t { larval = 0, mature = 1, dying = 2, dead = 3 };
+enum class SaMode : uint8_t { transport, tunnel };
+
+struct Lifetime {                              // zero: no limit
+  uint32_t allocations = 0;
+  uint64_t bytes = 0, add_seconds = 0, use_seconds = 0;
+};
+
+// Selectors of a tunnel-mode SA; nothing given means any. Local and remote in the SA's own direction: source, destination.
+struct InnerSelector {
+  net::Prefix source, destination;
+  uint8_t protocol = 0;                        // 0: any
+  uint16_t source_port = 0, destination_port = 0;  // 0: any
+  friend bool operator==(const InnerSelector&, const InnerSelector&) = default;
+};
+
+struct NatT { net::Address local, remote; uint16_t local_port = 4500, remote_port = 4500; };  // RFC 3948
+
+struct SaSpec {
+  Spi spi{};
+  SaType type = SaType::esp;
+  SaMode mode = SaMode::tunnel;
+  net::Address source, destination;            // outer
+  uint8_t outer_protocol = 0;                  // of the ADDRESS extension: 4, 41 or 0
+  std::optional<InnerSelector> inner;
+  crypto::AuthAlg auth = crypto::AuthAlg::none;
+  crypto::EncrAlg encr = crypto::EncrAlg::none;
+  Secret auth_key, encr_key;                   // encr_key without salt
+  Secret salt;
+  bool esn = false;                            // SADB_X_SAFLAGS: Adit's extended-sequence-number flag
+  uint32_t replay_window = 1024;               // 0: none; up to 4096
+  std::optional<NatT> nat;
+  Lifetime hard, soft, idle;
+  std::optional<Spi> pair;
+  bool inbound = false, outbound = false;      // flags given; neither: decided by whose address the destination is
+  std::string name_space;
+  uint32_t acquire_seq = 0;
+};
+
+// Which limit ended or nears.
+enum class Expiry : uint8_t { none, soft, hard, idle, sequence };
+
+class Sa {
+ public:
+  // Builds the key schedules. Errors (EINVAL, with the PF_KEY meaning in the text): unsupported algorithm, key length.
+  static Result<std::shared_ptr<Sa>> make(SaSpec spec);
+
+  const SaSpec spec;
+  std::shared_ptr<const crypto::Transform> transform;    // of ESP or AH; null while larval
+
+  std::atomic<SaState> state{SaState::larval};
+
+  // Outbound: reserves `count` numbers, the first is returned (>= 1). nullopt: exhausted (32 or 64 bit), the SA must stop.
+  std::optional<uint64_t> reserve_sequence(uint32_t count);
+  [[nodiscard]] uint64_t last_sequence() const;
+
+  // Inbound: see sad/replay.h. One worker at a time: take `inbound_owner` once a burst.
+  ReplayWindow replay;
+  std::atomic_flag inbound_owner = ATOMIC_FLAG_INIT;
+
+  // Use, for lifetimes and listings; relaxed, added once a burst by whoever carries the burst.
+  std::atomic<uint64_t> bytes{0}, packets{0}, first_used{0}, last_used{0};   // times: Clock::wall_seconds
+  uint64_t added = 0;
+
+  void used(uint64_t burst_bytes, uint64_t burst_packets, uint64_t wall_seconds);
+  [[nodiscard]] Expiry due(uint64_t wall_seconds) const;      // engine timer, and byte limits after a burst
+
+ private:
+  explicit Sa(SaSpec s);
+  std::atomic<uint64_t> sequence_{0};
+};
+
+}  // namespace adit::sad

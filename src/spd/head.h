@@ -1,0 +1,42 @@
+// A policy head: the rules of one tunnel name, or of the host. Immutable once built, so any thread reads it without a lock;
+// a change builds the next generation and swaps it in (invariant I3).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "net/flow.h"
+#include "spd/rule.h"
+
+namespace adit::spd {
+
+class Head {
+ public:
+  // `name` is the tunnel's; empty for the host head. EBUSY: tunnel and transport mode mixed. EINVAL: a rule that cannot be
+  // (transport-mode selectors, diagnostic 45; unique in tunnel mode, diagnostic 10). Rules keep the order given.
+  static Result<std::shared_ptr<const Head>> build(std::string name, std::vector<Rule> rules);
+  ~Head();
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] std::span<const Rule> rules() const { return rules_; }
+  [[nodiscard]] bool active() const { return !rules_.empty(); }
+  [[nodiscard]] Mode mode() const { return mode_; }
+
+  // The matching rule of highest priority (first in order among equals), or nullptr. `flow` is as the packet has it (its
+  // source and destination); direction decides which of them is local. Cost: one hash probe for each distinct shape of
+  // selector in the head, whatever the number of rules. Never allocates.
+  [[nodiscard]] const Rule* lookup(const net::Flow& flow, Direction direction) const;
+
+ private:
+  Head();
+  struct Index;
+  std::string name_;
+  Mode mode_ = Mode::none;
+  std::vector<Rule> rules_;
+  std::unique_ptr<const Index> index_;
+};
+
+}  // namespace adit::spd

@@ -1,0 +1,80 @@
+// Policy rules as the SPD holds them (RFC 4301 §4.4.1; facts: policy.md, pf_policy.md). Plain values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "crypto/algorithm.h"
+#include "net/address.h"
+
+namespace adit::spd {
+
+enum class Direction : uint8_t { in = 1, out = 2 };   // PF_POLICY rule flags
+enum class Verb : uint8_t { drop = 1, pass = 2, ipsec = 3 };  // PF_POLICY action types
+enum class Mode : uint8_t { none, tunnel, transport };   // negotiate; none: the host head
+
+struct KeyBits {             // key length range; max 65535: open
+  uint16_t min = 0, max = 65535;
+  friend bool operator==(const KeyBits&, const KeyBits&) = default;
+};
+struct Cipher {              // encr_algs
+  crypto::EncrAlg alg;
+  KeyBits bits;
+  friend bool operator==(const Cipher&, const Cipher&) = default;
+};
+struct Integrity {           // auth_algs, encr_auth_algs
+  crypto::AuthAlg alg;
+  KeyBits bits;
+  friend bool operator==(const Integrity&, const Integrity&) = default;
+};
+
+// One alternative of a rule, "any" already expanded: an SA satisfies it when each part given is satisfied.
+struct Action {
+  Verb verb = Verb::drop;
+  bool bypass = false;                       // written bypass or pass: listing and priority class
+  std::optional<Integrity> ah;
+  std::optional<Cipher> encr;                // combined modes need no espa; decision 1: espa may be given, is not applied
+  std::optional<Integrity> espa;
+  bool unique = false;                       // sa unique
+  friend bool operator==(const Action&, const Action&) = default;
+};
+
+struct IcmpRange {
+  uint8_t type = 0, type_end = 0;
+  uint8_t code = 255, code_end = 255;        // 255: any
+  friend bool operator==(const IcmpRange&, const IcmpRange&) = default;
+};
+
+// What a rule matches, as seen from here: local is the source of outbound and the destination of inbound packets.
+struct Selector {
+  std::optional<net::Prefix> local, remote;
+  std::optional<uint8_t> protocol;
+  std::optional<uint16_t> local_port, remote_port;   // host order
+  std::optional<IcmpRange> icmp;
+  friend bool operator==(const Selector&, const Selector&) = default;
+};
+
+struct Origin {                              // where a rule came from; line 0: unknown
+  std::string file;
+  uint32_t line = 0;
+};
+
+// One SPD entry: one family, one direction. What an operator writes as one entry becomes up to four (policy.md §2.3).
+struct Rule {
+  uint64_t index = 0;                        // per head, as listings show it
+  uint32_t priority = 0;                     // highest matching wins
+  Direction direction = Direction::out;
+  net::Family family = net::Family::v4;      // of the (inner) packets it matches
+  Mode mode = Mode::none;
+  Selector selector;
+  std::vector<Action> actions;               // in order of preference; never empty
+  std::string name_space;                    // owner; empty: global
+  Origin origin;
+};
+
+// The same entry but for index, priority, origin: adding it again is EEXIST.
+bool same_entry(const Rule& a, const Rule& b);
+
+}  // namespace adit::spd
