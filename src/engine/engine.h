@@ -1,71 +1,76 @@
 // The single writer: takes commands, checks them whole, applies each as one transaction, publishes, persists, reports.
-// One thread (the event loop's). Every method either does all of it or nothing, and its error says what stands unchanged.
+// One thread (the event loop's). Every command either does all of it or nothing, and its error says what stands unchanged.
+// Engine only composes: each concern is a class in a file of its own.
 #pragma once
 
 #include <functional>
 #include <memory>
-#include <optional>
-#include <string>
-#include <vector>
 
-#include "base/clock.h"
-#include "base/result.h"
-#include "datapath/worker.h"
-#include "linux/platform.h"
-#include "sad/sa.h"
-#include "spd/head.h"
-#include "tunnel/link.h"
+#include "engine/event_log.h"
+#include "engine/seams.h"
+#include "engine/types.h"
+
+namespace adit::datapath { struct Shared; }
 
 namespace adit::engine {
 
-struct Settings {
-  std::string root;                    // prefix of /etc/…; empty: /
-  std::string run_dir = "/run/adit";
-  uint32_t workers = 0;                // 0: one a core
-  crypto::EngineKind crypto = crypto::EngineKind::best;
-  bool require_security = false;       // every tunnel is -S
+class Addresses;            // ipadm:        engine/addresses.h
+class Algorithms;           // ipsecalgs:    engine/algorithms.h
+class Dataplane;            // workers, snapshots: engine/dataplane.h
+class Guard;                // I7:           engine/guard.h
+class Keys;                 // SAD:          engine/keys.h
+class Links;                // dladm:        engine/links.h
+class Policy;               // SPD:          engine/policy.h
+class ProtocolProperties;   // hostmodel, forwarding: engine/protocol_properties.h
+class Routes;               // route:        engine/routes.h
+class Services;             // svcadm:       engine/services.h
+
+class Engine {
+ public:
+  // Nothing is touched before start(). `platform` and `clock` outlive the engine. Destroying an engine that was not stopped
+  // leaves the kernel as a killed daemon leaves it (the tests' SIGKILL).
+  Engine(Settings settings, platform::Platform& platform, const Clock& clock);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // In this order (docs/model/tunnel.pml): run-directory lock, guard, protocol properties, algorithms, policy, keys, workers,
+  // tunnels, addresses, routes; then what somebody changed while no daemon ran. What cannot be restored stays closed and is
+  // in the event log; an error only when the daemon is of no use: EBUSY (another aditd, pid named), EPERM, ENOENT (/dev/net/tun).
+  Result<> start();
+  // Carrier off everywhere, workers stopped; guard, devices, addresses and routes stay, closed.
+  void stop();
+  Result<Outcome> refresh();           // SIGHUP: every enabled service reads its files again
+
+  // The event loop calls these.
+  void handle_worker_events();         // after Dataplane's bell
+  void handle_platform_changes();      // platform.change_fd() is readable
+  void tick();                         // once a second: lifetimes, leak witness, unresolved tunnels
+
+  EventLog& events();
+  Addresses& addresses();
+  Algorithms& algorithms();
+  Dataplane& dataplane();
+  Guard& guard();
+  Keys& keys();
+  Links& links();
+  Policy& policy();
+  ProtocolProperties& protocol_properties();
+  Routes& routes();
+  Services& services();
+  [[nodiscard]] const Settings& settings() const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
 };
 
-// ---- links
-struct IptunRequest {
-  std::string name;
-  tunnel::Type type = tunnel::Type::ipv4;
-  std::optional<std::string> local, remote;    // as typed (names are resolved now and again at start)
-  bool temporary = false, secured = false;
-};
-struct IptunInfo { std::string name, type, flags, local, remote; bool temporary = false, secured = false, policy = false; };
-struct LinkInfo {
-  std::string name, link_class, state, over; uint32_t mtu = 0; bool secured = false;
-  uint64_t ipackets = 0, rbytes = 0, ierrors = 0, opackets = 0, obytes = 0, oerrors = 0;
-  std::vector<std::pair<std::string, uint64_t>> drops_in, drops_out;    // reason, count; only those not zero
-  std::string why_down;                // one sentence: what is closed, why, what opens it
-};
-struct LinkProperty { std::string link, property, perm, value, fallback, possible; };
-
-// ---- addresses
-struct AddressRequest {
-  std::string object;                  // v4_bob0/v4
-  std::string type = "static";         // static, addrconf
-  std::optional<std::string> local, remote;
-  bool temporary = false, down = false;
-  std::optional<std::string> interface_id;
-};
-struct AddressObject { std::string object, type, state, current, persistent, address; };
-struct IfInfo { std::string name, state, current, persistent; };
-struct ProtocolProperty { std::string protocol, property, perm, current, persistent, fallback, possible; };
-
-// ---- routes
-struct RouteRequest { std::string destination, gateway; bool v6 = false, persistent = false, force = false, unreachable = false, blackhole = false;
-                      std::optional<std::string> interface; };
-struct RouteInfo { std::string destination, gateway, flags, interface; bool v6 = false, persistent = false, guard = false; uint32_t metric = 0; };
-
-// ---- services
-struct ServiceInfo { std::string fmri, state, stime, next_state, reason, impact; bool enabled = false; std::vector<std::string> dependencies; };
-
-// ---- what a command says besides its result: warnings and consequences, for the command's stderr
-struct Outcome { std::vector<std::string> notes; };
-
-class Engine;   // engine/engine.cpp and one file a concern: links.cpp, addresses.cpp, routes.cpp, policy.cpp, keys.cpp, guard.cpp,
-                // services.cpp, persist.cpp, adopt.cpp
+// What Engine calls on the classes of the services helper (constructors and life), besides their commands:
+//   Addresses(const Context&, const LinkView&, GuardDoor&)            : LinkUser; void restore(); void reassert();
+//   Routes(const Context&, const LinkView&, GuardDoor&)               : LinkUser; void restore(); void reassert();
+//   ProtocolProperties(const Context&, FirewallDoor&)                 : FirewallPart; void restore();
+//   Services(const Context&)  void add(std::string fmri, ServiceMethods, dependencies, enabled by default); void boot(fmri);
+// restore(): read the file, put everything in place (guard first), log what failed. reassert(): someone changed the kernel;
+// compare and put back. boot(fmri): run the start method if the service is enabled and record the state.
 
 }  // namespace adit::engine
