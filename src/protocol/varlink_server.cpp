@@ -1,0 +1,210 @@
+#include "protocol/varlink_server.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <deque>
+#include <set>
+
+namespace adit::protocol {
+namespace {
+
+using nlohmann::json;
+using asio::local::stream_protocol;
+
+json failure(const std::string& name, json parameters) {
+  return {{"error", name}, {"parameters", std::move(parameters)}};
+}
+
+json failure(const Error& error) { return failure(kVarlinkFailed, {{"code", error.code}, {"text", error.text}}); }
+
+// org.varlink.service, which every varlink peer answers.
+json describe_service(const VarlinkMethods& methods) {
+  json interfaces = json::array({"org.varlink.service"});
+  for (const auto& [name, text] : methods.interfaces()) interfaces.push_back(name);
+  return {{"parameters",
+           {{"vendor", "Adit"}, {"product", "aditd"}, {"version", "1"}, {"url", ""}, {"interfaces", interfaces}}}};
+}
+
+json describe_interface(const VarlinkMethods& methods, const json& parameters) {
+  const std::string name = parameters.value("interface", "");
+  const auto found = methods.interfaces().find(name);
+  if (found == methods.interfaces().end())
+    return failure("org.varlink.service.InterfaceNotFound", {{"interface", name}});
+  return {{"parameters", {{"description", found->second}}}};
+}
+
+// One client. Lives as long as a read, a write or a stream of it is under way.
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(stream_protocol::socket socket, const VarlinkMethods& methods)
+      : socket_(std::move(socket)), methods_(methods) {}
+
+  void start() {
+    ucred credentials{};
+    socklen_t length = sizeof credentials;
+    if (::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return;
+    caller_ = {credentials.pid, credentials.uid, credentials.gid};
+    read();
+  }
+
+  void close() {
+    if (closed_) return;
+    closed_ = true;
+    asio::error_code ignored;
+    socket_.close(ignored);
+    if (unsubscribe_) std::exchange(unsubscribe_, nullptr)();
+  }
+
+ private:
+  void read() {
+    socket_.async_read_some(asio::buffer(chunk_), [self = shared_from_this()](asio::error_code error, size_t count) {
+      if (error) return self->close();
+      self->incoming_.append(self->chunk_.data(), count);
+      if (!self->answer_all()) return self->close();
+      self->read();
+    });
+  }
+
+  // False: the connection has to end.
+  bool answer_all() {
+    for (size_t end; (end = incoming_.find('\0')) != std::string::npos;) {
+      const json message = json::parse(incoming_.substr(0, end), nullptr, false);
+      incoming_.erase(0, end + 1);
+      if (message.is_discarded() || !message.is_object()) return false;
+      if (!answer(message)) return false;
+    }
+    return incoming_.size() <= kMaxVarlinkMessage;
+  }
+
+  bool answer(const json& message) {
+    const json method = message.value("method", json());
+    const json parameters = message.value("parameters", json::object());
+    if (!method.is_string() || !parameters.is_object())
+      return queue(failure("org.varlink.service.InvalidParameter", {{"parameter", "method"}}));
+    const auto name = method.get<std::string>();
+    if (name == "org.varlink.service.GetInfo") return queue(describe_service(methods_));
+    if (name == "org.varlink.service.GetInterfaceDescription") return queue(describe_interface(methods_, parameters));
+    const VarlinkMethods::Entry* entry = methods_.find(name);
+    if (entry == nullptr) return queue(failure("org.varlink.service.MethodNotFound", {{"method", name}}));
+    if (entry->access == Access::write && !caller_.privileged())
+      return queue(failure({EPERM, fmt::format("user {} may not call {}; run as root", caller_.uid, name)}));
+    if (entry->stream) return begin_stream(*entry, parameters);
+    const Result<json> result = call(*entry, parameters);
+    if (message.contains("oneway") && message["oneway"] == true) return true;
+    return queue(result ? json{{"parameters", *result}} : failure(result.error()));
+  }
+
+  // A parameter of the wrong JSON type is the caller's error, not ours.
+  Result<json> call(const VarlinkMethods::Entry& entry, const json& parameters) {
+    try {
+      return entry.handler(parameters, caller_);
+    } catch (const json::exception& error) {
+      return fail(EINVAL, "a parameter has the wrong type: {}", error.what());
+    }
+  }
+
+  bool begin_stream(const VarlinkMethods::Entry& entry, const json& parameters) {
+    if (unsubscribe_) return queue(failure({EBUSY, "one streaming call at a time on a connection"}));
+    std::weak_ptr<Connection> weak = shared_from_this();
+    const auto stream = entry.stream(parameters, caller_, [weak](const json& part) {
+      const auto self = weak.lock();
+      if (!self || self->closed_) return false;
+      if (self->queue({{"parameters", part}, {"continues", true}})) return true;
+      self->close();
+      return false;
+    });
+    if (!stream) return queue(failure(stream.error()));
+    unsubscribe_ = *stream ? *stream : [] {};
+    return true;
+  }
+
+  // False: the client does not read, and what waits for it is over the limit.
+  bool queue(const json& message) {
+    std::string bytes = message.dump(-1, ' ', false, json::error_handler_t::replace);
+    bytes += '\0';
+    waiting_ += bytes.size();
+    outgoing_.push_back(std::move(bytes));
+    if (outgoing_.size() == 1) write();
+    return outgoing_.size() == 1 || waiting_ <= kMaxVarlinkMessage;
+  }
+
+  void write() {
+    asio::async_write(socket_, asio::buffer(outgoing_.front()),
+                      [self = shared_from_this()](asio::error_code error, size_t) {
+                        if (error) return self->close();
+                        self->waiting_ -= self->outgoing_.front().size();
+                        self->outgoing_.pop_front();
+                        if (!self->outgoing_.empty()) self->write();
+                      });
+  }
+
+  stream_protocol::socket socket_;
+  const VarlinkMethods& methods_;
+  Caller caller_;
+  std::array<char, 16384> chunk_;
+  std::string incoming_;
+  std::deque<std::string> outgoing_;
+  size_t waiting_ = 0;
+  Unsubscribe unsubscribe_;
+  bool closed_ = false;
+};
+
+}  // namespace
+
+struct VarlinkServer::Impl : std::enable_shared_from_this<VarlinkServer::Impl> {
+  Impl(asio::io_context& io, const VarlinkMethods& m, std::string p) : acceptor(io), methods(m), path(std::move(p)) {}
+
+  void accept() {
+    acceptor.async_accept([self = shared_from_this()](asio::error_code error, stream_protocol::socket socket) {
+      if (error == asio::error::operation_aborted) return;
+      if (!error) {
+        const auto connection = std::make_shared<Connection>(std::move(socket), self->methods);
+        std::erase_if(self->connections, [](const auto& weak) { return weak.expired(); });
+        self->connections.push_back(connection);
+        connection->start();
+      }
+      self->accept();
+    });
+  }
+
+  stream_protocol::acceptor acceptor;
+  const VarlinkMethods& methods;
+  std::string path;
+  std::vector<std::weak_ptr<Connection>> connections;
+};
+
+VarlinkServer::VarlinkServer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+VarlinkServer::~VarlinkServer() {
+  asio::error_code ignored;
+  impl_->acceptor.close(ignored);
+  for (const auto& weak : impl_->connections)
+    if (const auto connection = weak.lock()) connection->close();
+  ::unlink(impl_->path.c_str());
+}
+
+Result<std::unique_ptr<VarlinkServer>> VarlinkServer::listen(asio::io_context& io, const std::string& path,
+                                                             const VarlinkMethods& methods, mode_t mode) {
+  auto impl = std::make_shared<Impl>(io, methods, path);
+  ::unlink(path.c_str());
+  asio::error_code error;
+  impl->acceptor.open(stream_protocol(), error);
+  if (!error) {
+    const mode_t before = ::umask(static_cast<mode_t>(0777 & ~mode));   // never there with wider permissions
+    try {
+      impl->acceptor.bind(stream_protocol::endpoint(path), error);
+    } catch (const std::system_error& too_long) {
+      error = too_long.code();
+    }
+    ::umask(before);
+  }
+  if (!error) impl->acceptor.listen(64, error);
+  if (error) return fail(error.value(), "cannot listen on {}: {}", path, error.message());
+  impl->accept();
+  return std::unique_ptr<VarlinkServer>(new VarlinkServer(std::move(impl)));
+}
+
+}  // namespace adit::protocol
