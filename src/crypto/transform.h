@@ -1,6 +1,7 @@
 // A keyed transform: one SA's key schedules, made once, then used by any worker. Bursts of jobs go through an Engine.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -17,6 +18,8 @@ namespace adit::crypto {
 // combined modes with ESN the 64-bit form, RFC 4106 §5), iv on the wire, data = payload and trailer, in place; icv behind it.
 // For encrypt-then-MAC the MAC covers aad, iv, data, and (ESN) the high sequence bits, which are not sent.
 // For AH (no cipher) data is the whole packet with its mutable fields already zeroed and icv apart.
+// REQUIRES, for a separate MAC: aad, iv and data lie one behind the other, without gaps; with ESN four bytes behind data
+// may be overwritten (in ESP they are the ICV's own). length is a multiple of the cipher's block.
 struct Job {
   const uint8_t* aad = nullptr;
   uint32_t aad_length = 0;
@@ -37,12 +40,21 @@ class Transform {
   [[nodiscard]] virtual bool is_combined() const = 0;
 };
 
+// The secret start of a transform's IVs: `counter` is added to the sequence number (counter modes), `key` encrypts it (CBC).
+struct IvSeed {
+  uint64_t counter = 0;
+  std::array<uint8_t, 16> key{};
+};
+
 // What a Transform is made of. key without salt. EINVAL: unknown algorithm, key length (text names both).
 struct Keys {
   EncrAlg encr = EncrAlg::none;
   AuthAlg auth = AuthAlg::none;
   std::span<const uint8_t> encr_key, salt, auth_key;
   bool esn = false;
+  // Where seal's IVs come from (crypto/iv.h). Nothing: a random seed, so that a key typed once and used again after a
+  // restart, or in both directions, does not repeat an IV. Given only to reproduce known answers.
+  const IvSeed* iv_seed = nullptr;
 };
 Result<std::shared_ptr<const Transform>> make_transform(const Keys& keys);
 
