@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
-#include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -22,7 +22,9 @@ struct AcquireNeeded {               // once for each (link, rule) until an SA c
   uint64_t rule_index = 0;
   net::Flow flow;
 };
-struct SaReached {                   // a byte, use or sequence limit was reached on the path
+// A byte, use or sequence limit was reached on the path. Reported once: the worker has moved the SA's state itself (soft:
+// MATURE to DYING; hard and sequence: to DEAD), and whoever moves it reports it.
+struct SaReached {
   sad::Spi spi{};
   sad::SaType type{};
   net::Address destination;

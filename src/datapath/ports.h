@@ -44,6 +44,7 @@ struct WireSend {                     // one datagram, or with segment_bytes a t
   bool dont_fragment = true;
   ByteSpan payload;                   // what follows the outer IP (and UDP) header
   uint16_t segment_bytes = 0;         // UDP GSO; 0: one datagram
+  // kind ah over IPv4: the ICV covers identification 0 and the total length, so the port sends identification 0 with DF.
 };
 
 struct WireReceived {
@@ -55,7 +56,9 @@ struct WireReceived {
   uint8_t* data = nullptr;            // inside the buffer given; payload behind the outer headers
   uint32_t length = 0;
   uint16_t segment_bytes = 0;         // UDP GRO: a train of equal datagrams
-  uint8_t* outer_header = nullptr;    // raw IPv4 sockets: the IP header in front (AH needs it); null otherwise
+  // The whole outer IP header, directly in front of `data`, when the system gave it (raw IPv4 sockets; AH needs it). Null: not
+  // given; for AH the worker then rebuilds a plain IPv6 header from the fields above.
+  uint8_t* outer_header = nullptr;
   uint32_t outer_header_bytes = 0;
 };
 
@@ -84,6 +87,11 @@ class WirePort {
   // The kernel's path MTU to that destination from that source, 0: unknown.
   virtual uint32_t path_mtu(const net::Address& source, const net::Address& destination) = 0;
 };
+
+// What UDP GSO takes in one send (RFC 768's length field; UDP_MAX_SEGMENTS), and the gso_max_size of a TUN that lets one TCP
+// super-packet, sealed, be one such send: 45 segments of 1402 bytes grow to at most 1455 each.
+constexpr uint32_t kTrainBytes = 65507, kTrainSegments = 64;
+constexpr uint32_t kTunGsoMaxBytes = 62000;
 
 constexpr uint32_t kBufferBytes = 65536 + net::kHeadroom + net::kTailroom;
 

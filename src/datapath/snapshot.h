@@ -38,7 +38,7 @@ struct Link {                                   // one tunnel, as packets see it
 };
 
 struct Snapshot {
-  uint64_t generation = 0;
+  uint64_t generation = 0;                                             // grows with each publish, from 1
   std::vector<std::shared_ptr<const Link>> links;                      // in no order
   std::shared_ptr<const spd::Head> host;                               // null: no host policy
   std::shared_ptr<const sad::Table> sas;
@@ -59,6 +59,7 @@ struct Snapshot {
 // one atomic load unless the generation moved.
 class Publisher {
  public:
+  // REQUIRES: next->generation is above that of the one published before.
   void publish(std::shared_ptr<const Snapshot> next);
   // Replaces `held` when a newer one stands; true when it did.
   bool refresh(std::shared_ptr<const Snapshot>& held) const;

@@ -1,8 +1,8 @@
 // A worker owns its queues and runs each burst to completion: one thread, all directions, no hand-over.
 #pragma once
 
+#include <functional>
 #include <memory>
-#include <thread>
 
 #include "crypto/transform.h"
 #include "datapath/events.h"
@@ -11,10 +11,18 @@
 
 namespace adit::datapath {
 
+// A datagram behind the non-ESP marker (RFC 3948 §2.2), the marker taken off. Valid during the call.
+struct IkeDatagram {
+  net::Address source, destination;
+  uint16_t source_port = 0;
+  ByteSpan bytes;
+};
+
 struct Shared {                    // outlives every worker
   Publisher publisher;
   EventQueue events;
   TraceTap trace;
+  std::function<void(const IkeDatagram&)> ike_sink;   // set before workers start; called on a worker's thread; may be empty
 };
 
 class Worker {
@@ -26,9 +34,14 @@ class Worker {
   void attach(tunnel::LinkId id, std::unique_ptr<TunPort> port);
   void detach(tunnel::LinkId id);
 
-  void start();                    // a thread: brief spin (about 20 empty rounds), then sleeps in epoll
+  void start();                    // a thread: a brief spin, then it sleeps in epoll until something comes
   void stop();
   void wake();                     // after publish: parked packets may go now
+  // Returns when no packet is on its way any more by a snapshot older than what stands published at the call.
+  void settle();
+
+  // What no link could be found for (no_tunnel, unknown_spi …). Any thread.
+  [[nodiscard]] const LinkCounters& unlinked() const;
 
   // One round without a thread, for tests: reads what is there, carries it, flushes; returns packets moved.
   size_t run_once();
