@@ -1,0 +1,71 @@
+#include "cli/commands.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+
+#include <fmt/ostream.h>
+
+namespace adit::cli {
+namespace {
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+void print_help(std::ostream& out) {
+  out << "usage: adit COMMAND [ARG ...]\n\nIP tunnels whose protection is part of the tunnel. Commands:\n";
+  for (const CommandEntry& entry : kCommands) fmt::print(out, "  {:<10} {}\n", entry.name, entry.summary);
+  out << "\n'adit COMMAND --help' tells a command's forms; its manual page tells the rest: man adit-COMMAND or man COMMAND.\n"
+         "Environment: ADIT_ROOT (put in front of /etc/...), ADIT_RUNDIR (the daemon's sockets; default ROOT/run/adit).\n";
+}
+
+Context make_context(std::string self) {
+  const std::string root = environment("ADIT_ROOT");
+  const std::string run_dir = environment("ADIT_RUNDIR");
+  return {.root = root,
+          .run_dir = run_dir.empty() ? root + "/run/adit" : run_dir,
+          .self = std::move(self),
+          .in = std::cin,
+          .out = std::cout,
+          .err = std::cerr};
+}
+
+}  // namespace
+
+const CommandEntry* find_command(std::string_view name) {
+  const auto found = std::ranges::find(kCommands, name, &CommandEntry::name);
+  return found == std::end(kCommands) ? nullptr : found;
+}
+
+int run(int argc, char** argv) {
+  std::vector<std::string> words(argv, argv + argc);
+  std::string name = words.empty() ? "adit" : std::filesystem::path(words[0]).filename().string();
+  size_t first_argument = 1;
+  if (find_command(name) == nullptr) {
+    if (words.size() < 2 || words[1] == "--help" || words[1] == "-h" || words[1] == "help") {
+      print_help(words.size() < 2 ? std::cerr : std::cout);
+      return words.size() < 2 ? kUsage : kOk;
+    }
+    if (words[1] == "--version") {
+      std::cout << "adit " << ADIT_VERSION << '\n';
+      return kOk;
+    }
+    name = words[1];
+    first_argument = 2;
+  }
+  const CommandEntry* entry = find_command(name);
+  if (entry == nullptr) {
+    std::cerr << "adit: unknown command '" << name << "'; 'adit --help' lists the commands\n";
+    return kUsage;
+  }
+  Context context = make_context(name);
+  const std::span<const std::string> arguments(words.begin() + static_cast<long>(first_argument), words.end());
+  const int status = entry->run(context, arguments);
+  std::cout.flush();
+  return std::cout.good() ? status : kFailed;
+}
+
+}  // namespace adit::cli
