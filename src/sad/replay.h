@@ -13,6 +13,7 @@ class ReplayWindow {
   // width 0: no replay protection (check says yes to all). REQUIRES: width <= kMaximum.
   void configure(uint32_t width, bool esn);
 
+  [[nodiscard]] uint32_t width() const { return width_; }
   // The 64-bit number that the 32 bits on the wire stand for, by the window's position (RFC 4303 A2).
   [[nodiscard]] uint64_t infer(uint32_t wire) const;
   // Before the integrity check: false = seen, left of the window, or zero.

@@ -1,6 +1,7 @@
 // A security association (RFC 4301 §4.4.2). What PF_KEY gave is in SaSpec and never changes; what packets change is atomic.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -36,6 +37,10 @@ struct InnerSelector {
 
 struct NatT { net::Address local, remote; uint16_t local_port = 4500, remote_port = 4500; };  // RFC 3948
 
+enum class KmProtocol : uint8_t { manual = 0, ike = 1, kink = 2, ikev2 = 3 };
+struct KmCookie { KmProtocol protocol = KmProtocol::manual; uint64_t cookie = 0; };
+struct Identity { uint16_t type = 0; uint64_t id = 0; std::string text; };   // SADB_IDENTTYPE_*; text may be DER bytes
+
 struct SaSpec {
   Spi spi{};
   SaType type = SaType::esp;
@@ -51,10 +56,12 @@ struct SaSpec {
   uint32_t replay_window = 1024;               // 0: none; up to 4096
   std::optional<NatT> nat;
   Lifetime hard, soft, idle;
-  std::optional<Spi> pair;
+  std::optional<Spi> pair;                     // as first given; Sa::pair tells the present one
   bool inbound = false, outbound = false;      // flags given; neither: decided by whose address the destination is
-  std::string name_space;
-  uint32_t acquire_seq = 0;
+  std::string name_space;                      // owner; empty: global
+  uint32_t acquire_seq = 0;                    // of the ACQUIRE it answers; 0: none
+  std::optional<KmCookie> cookie;
+  std::optional<Identity> source_identity, destination_identity;
 };
 
 // Which limit ended or nears.
@@ -62,8 +69,10 @@ enum class Expiry : uint8_t { none, soft, hard, idle, sequence };
 
 class Sa {
  public:
-  // Builds the key schedules. Errors (EINVAL, with the PF_KEY meaning in the text): unsupported algorithm, key length.
+  // Builds the key schedules; the state is MATURE. Errors (EINVAL, with the PF_KEY meaning in the text): unsupported algorithm, key length.
   static Result<std::shared_ptr<Sa>> make(SaSpec spec);
+  // A LARVAL one: an SPI without keys (GETSPI).
+  static std::shared_ptr<Sa> larval(SaSpec spec);
 
   const SaSpec spec;
   std::shared_ptr<const crypto::Transform> transform;    // of ESP or AH; null while larval
@@ -73,6 +82,8 @@ class Sa {
   // Outbound: reserves `count` numbers, the first is returned (>= 1). nullopt: exhausted (32 or 64 bit), the SA must stop.
   std::optional<uint64_t> reserve_sequence(uint32_t count);
   [[nodiscard]] uint64_t last_sequence() const;
+  // PF_KEY replay value of an outbound SA: the next number reserved is `last` + 1.
+  void set_last_sequence(uint64_t last) { sequence_.store(last, std::memory_order_relaxed); }
 
   // Inbound: see sad/replay.h. One worker at a time: take `inbound_owner` once a burst.
   ReplayWindow replay;
@@ -81,12 +92,33 @@ class Sa {
   // Use, for lifetimes and listings; relaxed, added once a burst by whoever carries the burst.
   std::atomic<uint64_t> bytes{0}, packets{0}, first_used{0}, last_used{0};   // times: Clock::wall_seconds
   uint64_t added = 0;
+  uint64_t age = 0;                            // counts up with each SA of a database: the newest has the highest
+
+  // The other half of a pair; 0: none. Engine thread writes.
+  std::atomic<uint32_t> pair{0};
+
+  // Lifetimes as UPDATE last set them (spec has those of birth). Engine thread writes, workers read.
+  void set_lifetimes(const Lifetime& hard, const Lifetime& soft, const Lifetime& idle);
+  [[nodiscard]] Lifetime hard() const { return limits_[0].get(); }
+  [[nodiscard]] Lifetime soft() const { return limits_[1].get(); }
+  [[nodiscard]] Lifetime idle() const { return limits_[2].get(); }
 
   void used(uint64_t burst_bytes, uint64_t burst_packets, uint64_t wall_seconds);
-  [[nodiscard]] Expiry due(uint64_t wall_seconds) const;      // engine timer, and byte limits after a burst
+  // The gravest limit reached by now: sequence, hard, soft (only while MATURE), idle. Engine timer, and after a burst.
+  [[nodiscard]] Expiry due(uint64_t wall_seconds) const;
+  // When `due` may next change by time alone (wall seconds); nullopt: never. Use only makes it later.
+  [[nodiscard]] std::optional<uint64_t> next_due(uint64_t wall_seconds) const;
 
  private:
+  struct Limits {
+    std::atomic<uint64_t> allocations{0}, bytes{0}, add_seconds{0}, use_seconds{0};
+    void set(const Lifetime& lifetime);
+    [[nodiscard]] Lifetime get() const;
+  };
   explicit Sa(SaSpec s);
+  [[nodiscard]] bool passed(const Limits& limits, uint64_t wall_seconds) const;
+  [[nodiscard]] bool idle_passed(uint64_t wall_seconds) const;
+  std::array<Limits, 3> limits_;               // hard, soft, idle
   std::atomic<uint64_t> sequence_{0};
 };
 

@@ -24,7 +24,9 @@ class Table {
   [[nodiscard]] Sa* find(Spi spi, SaType type, const net::Address& destination) const;
 
   // Outbound: what satisfies `rule` for `flow`: for the first alternative that can be satisfied whole (AH, ESP or both),
-  // MATURE before DYING, the newest first. Both null: none. The SA's inner selectors must equal the rule's, or cover the flow.
+  // MATURE before DYING, the newest first. Both null: none. The SA's inner selectors must equal the rule's, or cover the flow;
+  // an SA without inner selectors covers every flow of its outer pair. Transport-mode rules take only such SAs.
+  // Cost: one hash probe for each distinct shape of selectors between these outer addresses. Never allocates.
   struct Bundle {
     Sa* esp = nullptr;
     Sa* ah = nullptr;
@@ -37,15 +39,21 @@ class Table {
   // one of its alternatives asks)?
   static bool satisfies(const spd::Rule& rule, const Sa* esp, const Sa* ah);
 
-  // A changed copy shares all but what changed. EEXIST: (SPI, type, destination) is taken.
+  // A changed copy shares all but what changed. EEXIST: (SPI, type, destination) is taken. ENOSPC: more than kMaxShapes
+  // distinct shapes of inner selectors between the same outer addresses.
   [[nodiscard]] Result<std::shared_ptr<const Table>> with(std::shared_ptr<Sa> sa) const;
   [[nodiscard]] std::shared_ptr<const Table> without(const Sa& sa) const;
 
   [[nodiscard]] std::vector<std::shared_ptr<Sa>> all() const;
   [[nodiscard]] size_t size() const;
 
- private:
+  static constexpr size_t kMaxShapes = 64;
+
+  // Implementation (sad/table_parts.h).
   struct Parts;
+  explicit Table(std::shared_ptr<const Parts> parts) : parts_(std::move(parts)) {}
+
+ private:
   std::shared_ptr<const Parts> parts_;
 };
 
