@@ -24,10 +24,13 @@ class Head {
   [[nodiscard]] std::span<const Rule> rules() const { return rules_; }
   [[nodiscard]] bool active() const { return !rules_.empty(); }
   [[nodiscard]] Mode mode() const { return mode_; }
+  // Some rule looks at ports or ICMP types, which later fragments do not show: reassemble before lookup (policy.md §3.2).
+  [[nodiscard]] bool uses_ports() const { return uses_ports_; }
 
   // The matching rule of highest priority (first in order among equals), or nullptr. `flow` is as the packet has it (its
-  // source and destination); direction decides which of them is local. Cost: one hash probe for each distinct shape of
-  // selector in the head, whatever the number of rules. Never allocates.
+  // source and destination); direction decides which of them is local. A rule with ports or an ICMP type does not match a
+  // flow that does not know them. Cost: at most one hash probe for each distinct shape of selector in the head, whatever
+  // the number of rules; shapes of high priority first, so that most lookups end early. Never allocates.
   [[nodiscard]] const Rule* lookup(const net::Flow& flow, Direction direction) const;
 
  private:
@@ -35,6 +38,7 @@ class Head {
   struct Index;
   std::string name_;
   Mode mode_ = Mode::none;
+  bool uses_ports_ = false;
   std::vector<Rule> rules_;
   std::unique_ptr<const Index> index_;
 };

@@ -3,9 +3,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "crypto/algorithm.h"
 #include "net/address.h"
 
@@ -76,5 +79,45 @@ struct Rule {
 
 // The same entry but for index, priority, origin: adding it again is EEXIST.
 bool same_entry(const Rule& a, const Rule& b);
+// Equal for the same entry, else most likely not.
+size_t hash_entry(const Rule& rule);
+// The same traffic: direction, family, selectors, whatever the actions. What DELETERULE by selectors finds.
+bool same_traffic(const Rule& a, const Rule& b);
+
+// An entry as an operator writes it and ADDRULE carries it, before it becomes SPD entries.
+struct RuleSpec {
+  uint32_t priority = 0;
+  bool inbound = false, outbound = false;    // neither: nothing is installed (pf_policy.md §4)
+  Mode mode = Mode::none;
+  Selector selector;
+  std::vector<Action> actions;
+  std::string name_space;
+  Origin origin;
+};
+
+// Its SPD entries, in the order that gives them their indexes: out v4, out v6, in v4, in v6; one family when an address
+// fixes it (policy.md §2.3).
+std::vector<Rule> expand(const RuleSpec& spec);
+
+// Priority of the entry at `position` (0: the first) of a policy text: counts down from 0x000fffff, and the class of the
+// actions above it: bypass, then ESP, then AH, then the rest (policy.md §2.4).
+uint32_t priority_of(uint32_t position, std::span<const Action> actions);
+
+// Replaces "any" (algorithm number 0 in ah, encr or espa) by one action for each algorithm of the table, in the table's
+// order, and clips key lengths to what each algorithm has. "any" cipher leaves out those that do not encrypt (NULL, GMAC).
+// EINVAL with the PF_POLICY diagnostic in `diagnostic`: unknown algorithm (30 AH, 31 ESP cipher, 32 ESP integrity), key
+// length outside of the algorithm's range (33, 34, 35); E2BIG: more than kMaxActions.
+constexpr size_t kMaxActions = 512;
+struct ActionError {
+  uint16_t diagnostic = 0;
+  Error error;
+};
+std::expected<std::vector<Action>, ActionError> resolve_algorithms(std::span<const Action> actions,
+                                                                   const crypto::AlgorithmTable& table);
+
+// Whether a rule may stand in the head of that name ("": the host's). EINVAL: no action; tunnel or transport mode in the
+// host head; no mode in a tunnel's; selectors in transport mode (diagnostic 45); unique in tunnel mode (diagnostic 10); a
+// selector of another family; ports or ICMP types that contradict the protocol. ENOTSUP: IPsec in the host head.
+Result<> check_rule(std::string_view head, const Rule& rule);
 
 }  // namespace adit::spd
