@@ -1,0 +1,89 @@
+// route and netstat -rn: the routes that operators made through Adit, the kernel's table, and /etc/inet/static_routes.
+// A gateway that is the peer of an address on a tunnel makes a route into that tunnel; the guard hears of it first (I7).
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/route_command.h"
+#include "engine/seams.h"
+#include "engine/static_routes.h"
+
+namespace adit::engine {
+
+// What `route` prints: illumos prints one line for the table and one for the file, and each may fail by itself.
+struct RouteLine { std::string text; bool failed = false; };
+struct RouteReport {
+  std::vector<RouteLine> lines;
+  std::vector<std::string> notes;
+  [[nodiscard]] bool failed() const;
+};
+
+struct RouteRow {                            // netstat -rn
+  std::string destination, gateway, flags, interface;
+  bool v6 = false, ours = false, persistent = false, guard = false;
+  uint32_t metric = 0;
+};
+
+struct RouteAnswer {                         // route get
+  std::string route_to, destination, mask, gateway, interface, flags;
+  uint32_t mtu = 0;
+};
+
+class Routes final : public LinkUser {
+ public:
+  Routes(const Context& context, const LinkView& links, GuardDoor& guard);
+
+  // Start: adopts what an earlier aditd left in the kernel, then adds the file's. A route whose gateway is not there yet
+  // waits for it. Failures go to the event log.
+  void restore();
+  // Somebody changed routes, addresses or links: puts back what is gone, the guard first.
+  void reassert();
+
+  // ---- LinkUser: routes do not keep a link from going; they go with it, the file's wait for its return.
+  Result<> may_delete(const std::string&) const override { return {}; }
+  void link_ready(const std::string& link) override;
+  void link_gone(const std::string& link) override;
+  void link_renamed(const std::string& from, const std::string& to) override;
+
+  // ---- route. An error: nothing was tried (bad words, a refusal). Else the report says what came of table and file.
+  Result<RouteReport> add(std::span<const std::string> words, bool persistent, bool force);
+  Result<RouteReport> remove(std::span<const std::string> words, bool persistent);
+  Result<RouteReport> change(std::span<const std::string> words, bool force);
+  Result<RouteAnswer> get(std::span<const std::string> words) const;
+  // Every gateway route that Adit made goes from the table; the file stays unless `persistent`.
+  Result<RouteReport> flush(std::optional<net::Family> family, bool persistent);
+  Result<std::vector<std::string>> persistent_lines() const;     // route -p show
+
+  // all: with local, guard and other tables' entries.
+  Result<std::vector<RouteRow>> table(std::optional<net::Family> family, bool all) const;
+
+ private:
+  struct Wanted {
+    RouteCommand command;
+    std::optional<platform::Route> placed;   // in the kernel
+    std::string tunnel;                      // what the guard was told
+    bool persistent = false;                 // came from the file: waits while its gateway is away
+  };
+
+  Result<platform::Route> resolve(const RouteCommand& command) const;
+  Result<std::string> interface_of_gateway(const RouteCommand& command) const;
+  Result<> refuse_slips(const RouteCommand& command, const platform::Route& route) const;
+  Result<> refuse_self_carriage(const platform::Route& route, const TunnelView& tunnel) const;
+  Result<> place(Wanted& wanted, bool force);
+  Result<> unplace(Wanted& wanted, std::vector<std::string>& notes);
+  void place_waiting();
+  Wanted* find(const RouteCommand& command);
+  RouteLine add_to_table(const RouteCommand& command, bool persistent, bool force, Result<>& refused);
+  RouteLine remove_from_table(const RouteCommand& command, std::vector<std::string>& notes);
+  [[nodiscard]] std::string interface_name(int index) const;
+
+  const Context& context_;
+  const LinkView& links_;
+  GuardDoor& guard_;
+  StaticRoutes file_;
+  std::vector<Wanted> wanted_;
+};
+
+}  // namespace adit::engine
