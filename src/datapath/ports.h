@@ -5,20 +5,13 @@
 #include <memory>
 #include <span>
 
+#include "net/offload.h"
 #include "net/packet.h"
 #include "tunnel/link.h"
 
 namespace adit::datapath {
 
-// struct virtio_net_hdr's meaning in host terms.
-struct Offload {
-  enum class Kind : uint8_t { none, tcp4, tcp6, udp } kind = Kind::none;   // none: one packet. udp is USO
-  bool ecn = false;
-  bool needs_checksum = false;
-  uint16_t header_length = 0;      // IP + transport
-  uint16_t segment_bytes = 0;      // payload bytes a segment
-  uint16_t checksum_start = 0, checksum_offset = 0;
-};
+using Offload = net::Offload;
 
 // One queue of one TUN device. One worker's own; non-blocking.
 class TunPort {
@@ -40,7 +33,8 @@ struct WireSend {                     // one datagram, or with segment_bytes a t
   uint16_t source_port = 4500;
   uint8_t traffic_class = 0;
   uint8_t hoplimit = 64;
-  uint8_t encaplimit = 0;             // IPv6 outer: destination option; 0: none
+  uint8_t encaplimit = 0;             // IPv6 outer: destination option; 0: none, unless has_encaplimit
+  bool has_encaplimit = false;        // IPv6 outer: the option is there even if its value is 0 (RFC 2473 §4.1.1)
   bool dont_fragment = true;
   ByteSpan payload;                   // what follows the outer IP (and UDP) header
   uint16_t segment_bytes = 0;         // UDP GSO; 0: one datagram

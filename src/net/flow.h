@@ -9,7 +9,7 @@
 namespace adit::net {
 
 constexpr uint8_t kProtoIcmp = 1, kProtoIpv4 = 4, kProtoTcp = 6, kProtoUdp = 17, kProtoIpv6 = 41, kProtoEsp = 50,
-                  kProtoAh = 51, kProtoIcmp6 = 58, kProtoSctp = 132;
+                  kProtoAh = 51, kProtoIcmp6 = 58, kProtoSctp = 132, kProtoUdpLite = 136;
 
 struct Flow {
   Address source;
@@ -31,11 +31,14 @@ struct Flow {
 enum class FlowError : uint8_t { none, truncated, bad_version, bad_header };
 
 // Reads the headers of one IP packet. Nothing is allocated; any bytes are safe. On an error `flow` is unspecified.
-// Total length shorter than `packet` is allowed (padding); longer is `truncated`.
+// Total length shorter than `packet` is allowed (padding); longer is `truncated`, as is a packet (or first fragment) that
+// ends before its ports or its ICMP type and code. IPv6: `protocol` is what follows the extension headers (hop-by-hop,
+// routing, fragment, destination options, AH; mobility is an upper layer); `destination` is the header's.
 FlowError read_flow(ByteSpan packet, Flow& flow);
 
 // For an ICMP error (v4 types 3, 4, 5, 11, 12; v6 types 1-4): the selectors of the embedded packet with source and
-// destination swapped, so that it matches the rule of the traffic that it is about. False: not an error, or unreadable.
+// destination swapped, so that it matches the rule of the traffic that it is about. False: not an error, unreadable, or sent
+// to another host than the embedded packet's sender (else an error about allowed traffic would carry bytes to anyone).
 bool read_embedded_flow(ByteSpan packet, const Flow& outer, Flow& embedded);
 
 }  // namespace adit::net

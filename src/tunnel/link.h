@@ -4,7 +4,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include "base/bytes.h"
+#include "base/drop_reason.h"
+#include "base/result.h"
 #include "net/address.h"
 #include "net/packet.h"
 
@@ -37,9 +41,12 @@ uint32_t link_mtu(const Outer& outer, uint32_t path_mtu, uint32_t ipsec_overhead
 struct InnerMarks {
   uint8_t traffic_class = 0;                   // to be put on the outer header
   bool allow_fragmenting = false;              // inner packet <= 1280 bytes: no DF
-  uint8_t encaplimit = 0;                      // option value for this packet; 0: none
+  bool has_encaplimit = false;                 // IPv6 outer: the option is present …
+  uint8_t encaplimit = 0;                      // … with this value. 0 is a value: what is inside may not be tunnelled again
+  uint32_t problem_offset = 0;                 // of encap_limit: where the inner option's value stands, for the ICMPv6 answer
 };
-// encap_limit, hop_limit, truncated, bad_header; none.
+// encap_limit (RFC 2473 §4.1.1: answer with a parameter problem at problem_offset), hop_limit, truncated, bad_header; none.
+// Outer traffic class: ECN of every inner packet; DSCP only of IPv4 in IPv4, as the reference has it.
 DropReason read_marks(const Outer& outer, ByteSpan inner, InnerMarks& marks);
 
 // Writes the outer header in front of packet (its protocol field: 4, 41, 50, 51 or 17) and sets packet.protocol to 4 or 41.

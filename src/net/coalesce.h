@@ -1,0 +1,97 @@
+// Software GRO for packets that leave the tunnel: consecutive segments of one TCP flow (or equal datagrams of one UDP flow)
+// become one super-packet for the TUN device, gathered by pieces; no payload is copied. Pure, bounded, nothing allocated.
+//
+// Order: packets of one flow leave in the order they came. Only what a receiver cannot tell apart after the device has cut it
+// again is merged: same addresses, ports, TTL, traffic class, DF, flow label, TCP acknowledgment, window, flags and options,
+// consecutive sequence numbers, equal sizes (the last may be shorter, and may carry PSH or FIN). IPv4 options, IPv6 extension
+// headers, fragments, SYN, RST, URG, CWR are never merged and end what is open between the same hosts.
+//
+// Checksums: a super-packet carries only its pseudo header's sum (needs_checksum), which tells the kernel that the data is
+// right. So a segment is merged only when its own checksum was verified, or the caller states that all are right
+// (Checksums::trusted). Lone packets go out exactly as they came and are not summed here: the kernel checks them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "base/bytes.h"
+#include "net/checksum.h"
+#include "net/ip_header.h"
+#include "net/offload.h"
+
+namespace adit::net {
+
+enum class Checksums : uint8_t { verify, trusted };
+
+struct CoalesceOptions {
+  Checksums checksums = Checksums::verify;
+  bool udp = false;                      // UDP trains: the device must take GSO_UDP_L4 (Linux 6.2)
+};
+
+// One packet or super-packet, ready for TunPort::write.
+struct Train {
+  std::span<const ByteSpan> pieces;
+  Offload offload;
+  uint32_t packets = 0;
+  uint32_t bytes = 0;
+};
+
+class Coalescer {
+ public:
+  static constexpr uint32_t kMaxPackets = 256;
+
+  explicit Coalescer(CoalesceOptions options = {}) : options_(options) {}
+
+  // Takes one inner packet. Its bytes must stay until clear(); the headers of merged ones are changed in place. Bytes behind
+  // the packet's own length are cut. False: full, take the trains and clear first.
+  bool add(MutByteSpan packet);
+
+  // The trains in the order of their first packets. Valid until clear() or add().
+  [[nodiscard]] uint32_t trains() const { return train_count_; }
+  Train train(uint32_t index);           // finishes the headers of a merged one
+
+  void clear();
+
+ private:
+  static constexpr uint16_t kNone = 0xffff;
+
+  struct Segment {                       // one packet that was added
+    MutByteSpan bytes;
+    uint16_t header = 0;                 // IP + transport
+    uint16_t next = kNone;               // in its train
+  };
+  struct Open {                          // what a train needs to know to take the next one; tcp or udp
+    uint32_t hash = 0;
+    uint16_t train = 0;
+  };
+  struct Line {                          // a train being made
+    uint16_t first = 0, last = 0;
+    uint16_t packets = 0;
+    uint32_t bytes = 0;
+    uint16_t segment_bytes = 0;
+    uint8_t last_flags = 0;              // TCP: PSH and FIN of the last
+    uint32_t next_sequence = 0;
+    uint8_t ip_length = 0;
+    bool tcp = false;
+    bool verified = false;               // the first packet's checksum
+  };
+  struct Candidate;                      // coalesce.cpp
+
+  void start(const Candidate* candidate, MutByteSpan packet);
+  void append(Line& line, const Candidate& candidate, MutByteSpan packet);
+  bool joins(Line& line, const Candidate& candidate, ByteSpan packet);
+  bool right(Line& line, const Candidate& candidate, ByteSpan packet);
+  void close(uint32_t open_index);
+  void close_between(ByteSpan packet, const IpHeader& header);
+  void finish(Line& line);
+
+  CoalesceOptions options_;
+  uint32_t segment_count_ = 0, train_count_ = 0, open_count_ = 0;
+  std::array<Segment, kMaxPackets> segments_;
+  std::array<Line, kMaxPackets> lines_;
+  std::array<Open, kMaxPackets> open_;
+  std::array<ByteSpan, kMaxPackets> pieces_;
+};
+
+}  // namespace adit::net
