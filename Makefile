@@ -1,0 +1,52 @@
+# The front door. On a bare Debian 12: `sudo make demo` and `sudo make test` do all their own set-up.
+.DEFAULT_GOAL := build
+PREFIX ?= /usr/local
+DESTDIR ?=
+JOBS ?= $(shell nproc)
+RELEASE := build/release
+
+.PHONY: help deps deps-test build demo test bench lint fuzz install clean
+
+help:
+	@echo 'make demo     two sites in namespaces: the commands, the traffic, the captures (root)'
+	@echo 'make test     everything: units, vectors, corpora, model, namespaces, other stacks (root)'
+	@echo 'make bench    one table: bare veth, Adit, strongSwan, wireguard-go; and micro-benchmarks (root)'
+	@echo 'make fuzz     each fuzz target for FUZZ_SECONDS (60)'
+	@echo 'make lint     format and static analysis'
+	@echo 'make install  a complete system below DESTDIR with PREFIX ($(PREFIX))'
+
+deps:
+	@packaging/deps build run
+
+deps-test: deps
+	@packaging/deps test
+
+build: deps
+	@cmake --preset release -DADIT_TESTS=OFF >/dev/null
+	@cmake --build $(RELEASE) -j $(JOBS)
+
+demo: build
+	@packaging/deps test
+	@python3 examples/two-sites/demo.py
+
+test: deps-test
+	@python3 tests/run
+
+bench: build
+	@packaging/deps test bench
+	@python3 bench/run.py
+
+fuzz: deps
+	@packaging/deps fuzz
+	@cmake --preset fuzz >/dev/null && cmake --build build/fuzz -j $(JOBS)
+	@python3 fuzz/run.py --seconds $(or $(FUZZ_SECONDS),60)
+
+lint: deps
+	@packaging/deps lint
+	@sh packaging/lint
+
+install: build
+	@DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) sh packaging/install
+
+clean:
+	@rm -rf build
