@@ -53,7 +53,6 @@ struct Change {
 struct ProtectedNetwork {
   net::Prefix network;
   std::vector<std::string> tunnels;          // devices that may carry it; empty: none, it is closed (delete-iptun -k)
-  std::vector<net::Prefix> except;           // the host's own networks inside it (a default route over the tunnel): let be
 };
 struct HostRule {                            // bypass, pass or drop of the host head, in order of precedence
   bool drop = false;
