@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/ipadm_conf.h"
 #include "engine/seams.h"
 
 namespace adit::engine {
@@ -72,8 +73,11 @@ class Addresses final : public LinkUser {
   Result<> unplace(AddressRecord& record, Outcome& outcome);   // kernel, then guard
   void place_all(const std::string& link);                     // empty: every link
   Result<> save() const;
-  void load_line(const std::vector<std::pair<std::string, std::string>>& pairs);
+  [[nodiscard]] IpadmConf configuration(IpadmConf conf, bool persistent) const;
+  void load(const std::string& path, bool persistent);
+  void load_object(const std::string& object, const IpadmConf::Line& line, bool persistent);
   Result<AddressRecord*> find(const std::string& object, const char* what);
+  [[nodiscard]] bool exists(const std::string& interface) const;
   [[nodiscard]] bool point_to_point(const std::string& interface) const;
   [[nodiscard]] std::optional<platform::InterfaceInfo> interface_info(const std::string& name) const;
   [[nodiscard]] AddressObject described(const AddressRecord& record, const platform::InterfaceInfo* interface,

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/store.h"
 
 namespace adit::engine {
 namespace {
@@ -57,8 +56,8 @@ std::string IpadmConf::text() const {
   return result;
 }
 
-Result<> IpadmConf::save(const std::string& path) const {
-  return replace_file(path, text(), 0644, Lasting::disk, "ipadm.conf");
+Result<> IpadmConf::save(const std::string& path, Lasting lasting) const {
+  return replace_file(path, text(), 0644, lasting, "ipadm.conf");
 }
 
 }  // namespace adit::engine

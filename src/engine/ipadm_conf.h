@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/store.h"
 
 namespace adit::engine {
 
@@ -27,7 +28,7 @@ class IpadmConf {
   static IpadmConf parse(std::string_view text);
   // No file: an empty configuration. Errors as engine/store.h.
   static Result<IpadmConf> load(const std::string& path);
-  [[nodiscard]] Result<> save(const std::string& path) const;
+  [[nodiscard]] Result<> save(const std::string& path, Lasting lasting) const;
   [[nodiscard]] std::string text() const;
 
   [[nodiscard]] const std::vector<Line>& lines() const { return lines_; }

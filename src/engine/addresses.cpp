@@ -1,0 +1,444 @@
+#include "engine/addresses.h"
+
+#include <algorithm>
+#include <set>
+
+#include "engine/host_name.h"
+#include "engine/ipadm_conf.h"
+
+namespace adit::engine {
+namespace {
+
+using net::Address;
+using net::Family;
+using net::Prefix;
+
+constexpr size_t kMaxObjectName = 31;
+
+Result<std::string> interface_of(const std::string& object) {
+  const auto bad = [&](const char* why) { return fail(EINVAL, "invalid address object name: {}; {}", object, why); };
+  const size_t slash = object.find('/');
+  if (slash == object.npos || slash == 0) return bad("write interface/name, as in v4_bob0/v4");
+  const std::string_view name = std::string_view(object).substr(slash + 1);
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto allowed = [&](char c) { return letter(c) || (c >= '0' && c <= '9'); };
+  if (name.empty() || !letter(name.front()) || !std::ranges::all_of(name, allowed))
+    return bad("what follows the / starts with a letter and has letters and digits only");
+  if (object.size() > kMaxObjectName) return bad("at most 31 characters");
+  return object.substr(0, slash);
+}
+
+uint8_t default_prefix(const Address& address) {
+  if (!address.is_v4()) return address.is_link_local() ? 10 : 64;
+  const uint8_t first = address.bytes()[0];
+  return first < 128 ? 8 : first < 192 ? 16 : 24;
+}
+
+Address link_local(std::span<const uint8_t> identifier) {
+  std::array<uint8_t, 16> bytes{0xfe, 0x80};
+  std::ranges::copy(identifier, bytes.end() - static_cast<long>(identifier.size()));
+  return Address::from_v6(bytes.data());
+}
+
+// RFC 4213 §3.7: the IPv4 outer address as the low 32 bits; of an IPv6 outer address its low 64.
+Address link_local_of(const Address& outer) {
+  return link_local(outer.is_v4() ? outer.bytes() : outer.bytes().last(8));
+}
+
+Result<> usable(const Address& address, const char* context) {
+  if (!address.is_unspecified() && !address.is_multicast() && !address.is_limited_broadcast()) return {};
+  return fail(EINVAL, "{}: Invalid address; {} is no host's", context, address.str());
+}
+
+Error within(std::string_view context, Error error) {
+  error.text = fmt::format("{}: {}", context, error.text);
+  return error;
+}
+
+}  // namespace
+
+Addresses::Addresses(const Context& context, const LinkView& links, GuardDoor& guard)
+    : context_(context), links_(links), guard_(guard) {}
+
+// ---- what may be
+
+Result<AddressRecord> Addresses::checked(const AddressRequest& request) const {
+  AddressRecord record;
+  record.name = request.object;
+  TRY_ASSIGN(record.interface, interface_of(request.object));
+  record.persistent = !request.temporary;
+  record.up = record.persistent_up = !request.down;
+  if (records_.contains(record.name))
+    return fail(EEXIST, "Could not create address: Address object already exists; 'ipadm delete-addr {}' removes it",
+                record.name);
+  if (!exists(record.interface))
+    return fail(ENOENT, "Could not create address: Interface does not exist; {} is no link of this host, make it first",
+                record.interface);
+  const auto plumbed = interfaces_.find(record.interface);
+  if (plumbed != interfaces_.end() && !plumbed->second.active)
+    return fail(EINVAL, "Could not create address: Operation not supported on disabled object; 'ipadm enable-if -t {}' first",
+                record.interface);
+  if (plumbed != interfaces_.end() && !plumbed->second.persistent && record.persistent)
+    return fail(EINVAL, "Could not create address: Persistent operation on temporary object; {} was made with -t: use -t",
+                record.interface);
+  if (request.type == "static") {
+    TRY(checked_static(request, point_to_point(record.interface), record));
+  } else if (request.type == "addrconf") {
+    TRY(checked_addrconf(request, record));
+  } else {
+    return fail(EINVAL, "Invalid address type {}; static and addrconf are there", request.type);
+  }
+  TRY_ASSIGN(const auto wanted, target(record));
+  for (const auto& [name, other] : records_)
+    if (other.interface == record.interface && other.placed == wanted)
+      return fail(EADDRINUSE, "Could not create address: Address already in use; {} has it", name);
+  return record;
+}
+
+Result<> Addresses::checked_static(const AddressRequest& request, bool p2p, AddressRecord& record) const {
+  if (request.interface_id) return fail(EINVAL, "Invalid arguments for type static; -i goes with addrconf");
+  if (!request.local) return fail(EINVAL, "Missing local address");
+  const size_t slash = request.local->find('/');
+  record.local = request.local->substr(0, slash);
+  auto local = resolve_host(record.local);
+  if (!local) return std::unexpected(within("Error in setting local address", local.error()));
+  TRY(usable(*local, "Error in setting local address"));
+  record.family = local->family();
+  if (slash != std::string::npos) {
+    const auto prefix = Prefix::parse(local->str() + request.local->substr(slash));
+    if (!prefix) return std::unexpected(within("Error in setting local address", prefix.error()));
+    record.prefix = prefix->length();
+  }
+  if (!p2p && request.remote)
+    return fail(EINVAL, "Could not create address: Invalid argument provided; {} is not point-to-point, remote= goes with tunnels",
+                record.interface);
+  if (!p2p) return {};
+  if (!request.remote)
+    return fail(EINVAL, "Could not create address: Invalid argument provided; {} is point-to-point, remote= is required",
+                record.interface);
+  record.remote = *request.remote;
+  if (record.remote.find('/') != std::string::npos)
+    return fail(EINVAL, "Error in setting remote address: Invalid address; the remote of a tunnel has no prefix length");
+  auto remote = resolve_host(record.remote, record.family);
+  if (!remote) return std::unexpected(within("Error in setting remote address", remote.error()));
+  TRY(usable(*remote, "Error in setting remote address"));
+  if (*remote == *local)
+    return fail(EINVAL, "Error in setting remote address: Invalid address; {} is the local address too", remote->str());
+  const auto tunnel = links_.tunnel(record.interface);
+  if (tunnel && tunnel->remote == *remote)
+    return fail(ELOOP, "Error in setting remote address: Invalid address; {} is the outer address of {}'s peer, the tunnel "
+                "would carry itself: give the peer an address inside the tunnel", remote->str(), record.interface);
+  return {};
+}
+
+Result<> Addresses::checked_addrconf(const AddressRequest& request, AddressRecord& record) const {
+  if (request.local || request.remote)
+    return fail(EINVAL, "Invalid arguments for type addrconf; its addresses come from the tunnel's outer ones");
+  record.addrconf = true;
+  record.family = Family::v6;
+  if (!links_.tunnel(record.interface))
+    return fail(ENOTSUP, "Could not create address: Operation not supported; addrconf is for tunnels, {} is none",
+                record.interface);
+  if (!request.interface_id) return {};
+  const auto id = Prefix::parse(*request.interface_id);
+  if (!id || id->family() != Family::v6 || id->length() > 64 || id->address().is_unspecified() ||
+      !std::ranges::all_of(id->address().bytes().first(8), [](uint8_t byte) { return byte == 0; }))
+    return fail(EINVAL, "Error in setting interface ID: Invalid address; '{}' is not like ::1:2/64, at most 64 bits",
+                *request.interface_id);
+  record.interface_id = id->str();
+  return {};
+}
+
+// Where in the kernel the record belongs. EINVAL: an addrconf object on a tunnel whose outer addresses are not both known.
+Result<AddressRecord::Placed> Addresses::target(const AddressRecord& record) const {
+  if (record.addrconf) {
+    const auto tunnel = links_.tunnel(record.interface);
+    if (!tunnel || !tunnel->local || !tunnel->remote)
+      return fail(EINVAL, "Could not create address: Invalid argument provided; addrconf needs both outer addresses of {}: "
+                  "'dladm modify-iptun -a' gives them", record.interface);
+    const auto own = Prefix::parse(record.interface_id);
+    const bool chosen = own && !own->address().is_unspecified();
+    const Address local = chosen ? link_local(own->address().bytes().last(8)) : link_local_of(*tunnel->local);
+    return AddressRecord::Placed{Prefix::host(local), link_local_of(*tunnel->remote)};
+  }
+  TRY_ASSIGN(const Address local, resolve_host(record.local, record.family));
+  if (record.remote.empty()) return AddressRecord::Placed{{local, record.prefix.value_or(default_prefix(local))}, {}};
+  TRY_ASSIGN(const Address remote, resolve_host(record.remote, record.family));
+  return AddressRecord::Placed{Prefix::host(local), remote};
+}
+
+// ---- kernel and guard
+
+Result<> Addresses::place(AddressRecord& record) {
+  const auto plumbed = interfaces_.find(record.interface);
+  const bool disabled = !record.active || (plumbed != interfaces_.end() && !plumbed->second.active);
+  if (disabled || !record.up || !exists(record.interface)) return {};
+  TRY_ASSIGN(const AddressRecord::Placed wanted, target(record));
+  const bool tunnel = links_.tunnel(record.interface).has_value();
+  if (tunnel && wanted.peer) TRY(guard_.protect(Prefix::host(*wanted.peer), record.interface, GuardSource::address));
+  if (!tunnel) TRY(context_.platform.set_link_up(record.interface, true));
+  auto added = context_.platform.add_address(record.interface, wanted.local, wanted.peer);
+  if (!added) {
+    if (tunnel && wanted.peer)
+      (void)guard_.release(Prefix::host(*wanted.peer), record.interface, GuardSource::address);
+    return std::unexpected(within("Could not create address", added.error()));
+  }
+  record.placed = wanted;
+  return {};
+}
+
+Result<> Addresses::unplace(AddressRecord& record, Outcome& outcome) {
+  if (!record.placed) return {};
+  const AddressRecord::Placed was = *record.placed;
+  auto removed = context_.platform.remove_address(record.interface, was.local, was.peer);
+  if (!removed && removed.error().code != ENODEV && removed.error().code != EADDRNOTAVAIL) return removed;
+  record.placed.reset();
+  if (!was.peer || !links_.tunnel(record.interface)) return {};
+  for (const auto& [name, other] : records_)   // another object's peer is the same: its guard stays
+    if (other.interface == record.interface && other.placed && other.placed->peer == was.peer) return {};
+  TRY_ASSIGN(const bool open, guard_.release(Prefix::host(*was.peer), record.interface, GuardSource::address));
+  if (open)
+    outcome.notes.push_back(fmt::format("{} is no longer kept to {}: it is reachable in the clear if a route leads there",
+                                        was.peer->str(), record.interface));
+  return {};
+}
+
+void Addresses::place_all(const std::string& link) {
+  for (auto& [name, record] : records_) {
+    if (!link.empty() && record.interface != link) continue;
+    if (record.placed) {                        // an addrconf object whose tunnel got other outer addresses moves
+      const auto wanted = target(record);
+      Outcome moved;
+      if (wanted && *wanted != *record.placed)
+        if (auto gone = unplace(record, moved); !gone)
+          context_.events.add(Severity::warning, "address.failed", name, gone.error().text);
+    }
+    if (auto placed = place(record); !placed)
+      context_.events.add(Severity::warning, "address.failed", name, placed.error().text);
+  }
+}
+
+// One look at the kernel, whatever the number of objects: this runs after every change, our own too.
+void Addresses::reassert() {
+  const auto interfaces = context_.platform.interfaces();
+  const auto addresses = context_.platform.addresses();
+  if (!interfaces || !addresses) return;
+  std::map<int, std::string> names;
+  for (const auto& interface : *interfaces) names[interface.index] = interface.name;
+  std::set<std::pair<std::string, net::Address>> there;
+  for (const auto& address : *addresses) there.emplace(names[address.interface_index], address.local.address());
+  for (auto& [name, record] : records_) {
+    if (!record.placed || there.contains({record.interface, record.placed->local.address()})) continue;
+    if (!exists(record.interface)) continue;
+    if (auto placed = place(record); !placed)
+      context_.events.add(Severity::warning, "address.failed", name, placed.error().text);
+    else
+      context_.events.add(Severity::warning, "address.restored", name, fmt::format("somebody removed {}; it is back", name));
+  }
+}
+
+// ---- the commands
+
+Result<Outcome> Addresses::create_address(const AddressRequest& request) {
+  TRY_ASSIGN(AddressRecord record, checked(request));
+  TRY(place(record));
+  const auto plumbed = interfaces_.find(record.interface);
+  const bool had_interface = plumbed != interfaces_.end();
+  const Interface before = had_interface ? plumbed->second : Interface{};
+  interfaces_[record.interface].persistent |= record.persistent;
+  AddressRecord& kept = records_.emplace(record.name, record).first->second;
+  Outcome outcome;
+  if (auto saved = save(); !saved) {
+    const Error error = within("Could not create address", saved.error());
+    (void)unplace(kept, outcome);
+    records_.erase(request.object);
+    if (had_interface) interfaces_[record.interface] = before;
+    else interfaces_.erase(record.interface);
+    return std::unexpected(error);
+  }
+  context_.events.add(Severity::info, "address.created", request.object, fmt::format("{} was created", request.object));
+  return outcome;
+}
+
+Result<AddressRecord*> Addresses::find(const std::string& object, const char* what) {
+  TRY(interface_of(object));
+  const auto found = records_.find(object);
+  if (found == records_.end()) return fail(ENOENT, "{}: Address object not found; 'ipadm show-addr' lists them", what);
+  return &found->second;
+}
+
+Result<Outcome> Addresses::delete_address(const std::string& object) {
+  TRY_ASSIGN(AddressRecord* record, find(object, "could not delete address"));
+  const AddressRecord before = *record;
+  records_.erase(object);
+  if (auto saved = save(); !saved) {
+    records_.emplace(object, before);
+    return std::unexpected(within("could not delete address", saved.error()));
+  }
+  Outcome outcome;
+  AddressRecord going = before;
+  if (auto gone = unplace(going, outcome); !gone) {
+    records_.emplace(object, before);
+    (void)save();
+    return std::unexpected(within("could not delete address", gone.error()));
+  }
+  context_.events.add(Severity::info, "address.deleted", object, fmt::format("{} was deleted", object));
+  return outcome;
+}
+
+Result<Outcome> Addresses::set_address_up(const std::string& object, bool up, bool temporary) {
+  const char* what = up ? "Could not mark the address up" : "Could not mark the address down";
+  TRY_ASSIGN(AddressRecord* record, find(object, what));
+  if (!record->active) return fail(EINVAL, "{}: Operation not supported on disabled object", what);
+  const AddressRecord before = *record;
+  record->up = up;
+  if (!temporary) record->persistent_up = up;
+  Outcome outcome;
+  auto done = up ? place(*record) : unplace(*record, outcome);
+  if (done && !temporary && record->persistent) done = save();
+  if (!done) {
+    record->up = before.up;
+    record->persistent_up = before.persistent_up;
+    if (before.placed) (void)place(*record);
+    else (void)unplace(*record, outcome);
+    return std::unexpected(within(what, done.error()));
+  }
+  return outcome;
+}
+
+Result<Outcome> Addresses::enable_address(const std::string& object, bool enable) {
+  const char* what = enable ? "could not enable address" : "could not disable address";
+  TRY_ASSIGN(AddressRecord* record, find(object, what));
+  if (enable == record->active)
+    return fail(EINVAL, "{}: {} is {} already", what, object, enable ? "enabled" : "disabled");
+  if (!enable && !record->persistent)
+    return fail(EINVAL, "{}: Operation not supported; {} is temporary, nothing would be left of it", what, object);
+  Outcome outcome;
+  record->active = enable;
+  const auto done = enable ? place(*record) : unplace(*record, outcome);
+  if (!done) {
+    record->active = !enable;
+    return std::unexpected(within(what, done.error()));
+  }
+  return outcome;
+}
+
+Result<Outcome> Addresses::refresh_address(const std::string& object) {
+  TRY_ASSIGN(AddressRecord* record, find(object, "could not refresh address"));
+  if (!record->active) return fail(EINVAL, "could not refresh address: Operation not supported on disabled object");
+  Outcome outcome;
+  const auto wanted = target(*record);
+  if (!wanted) return std::unexpected(within("could not refresh address", wanted.error()));
+  if (record->placed && *record->placed != *wanted) TRY(unplace(*record, outcome));
+  TRY(place(*record));
+  return outcome;
+}
+
+Result<Outcome> Addresses::create_interface(const std::string& interface, bool temporary) {
+  const auto could_not = [&](int code, std::string why) { return fail(code, "Could not create {} : {}", interface, why); };
+  if (interfaces_.contains(interface)) return could_not(EEXIST, "Interface already exists");
+  if (!exists(interface)) return could_not(ENOENT, "Interface does not exist; make the link first");
+  interfaces_[interface] = {.persistent = !temporary};
+  if (auto saved = save(); !saved) {
+    interfaces_.erase(interface);
+    return could_not(saved.error().code, saved.error().text);
+  }
+  return Outcome{};
+}
+
+Result<Outcome> Addresses::delete_interface(const std::string& interface) {
+  const auto could_not = [&](const Error& error) {
+    return fail(error.code, "Could not delete {} : {}", interface, error.text);
+  };
+  const auto plumbed = interfaces_.find(interface);
+  if (plumbed == interfaces_.end())
+    return could_not({ENOENT, "Interface does not exist; ipadm made none of that name"});
+  const auto interfaces_before = interfaces_;
+  const auto records_before = records_;
+  interfaces_.erase(plumbed);
+  std::erase_if(records_, [&](const auto& entry) { return entry.second.interface == interface; });
+  if (auto saved = save(); !saved) {
+    interfaces_ = interfaces_before;
+    records_ = records_before;
+    return could_not(saved.error());
+  }
+  Outcome outcome;
+  for (auto [name, record] : records_before) {
+    if (record.interface != interface) continue;
+    if (auto gone = unplace(record, outcome); !gone)
+      outcome.notes.push_back(fmt::format("{} is out of the configuration, but not out of the kernel: {}", name,
+                                          gone.error().text));
+  }
+  context_.events.add(Severity::info, "interface.deleted", interface, fmt::format("{} was deleted", interface));
+  return outcome;
+}
+
+Result<Outcome> Addresses::enable_interface(const std::string& interface, bool enable) {
+  const char* what = enable ? "could not enable interface" : "could not disable interface";
+  const auto plumbed = interfaces_.find(interface);
+  if (plumbed == interfaces_.end()) return fail(ENOENT, "{}: Interface does not exist; ipadm made none called {}", what, interface);
+  if (plumbed->second.active == enable)
+    return fail(EINVAL, "{}: {} is {} already", what, interface, enable ? "enabled" : "disabled");
+  if (!plumbed->second.persistent)
+    return fail(EINVAL, "{}: Operation not supported; {} is temporary, nothing would be left of it", what, interface);
+  plumbed->second.active = enable;
+  Outcome outcome;
+  for (auto& [name, record] : records_) {
+    if (record.interface != interface) continue;
+    if (auto done = enable ? place(record) : unplace(record, outcome); !done)
+      outcome.notes.push_back(fmt::format("{}: {}", name, done.error().text));
+  }
+  return outcome;
+}
+
+// ---- told by Links
+
+Result<> Addresses::may_delete(const std::string& link) const {
+  for (const auto& [name, record] : records_)
+    if (record.interface == link)
+      return fail(EBUSY, "link busy; it has the address {}: 'ipadm delete-if {}' removes its addresses", name, link);
+  return {};
+}
+
+void Addresses::link_ready(const std::string& link) { place_all(link); }
+
+void Addresses::link_gone(const std::string& link) {
+  if (interfaces_.erase(link) == 0) return;
+  if (auto saved = save(); !saved) context_.events.add(Severity::warning, "address.failed", link, saved.error().text);
+}
+
+void Addresses::link_renamed(const std::string& from, const std::string& to) {
+  if (auto node = interfaces_.extract(from)) {
+    node.key() = to;
+    interfaces_.insert(std::move(node));
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, record] : records_)
+    if (record.interface == from) names.push_back(name);
+  for (const std::string& name : names) {
+    auto node = records_.extract(name);
+    node.key() = node.mapped().name = to + name.substr(from.size());
+    node.mapped().interface = to;
+    records_.insert(std::move(node));
+  }
+  if (auto saved = save(); !saved) context_.events.add(Severity::warning, "address.failed", to, saved.error().text);
+}
+
+bool Addresses::exists(const std::string& interface) const {
+  return links_.tunnel(interface) || interface_info(interface);
+}
+
+bool Addresses::point_to_point(const std::string& interface) const {
+  if (links_.tunnel(interface)) return true;
+  const auto info = interface_info(interface);
+  return info && info->point_to_point;
+}
+
+std::optional<platform::InterfaceInfo> Addresses::interface_info(const std::string& name) const {
+  const auto all = context_.platform.interfaces();
+  if (!all) return std::nullopt;
+  const auto found = std::ranges::find(*all, name, &platform::InterfaceInfo::name);
+  return found == all->end() ? std::nullopt : std::optional(*found);
+}
+
+}  // namespace adit::engine
