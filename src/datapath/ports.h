@@ -61,6 +61,7 @@ struct WireError {
   net::Address offender, source, destination;
   uint8_t icmp_type = 0, icmp_code = 0;
   bool is_v6 = false;
+  WireKind kind = WireKind::esp;      // of the packet that it is about
   uint32_t mtu = 0;                   // packet too big: the next hop's MTU
   std::array<uint8_t, 128> quoted{};  // the beginning of the payload that is quoted (ESP: SPI, sequence)
   uint32_t quoted_length = 0;

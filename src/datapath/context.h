@@ -1,0 +1,41 @@
+// What the two directions of one worker share. The worker's thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+
+#include "crypto/transform.h"
+#include "datapath/events.h"
+#include "datapath/ports.h"
+#include "datapath/snapshot.h"
+#include "datapath/worker.h"
+
+namespace adit::datapath {
+
+struct Context {
+  const uint32_t worker;
+  Shared& shared;
+  crypto::Engine& engine;
+  WirePort& wire;
+  LinkCounters& unlinked;                            // for what no link can be found for
+
+  std::unordered_map<uint32_t, TunPort*> tuns;       // by LinkId; the worker's own queues
+
+  // Fixed for one round.
+  std::shared_ptr<const Snapshot> snapshot;          // null until the engine has published
+  uint64_t wall_seconds = 0;
+  uint64_t now_ns = 0;                               // monotonic, of the clock's coarse kind
+  bool tracing = false;
+
+  [[nodiscard]] TunPort* tun(tunnel::LinkId id) const {
+    const auto found = tuns.find(static_cast<uint32_t>(id));
+    return found == tuns.end() ? nullptr : found->second;
+  }
+  [[nodiscard]] LinkCounters& counters(const Link* link) const {
+    return link == nullptr ? unlinked : *link->counters[worker];
+  }
+  void report(const Event& event) const { shared.events.put(event); }
+};
+
+}  // namespace adit::datapath
