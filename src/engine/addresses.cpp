@@ -4,7 +4,7 @@
 #include <set>
 
 #include "engine/host_name.h"
-#include "engine/ipadm_conf.h"
+#include "net/interface_id.h"
 
 namespace adit::engine {
 namespace {
@@ -34,15 +34,12 @@ uint8_t default_prefix(const Address& address) {
   return first < 128 ? 8 : first < 192 ? 16 : 24;
 }
 
-Address link_local(std::span<const uint8_t> identifier) {
-  std::array<uint8_t, 16> bytes{0xfe, 0x80};
-  std::ranges::copy(identifier, bytes.end() - static_cast<long>(identifier.size()));
-  return Address::from_v6(bytes.data());
-}
+Address link_local_of(const Address& outer) { return net::link_local(net::interface_id(outer)); }
 
-// RFC 4213 §3.7: the IPv4 outer address as the low 32 bits; of an IPv6 outer address its low 64.
-Address link_local_of(const Address& outer) {
-  return link_local(outer.is_v4() ? outer.bytes() : outer.bytes().last(8));
+Address link_local_of_id(const Prefix& id) {
+  net::InterfaceId bytes;
+  std::ranges::copy(id.address().bytes().last(8), bytes.begin());
+  return net::link_local(bytes);
 }
 
 Result<> usable(const Address& address, const char* context) {
@@ -158,7 +155,7 @@ Result<AddressRecord::Placed> Addresses::target(const AddressRecord& record) con
                   "'dladm modify-iptun -a' gives them", record.interface);
     const auto own = Prefix::parse(record.interface_id);
     const bool chosen = own && !own->address().is_unspecified();
-    const Address local = chosen ? link_local(own->address().bytes().last(8)) : link_local_of(*tunnel->local);
+    const Address local = chosen ? link_local_of_id(*own) : link_local_of(*tunnel->local);
     return AddressRecord::Placed{Prefix::host(local), link_local_of(*tunnel->remote)};
   }
   TRY_ASSIGN(const Address local, resolve_host(record.local, record.family));
