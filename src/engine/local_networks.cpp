@@ -1,0 +1,48 @@
+#include "engine/local_networks.h"
+
+#include <set>
+#include <unordered_map>
+
+namespace adit::engine {
+namespace {
+
+// Names of the tunnels of ours by interface index.
+std::unordered_map<int, std::string> tunnel_devices(platform::Platform& platform, const LinkView& links) {
+  std::unordered_map<int, std::string> found;
+  const auto interfaces = platform.interfaces();
+  if (!interfaces) return found;
+  for (const auto& device : *interfaces) {
+    if (device.ours || links.tunnel(device.name)) found.emplace(device.index, device.name);
+  }
+  return found;
+}
+
+}  // namespace
+
+std::vector<net::Prefix> local_networks(platform::Platform& platform, const LinkView& links) {
+  const auto tunnels = tunnel_devices(platform, links);
+  const auto addresses = platform.addresses();
+  if (!addresses) return {};
+  std::set<net::Prefix> networks;
+  for (const auto& address : *addresses) {
+    if (tunnels.contains(address.interface_index) || address.local.is_host() || address.local.address().is_loopback() ||
+        address.local.address().is_link_local())
+      continue;
+    networks.insert(address.local.masked());
+  }
+  return {networks.begin(), networks.end()};
+}
+
+std::vector<platform::OwnAddress> tunnel_addresses(platform::Platform& platform, const LinkView& links) {
+  const auto tunnels = tunnel_devices(platform, links);
+  const auto addresses = platform.addresses();
+  std::vector<platform::OwnAddress> own;
+  if (!addresses) return own;
+  for (const auto& address : *addresses) {
+    const auto device = tunnels.find(address.interface_index);
+    if (device != tunnels.end()) own.push_back({address.local.address(), device->second});
+  }
+  return own;
+}
+
+}  // namespace adit::engine

@@ -1,0 +1,17 @@
+// This host's own subnets and the addresses on its tunnels, from the kernel's addresses: what the guard must let be.
+#pragma once
+
+#include <vector>
+
+#include "engine/seams.h"
+#include "linux/platform.h"
+
+namespace adit::engine {
+
+// Subnets of interfaces that are not tunnels of ours, masked, each once, longer than one host.
+std::vector<net::Prefix> local_networks(platform::Platform& platform, const LinkView& links);
+
+// Addresses on tunnels of ours.
+std::vector<platform::OwnAddress> tunnel_addresses(platform::Platform& platform, const LinkView& links);
+
+}  // namespace adit::engine
