@@ -1,0 +1,146 @@
+// What time, use and waiting do: lifetimes, larval SAs, acquires.
+#include <algorithm>
+
+#include "sad/database.h"
+#include "sad/database_entry.h"
+
+namespace adit::sad {
+namespace {
+constexpr uint32_t kFirstSeq = 0x80000000u;   // key managers count from the other end
+}  // namespace
+
+void Database::arm(Entry& entry) {
+  if (entry.armed_at != 0) timers_.erase({entry.armed_at, entry.sa->age});
+  const uint64_t now = clock_.wall_seconds();
+  std::optional<uint64_t> at;
+  if (entry.sa->state == SaState::larval) at = entry.sa->added + static_cast<uint64_t>(settings_.larval_wait.count());
+  else at = entry.sa->next_due(now);
+  entry.armed_at = at.value_or(0);
+  if (at) timers_.insert({*at, entry.sa->age});
+}
+
+// SAs leave by hard limit and exhausted sequence numbers; soft makes them DYING, so that a successor can be made in peace;
+// idle only asks the key manager to see whether the peer is alive, once for each silence.
+void Database::expire(Entry& entry, Expiry expiry) {
+  const SaPtr sa = entry.sa;
+  if (expiry == Expiry::soft) {
+    sa->state = SaState::dying;
+    events_.push_back(SaExpired{sa, expiry, false});
+  } else if (expiry == Expiry::idle) {
+    if (entry.idle_told_at_use == sa->last_used) return;
+    entry.idle_told_at_use = sa->last_used;
+    events_.push_back(SaExpired{sa, expiry, false});
+  } else {
+    erase(name_of(*sa));
+    events_.push_back(SaExpired{sa, expiry, true});
+  }
+}
+
+void Database::examine(Entry& entry) {
+  const uint64_t now = clock_.wall_seconds();
+  if (entry.sa->state == SaState::larval) {
+    if (now >= entry.sa->added + static_cast<uint64_t>(settings_.larval_wait.count())) expire(entry, Expiry::hard);
+    else arm(entry);
+    return;
+  }
+  Expiry due = entry.sa->due(now);
+  if (due == Expiry::soft) {
+    expire(entry, due);
+    due = entry.sa->due(now);                  // idle may be due too
+  }
+  if (due == Expiry::hard || due == Expiry::sequence) return expire(entry, due);
+  if (due == Expiry::idle) expire(entry, due);
+  arm(entry);
+}
+
+void Database::reached(const SaName& name) {
+  if (Entry* entry = find(name)) examine(*entry);
+}
+
+void Database::tick() {
+  const uint64_t now = clock_.wall_seconds();
+  while (!timers_.empty() && timers_.begin()->first <= now) {
+    const uint64_t age = timers_.begin()->second;
+    timers_.erase(timers_.begin());
+    Entry& entry = *by_age_.at(age);
+    entry.armed_at = 0;
+    examine(entry);
+  }
+  std::vector<uint32_t> over;
+  for (const auto& [seq, acquire] : acquires_) {
+    if (acquire.deadline <= clock_.now()) over.push_back(seq);
+  }
+  for (const uint32_t seq : over) end_acquire(seq, false, ETIMEDOUT);
+}
+
+std::optional<MonoTime> Database::next_deadline() const {
+  std::optional<MonoTime> next;
+  if (!timers_.empty()) {
+    const uint64_t now = clock_.wall_seconds(), at = timers_.begin()->first;
+    // Far limits are looked at once a day: neither the sum nor a timer can overflow.
+    next = clock_.now() + Seconds(std::min<uint64_t>(at > now ? at - now : 0, 86'400));
+  }
+  for (const auto& [seq, acquire] : acquires_) {
+    if (!next || acquire.deadline < *next) next = acquire.deadline;
+  }
+  return next;
+}
+
+bool Database::acquire(const AcquireKey& key, const Endpoints& outer, const spd::Rule& rule, const net::Flow& flow) {
+  if (acquire_by_key_.contains(key) || acquires_.size() >= settings_.maximum_acquires) return false;
+  while (acquires_.contains(next_seq_)) next_seq_ = next_seq_ == UINT32_MAX ? kFirstSeq : next_seq_ + 1;
+  const uint32_t seq = next_seq_;
+  next_seq_ = next_seq_ == UINT32_MAX ? kFirstSeq : next_seq_ + 1;
+  const Acquire& made = acquires_[seq] = Acquire{seq, key, outer, rule, flow, clock_.now() + settings_.acquire_wait};
+  acquire_by_key_[key] = seq;
+  events_.push_back(AcquireRaised{made});
+  return true;
+}
+
+void Database::end_acquire(uint32_t seq, bool found, int error) {
+  const auto at = acquires_.find(seq);
+  if (at == acquires_.end()) return;
+  acquire_by_key_.erase(at->second.key);
+  events_.push_back(AcquireEnded{std::move(at->second), found, error});
+  acquires_.erase(at);
+}
+
+// A new SA may be what a packet waits for, whether or not its maker knew of the ACQUIRE.
+void Database::resolve_acquires(const Sa& sa) {
+  std::vector<uint32_t> served;
+  for (const auto& [seq, acquire] : acquires_) {
+    if (acquire.outer.remote == sa.spec.destination && table_->select(acquire.rule, acquire.outer, acquire.flow).found())
+      served.push_back(seq);
+  }
+  for (const uint32_t seq : served) end_acquire(seq, true, 0);
+}
+
+KeyResult<> Database::acquire_failed(uint32_t seq, int error) {
+  std::vector<SaPtr> larval;
+  for (const auto& [age, entry] : by_age_) {
+    if (entry->sa->state == SaState::larval && seq != 0 && entry->sa->spec.acquire_seq == seq) larval.push_back(entry->sa);
+  }
+  for (const SaPtr& sa : larval) {
+    erase(name_of(*sa));
+    events_.push_back(SaDeleted{sa});
+  }
+  const bool waits = acquires_.contains(seq);
+  end_acquire(seq, false, error);
+  if (!waits && larval.empty()) return refuse(ESRCH, Diagnostic::none, "no ACQUIRE of that sequence number is open");
+  return {};
+}
+
+const Acquire* Database::find_acquire(uint32_t seq) const {
+  const auto at = acquires_.find(seq);
+  return at == acquires_.end() ? nullptr : &at->second;
+}
+
+void Database::forget_acquires(const std::string& link) {
+  std::vector<uint32_t> gone;
+  for (const auto& [seq, acquire] : acquires_) {
+    if (acquire.key.link == link) gone.push_back(seq);
+  }
+  for (const uint32_t seq : gone) end_acquire(seq, false, ECANCELED);
+}
+
+}  // namespace adit::sad
