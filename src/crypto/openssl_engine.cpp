@@ -76,7 +76,7 @@ bool OpensslEngine::make() {
   legacy_.reset(OSSL_PROVIDER_load(library_.get(), "legacy"));
   for (size_t i = 0; i < ciphers_.size(); ++i) ciphers_[i] = make_context(library_.get(), kCipherNames[i]);
   iv_cipher_ = make_context(library_.get(), "AES-128-ECB");
-  return default_ != nullptr && iv_cipher_ != nullptr && hmac_.make(library_.get());
+  return default_ != nullptr && iv_cipher_ != nullptr;
 }
 
 void OpensslEngine::run(const Transform& base, std::span<Job> jobs, bool sealing) {
@@ -89,10 +89,12 @@ void OpensslEngine::run(const Transform& base, std::span<Job> jobs, bool sealing
     context = ciphers_[static_cast<size_t>(transform.shape.openssl)].get();
     if (context == nullptr || !set_key(context, transform, transform.material().encr_key, sealing)) return;
   }
+  if (transform.has_mac()) hmac_.set_key(transform);
   for (Job& job : jobs) {
     CHECK(job.length % transform.shape.cipher_block == 0);
     job.ok = sealing ? seal_one(context, transform, job) : open_one(context, transform, job);
   }
+  if (transform.has_mac()) hmac_.forget_key();
   static constexpr uint8_t kNoKey[sizeof KeyMaterial::encr_key] = {};
   if (context != nullptr) set_key(context, transform, kNoKey, sealing);
 }
@@ -128,14 +130,16 @@ bool OpensslEngine::set_key(EVP_CIPHER_CTX* context, const KeyedTransform& trans
 bool OpensslEngine::seal_one(EVP_CIPHER_CTX* context, const KeyedTransform& transform, Job& job) {
   if (transform.is_combined()) return aead(context, transform, job, true);
   if (!encrypt_or_decrypt(context, transform, job)) return false;
-  return !transform.has_mac() || hmac_.compute(transform, job, job.icv);
+  if (transform.has_mac()) hmac_.compute(transform, job, job.icv);
+  return true;
 }
 
 bool OpensslEngine::open_one(EVP_CIPHER_CTX* context, const KeyedTransform& transform, Job& job) {
   if (transform.is_combined()) return aead(context, transform, job, false);
   if (transform.has_mac()) {
     uint8_t icv[32];
-    if (!hmac_.compute(transform, job, icv) || CRYPTO_memcmp(icv, job.icv, transform.shape.icv) != 0) return false;
+    hmac_.compute(transform, job, icv);
+    if (CRYPTO_memcmp(icv, job.icv, transform.shape.icv) != 0) return false;
   }
   return encrypt_or_decrypt(context, transform, job);
 }

@@ -1,11 +1,10 @@
-// HMAC (RFC 2104) over OpenSSL's digests. EVP_MAC copies its state, and so allocates, for every message; hashing the padded
-// key's block again does not.
+// HMAC (RFC 2104) over OpenSSL's hashes. EVP's HMAC and its digests allocate for every message (OpenSSL 3.0), the plain hash
+// functions do not, and their state after the padded key's block can be kept for a burst.
 #pragma once
 
-#include <openssl/evp.h>
-
-#include <array>
-#include <memory>
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/md5.h>
+#include <openssl/sha.h>
 
 #include "crypto/keyed.h"
 
@@ -13,14 +12,22 @@ namespace adit::crypto {
 
 class OpensslHmac {
  public:
-  [[nodiscard]] bool make(OSSL_LIB_CTX* library);
-
-  // Over what the job's MAC covers (transform.h), cut to icv_bytes. False: libcrypto failed.
-  [[nodiscard]] bool compute(const KeyedTransform& transform, const Job& job, uint8_t* icv);
+  // Takes the key's blocks for the jobs that follow.
+  void set_key(const KeyedTransform& transform);
+  // Over what the job's MAC covers (transform.h), cut to icv_bytes.
+  void compute(const KeyedTransform& transform, const Job& job, uint8_t* icv) const;
+  void forget_key() { wipe(&states_, sizeof states_); }
 
  private:
-  struct ContextDeleter { void operator()(EVP_MD_CTX* c) const { EVP_MD_CTX_free(c); } };
-  std::array<std::unique_ptr<EVP_MD_CTX, ContextDeleter>, 8> contexts_;   // by AuthAlg
+  template <typename State>
+  struct Pair { State inner, outer; };
+  union States {
+    Pair<MD5_CTX> md5;
+    Pair<SHA_CTX> sha1;
+    Pair<SHA256_CTX> sha256;
+    Pair<SHA512_CTX> sha512;   // and SHA-384
+  };
+  States states_;
 };
 
 }  // namespace adit::crypto
