@@ -6,7 +6,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,7 +55,7 @@ class Draft {
   friend class Database;
   std::string name_space_;
   uint64_t based_on_ = 0;
-  std::map<std::string, std::shared_ptr<const Shelf>, std::less<>> shelves_;
+  std::map<std::string, std::shared_ptr<Shelf>, std::less<>> shelves_;   // copied on the first edit after a clone
 };
 
 class Database {

@@ -77,7 +77,7 @@ struct Rule {
   Origin origin;
 };
 
-// The same entry but for index, priority, origin: adding it again is EEXIST.
+// The same entry but for index, priority, owner, origin: adding it again to a namespace is EEXIST.
 bool same_entry(const Rule& a, const Rule& b);
 // Equal for the same entry, else most likely not.
 size_t hash_entry(const Rule& rule);
@@ -117,7 +117,7 @@ std::expected<std::vector<Action>, ActionError> resolve_algorithms(std::span<con
 
 // Whether a rule may stand in the head of that name ("": the host's). EINVAL: no action; tunnel or transport mode in the
 // host head; no mode in a tunnel's; selectors in transport mode (diagnostic 45); unique in tunnel mode (diagnostic 10); a
-// selector of another family; ports or ICMP types that contradict the protocol. ENOTSUP: IPsec in the host head.
+// selector of another family. ENOTSUP: IPsec in the host head.
 Result<> check_rule(std::string_view head, const Rule& rule);
 
 }  // namespace adit::spd
