@@ -28,7 +28,7 @@ class Sum {
 
  private:
   [[nodiscard]] uint16_t folded() const;
-  uint64_t value_ = 0;     // far from overflow: each addition is below 2^48
+  uint64_t value_ = 0;     // far from overflow: each addition is below 2^50
 };
 
 // Of one whole piece.

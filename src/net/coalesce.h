@@ -16,8 +16,6 @@
 #include <span>
 
 #include "base/bytes.h"
-#include "net/checksum.h"
-#include "net/ip_header.h"
 #include "net/offload.h"
 
 namespace adit::net {
@@ -47,9 +45,10 @@ class Coalescer {
   // the packet's own length are cut. False: full, take the trains and clear first.
   bool add(MutByteSpan packet);
 
-  // The trains in the order of their first packets. Valid until clear() or add().
+  // The trains in the order of their first packets: how many, and each ready to be written (the pieces stay valid until the
+  // next call of anything here).
   [[nodiscard]] uint32_t trains() const { return train_count_; }
-  Train train(uint32_t index);           // finishes the headers of a merged one
+  Train train(uint32_t index);
 
   void clear();
 
@@ -58,32 +57,33 @@ class Coalescer {
 
   struct Segment {                       // one packet that was added
     MutByteSpan bytes;
-    uint16_t header = 0;                 // IP + transport
     uint16_t next = kNone;               // in its train
   };
-  struct Open {                          // what a train needs to know to take the next one; tcp or udp
-    uint32_t hash = 0;
-    uint16_t train = 0;
-  };
   struct Line {                          // a train being made
-    uint16_t first = 0, last = 0;
+    uint16_t first = 0, last = 0;        // segments
     uint16_t packets = 0;
-    uint32_t bytes = 0;
     uint16_t segment_bytes = 0;
-    uint8_t last_flags = 0;              // TCP: PSH and FIN of the last
+    uint32_t bytes = 0;                  // of the super-packet
     uint32_t next_sequence = 0;
-    uint8_t ip_length = 0;
+    uint8_t ip_header = 0, header = 0;   // bytes: IP; IP and transport
+    uint8_t end_flags = 0;               // TCP: PSH and FIN of the last
     bool tcp = false;
-    bool verified = false;               // the first packet's checksum
+    bool first_is_right = false;         // the first packet's checksum was verified
   };
-  struct Candidate;                      // coalesce.cpp
+  struct Open {                          // a train that may take more
+    uint32_t hash = 0;
+    uint16_t line = 0;
+  };
+  struct Candidate;                      // what coalesce.cpp reads of a packet
 
-  void start(const Candidate* candidate, MutByteSpan packet);
-  void append(Line& line, const Candidate& candidate, MutByteSpan packet);
-  bool joins(Line& line, const Candidate& candidate, ByteSpan packet);
-  bool right(Line& line, const Candidate& candidate, ByteSpan packet);
+  Line& start(MutByteSpan packet);
+  void open(MutByteSpan packet, const Candidate& candidate);
+  void append(Line& line, MutByteSpan packet, const Candidate& candidate);
+  bool joins(Line& line, ByteSpan packet, Candidate& candidate);
+  bool all_right(Line& line, ByteSpan packet, Candidate& candidate);
+  uint32_t find_open(ByteSpan packet, const Candidate& candidate) const;
   void close(uint32_t open_index);
-  void close_between(ByteSpan packet, const IpHeader& header);
+  void close_between(ByteSpan packet);
   void finish(Line& line);
 
   CoalesceOptions options_;

@@ -52,10 +52,13 @@ class Reassembler {
   struct Key;
   Slot* find(const Key& key);
   Slot& take_slot(const Key& key, MonoTime now);
+  DropReason gather(Slot& slot, ByteSpan fragment, const IpHeader& ip);
+  [[nodiscard]] bool overdue(const Slot& slot, MonoTime now) const;
 
   ReassemblyLimits limits_;
   std::vector<Slot> slots_;
   uint64_t evicted_ = 0;
+  uint32_t late_ = 0;                                     // given up in add(), not yet told by expire()
 };
 
 }  // namespace adit::net
