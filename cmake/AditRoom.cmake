@@ -1,5 +1,6 @@
 # A room is a folder of src/ and one static library. It sees its own headers and those of the rooms it states, and no
-# others: each room's include path holds a single link named after the room, so a wrong include does not build.
+# others: each room's include path holds a single link named after the room, so a wrong include does not build. The public
+# headers (include/adit/) are everybody's.
 
 # adit_room(NAME DEPS room... LIBS target...)
 #   src/NAME/*.cpp without *_test.cpp  -> library adit_NAME
@@ -24,7 +25,7 @@ function(adit_room name)
     add_library(adit_${name} INTERFACE)
     set(scope INTERFACE)
   endif()
-  target_include_directories(adit_${name} ${scope} ${view})
+  target_include_directories(adit_${name} ${scope} ${view} ${CMAKE_SOURCE_DIR}/include)
   target_link_libraries(adit_${name} ${scope} ${deps} ${ROOM_LIBS})
 
   if(tests AND ADIT_TESTS)
