@@ -17,19 +17,15 @@ struct RouteLine { std::string text; bool failed = false; };
 struct RouteReport {
   std::vector<RouteLine> lines;
   std::vector<std::string> notes;
-  [[nodiscard]] bool failed() const;
 };
 
 struct RouteRow {                            // netstat -rn
-  std::string destination, gateway, flags, interface;
+  std::string destination, gateway, flags, interface;    // destination: `default` or with its length
   bool v6 = false, ours = false, persistent = false, guard = false;
-  uint32_t metric = 0;
+  uint32_t metric = 0, table = 0;
 };
 
-struct RouteAnswer {                         // route get
-  std::string route_to, destination, mask, gateway, interface, flags;
-  uint32_t mtu = 0;
-};
+struct RouteAnswer { std::string route_to, destination, mask, gateway, interface, flags; uint32_t mtu = 0; };   // route get
 
 class Routes final : public LinkUser {
  public:
@@ -47,37 +43,43 @@ class Routes final : public LinkUser {
   void link_gone(const std::string& link) override;
   void link_renamed(const std::string& from, const std::string& to) override;
 
-  // ---- route. An error: nothing was tried (bad words, a refusal). Else the report says what came of table and file.
+  // ---- route. `words` as RouteCommand. An error: refused, nothing changed. Else the report says what came of table and file.
+  // force: over the refusals that guard against slips (decision 7). ELOOP: the tunnel would carry itself.
   Result<RouteReport> add(std::span<const std::string> words, bool persistent, bool force);
   Result<RouteReport> remove(std::span<const std::string> words, bool persistent);
   Result<RouteReport> change(std::span<const std::string> words, bool force);
   Result<RouteAnswer> get(std::span<const std::string> words) const;
-  // Every gateway route that Adit made goes from the table; the file stays unless `persistent`.
-  Result<RouteReport> flush(std::optional<net::Family> family, bool persistent);
+  // Every route that was made by `route add` goes from the table; the file stays.
+  Result<RouteReport> flush(std::optional<net::Family> family);
   Result<std::vector<std::string>> persistent_lines() const;     // route -p show
 
-  // all: with local, guard and other tables' entries.
+  // all: the guard's entries too.
   Result<std::vector<RouteRow>> table(std::optional<net::Family> family, bool all) const;
 
  private:
   struct Wanted {
     RouteCommand command;
     std::optional<platform::Route> placed;   // in the kernel
-    std::string tunnel;                      // what the guard was told
-    bool persistent = false;                 // came from the file: waits while its gateway is away
+    std::string tunnel;                      // the tunnel that it leads into, when placed
+    bool persistent = false;                 // stands in the file: waits while its gateway is away
   };
 
+  // ---- route_resolve.cpp
   Result<platform::Route> resolve(const RouteCommand& command) const;
   Result<std::string> interface_of_gateway(const RouteCommand& command) const;
   Result<> refuse_slips(const RouteCommand& command, const platform::Route& route) const;
-  Result<> refuse_self_carriage(const platform::Route& route, const TunnelView& tunnel) const;
-  Result<> place(Wanted& wanted, bool force);
+  Result<> refuse_self_carriage(const platform::Route& route) const;
+  Result<> carries_itself_now(const platform::Route& route) const;
+  [[nodiscard]] std::string interface_name(int index) const;
+
+  Result<> place(Wanted& wanted, const platform::Route& route);        // guard, then kernel
+  Result<bool> unplace(Wanted& wanted);                                // kernel, then guard: true when the network is open
   Result<> unplace(Wanted& wanted, std::vector<std::string>& notes);
   void place_waiting();
-  Wanted* find(const RouteCommand& command);
-  RouteLine add_to_table(const RouteCommand& command, bool persistent, bool force, Result<>& refused);
-  RouteLine remove_from_table(const RouteCommand& command, std::vector<std::string>& notes);
-  [[nodiscard]] std::string interface_name(int index) const;
+  void adopt();
+  std::vector<Wanted>::iterator find(const RouteCommand& command, bool any_gateway);
+  Result<> remove_foreign(const RouteCommand& command);
+  Result<RouteLine> write_added(const RouteCommand& command, bool added_now);
 
   const Context& context_;
   const LinkView& links_;
