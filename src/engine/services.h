@@ -86,6 +86,7 @@ class Services {
   bool set_enabled(Service& service, bool enabled, bool temporary, ServiceOutcome& outcome);
   void start(Service& service, ServiceOutcome& outcome);
   void start_dependents(const Service& service, ServiceOutcome& outcome);
+  [[nodiscard]] bool may_act(const Service& service, ServiceOutcome& outcome) const;
   void restart_one(Service& service, ServiceOutcome& outcome);
   void refresh_one(Service& service, ServiceOutcome& outcome);
   void clear_one(Service& service, ServiceOutcome& outcome);
