@@ -129,20 +129,27 @@ Result<> Guard::rename(const std::string& from, const std::string& to) {
   return close(std::move(next));
 }
 
+void Guard::put_back(const GuardBook& book) {
+  GuardBook both = book;
+  both.merge(book_);
+  Result<> done = close(both);
+  if (done) {
+    if (auto opened = relax(book); !opened) done = std::unexpected(opened.error());
+  }
+  if (!done) context_.events.add(Severity::warning, "guard.failed", "", done.error().text);
+}
+
 Result<> Guard::open(const net::Prefix& network) {
   if (!book_.holds(network)) return fail(ENOENT, "{} is not guarded", network.str());
-  for (const auto family : {network.family()}) {
-    TRY_ASSIGN(const auto routes, context_.platform.routes(family));
-    TRY_ASSIGN(const auto interfaces, context_.platform.interfaces());
-    for (const auto& route : routes) {
-      if (route.destination != network.masked() || route.interface_index == 0) continue;
-      const auto device = std::ranges::find(interfaces, route.interface_index, &platform::InterfaceInfo::index);
-      if (device == interfaces.end()) continue;
-      const auto view = links_.tunnel(device->name);
-      if (view && view->secured)
-        return fail(EBUSY, "{} is routed over the secured tunnel {}: delete that route or the address first", network.str(),
-                    view->name);
-    }
+  TRY_ASSIGN(const auto routes, context_.platform.routes(network.family()));
+  TRY_ASSIGN(const auto interfaces, context_.platform.interfaces());
+  for (const auto& route : routes) {
+    if (route.destination != network.masked() || route.interface_index == 0) continue;
+    const auto device = std::ranges::find(interfaces, route.interface_index, &platform::InterfaceInfo::index);
+    const auto view = device == interfaces.end() ? std::nullopt : links_.tunnel(device->name);
+    if (view && view->secured)
+      return fail(EBUSY, "{} is routed over the secured tunnel {}: delete that route or the address first", network.str(),
+                  view->name);
   }
   GuardBook next = book_;
   next.remove_network(network);
@@ -164,7 +171,7 @@ Result<> Guard::close(GuardBook next) {
   if (next == book_) return {};
   freeze_exceptions(next);
   const auto added = newly_guarded(next);
-  TRY(save(next));
+  TRY(save_or_restore(next));
   crash_point("guard:saved");
   std::vector<net::Prefix> placed;
   Result<> done;
@@ -196,7 +203,7 @@ Result<std::vector<net::Prefix>> Guard::relax(GuardBook next) {
     if (!next.holds(network)) opened.push_back(network);
   }
   // The files first: where no room is left on the disk nothing has opened yet.
-  TRY(save(next));
+  TRY(save_or_restore(next));
   crash_point("guard:relaxed");
   if (auto applied = apply(next); !applied) {
     (void)save(book_);
@@ -212,6 +219,13 @@ Result<std::vector<net::Prefix>> Guard::relax(GuardBook next) {
   }
   crash_point("guard:opened");
   return opened;
+}
+
+// The book is in three files: a disk that fills up between them leaves none of the new ones.
+Result<> Guard::save_or_restore(const GuardBook& next) {
+  auto saved = save(next);
+  if (!saved) (void)save(book_);
+  return saved;
 }
 
 Result<> Guard::save(const GuardBook& book) {

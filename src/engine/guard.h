@@ -52,6 +52,8 @@ class Guard final : public GuardDoor, public FirewallDoor {
   Result<> keep(const std::string& tunnel);                            // delete-iptun -k, before the record goes
   Result<std::vector<net::Prefix>> forget(const std::string& tunnel);  // delete-iptun, after the device went; as drop
   Result<> rename(const std::string& from, const std::string& to);
+  [[nodiscard]] const GuardBook& book() const { return book_; }
+  void put_back(const GuardBook& book);                                // the way back of a command that failed
   [[nodiscard]] std::vector<net::Prefix> networks_of(const std::string& tunnel) const { return book_.networks_of(tunnel); }
   [[nodiscard]] std::vector<net::Prefix> networks_of(const std::string& tunnel, GuardSource source) const {
     return book_.networks_of(tunnel, source);
@@ -69,6 +71,7 @@ class Guard final : public GuardDoor, public FirewallDoor {
   Result<> close(GuardBook next);                              // more or the same networks; all or nothing
   Result<std::vector<net::Prefix>> relax(GuardBook next);      // fewer or the same networks; all or nothing
   Result<> save(const GuardBook& book);
+  Result<> save_or_restore(const GuardBook& next);
   [[nodiscard]] platform::Firewall firewall(const GuardBook& book) const;
   Result<> apply(const GuardBook& book);
   Result<GuardBook> load(const std::string& path) const;

@@ -18,6 +18,7 @@ struct Settings {
   uint32_t workers = 0;                // 0: one a core, at most 8
   crypto::EngineKind crypto = crypto::EngineKind::best;
   bool require_security = false;       // every tunnel is -S
+  bool threads = true;                 // false: workers move only by Worker::run_once, for tests
 };
 
 // ---- links

@@ -1,0 +1,45 @@
+// /etc/dladm/datalink.conf (links-and-addresses.md §1.9): one line a link, `linkid TAB name=type,value;…`. Text only.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "net/address.h"
+#include "tunnel/link.h"
+
+namespace adit::engine {
+
+struct LinkProperties {                // nullopt: the default
+  std::optional<uint8_t> hoplimit, encaplimit;
+  std::optional<uint32_t> mtu;
+  std::optional<bool> mssclamp;
+  friend bool operator==(const LinkProperties&, const LinkProperties&) = default;
+};
+
+struct TunnelRecord {
+  tunnel::LinkId id{};
+  std::string name;
+  tunnel::Type type = tunnel::Type::ipv4;
+  std::optional<std::string> local, remote;            // as typed
+  // What a name stood for when it was last resolved: used at a start before names can be resolved.
+  std::optional<net::Address> local_seen, remote_seen;
+  bool secured = false;
+  bool temporary = false;              // in the run directory's file only
+  LinkProperties properties;
+  friend bool operator==(const TunnelRecord&, const TunnelRecord&) = default;
+};
+
+struct DatalinkConf {
+  std::vector<TunnelRecord> tunnels;
+  std::vector<std::string> others;     // lines of other classes of links, kept as they are
+};
+
+std::string format_datalink_conf(const DatalinkConf& conf);
+// EINVAL names the line and what is wrong with it. Names pass tunnel::check_name and are unique, as are link ids.
+Result<DatalinkConf> parse_datalink_conf(std::string_view text);
+
+}  // namespace adit::engine

@@ -1,0 +1,106 @@
+#include "engine/dataplane.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/check.h"
+#include "linux/mark.h"
+
+namespace adit::engine {
+namespace {
+
+constexpr uint32_t kMostWorkers = 8;   // beyond it a gateway's links, not its cores, are the limit
+
+uint32_t worker_count(const Settings& settings) {
+  if (settings.workers != 0) return std::min(settings.workers, 64u);
+  return std::clamp(std::thread::hardware_concurrency(), 1u, kMostWorkers);
+}
+
+}  // namespace
+
+Dataplane::Dataplane(const Context& context) : context_(context) {
+  sas_ = std::make_shared<const sad::Table>();
+}
+
+Dataplane::~Dataplane() { stop(); }
+
+Result<> Dataplane::start() {
+  const uint32_t count = worker_count(context_.settings);
+  publish();   // a worker never runs without a picture
+  TRY(context_.platform.set_underlay_rule(platform::kOuterMark));
+  std::vector<std::unique_ptr<datapath::Worker>> workers;
+  for (uint32_t index = 0; index < count; ++index) {
+    TRY_ASSIGN(auto engine, crypto::make_engine(context_.settings.crypto));
+    TRY_ASSIGN(auto wire, context_.platform.open_wire(index, count));
+    workers.push_back(std::make_unique<datapath::Worker>(index, shared_, std::move(engine), std::move(wire)));
+  }
+  workers_ = std::move(workers);
+  publish();
+  if (context_.settings.threads) {
+    for (auto& worker : workers_) worker->start();
+    running_ = true;
+  }
+  return {};
+}
+
+void Dataplane::stop() {
+  if (running_) {
+    for (auto& worker : workers_) worker->stop();
+    running_ = false;
+  }
+  workers_.clear();
+}
+
+std::vector<const datapath::LinkCounters*> Dataplane::unlinked() const {
+  std::vector<const datapath::LinkCounters*> all;
+  for (const auto& worker : workers_) all.push_back(&worker->unlinked());
+  return all;
+}
+
+std::vector<std::shared_ptr<datapath::LinkCounters>> Dataplane::make_counters() const {
+  std::vector<std::shared_ptr<datapath::LinkCounters>> counters;
+  for (size_t i = 0; i < workers_.size(); ++i) counters.push_back(std::make_shared<datapath::LinkCounters>());
+  return counters;
+}
+
+void Dataplane::put_link(std::shared_ptr<const datapath::Link> link) {
+  const auto id = static_cast<uint32_t>(link->id);
+  links_[id] = std::move(link);
+}
+
+void Dataplane::take_link(tunnel::LinkId id) { links_.erase(static_cast<uint32_t>(id)); }
+
+void Dataplane::publish() {
+  auto next = std::make_shared<datapath::Snapshot>();
+  next->generation = ++generation_;
+  next->links.reserve(links_.size());
+  for (const auto& [id, link] : links_) next->links.push_back(link);
+  next->host = host_;
+  next->sas = sas_;
+  next->workers = std::max(1u, workers());
+  next->index();
+  shared_.publisher.publish(std::move(next));
+  for (auto& worker : workers_) worker->wake();
+}
+
+void Dataplane::settle() {
+  if (!running_) return;
+  for (auto& worker : workers_) worker->settle();
+}
+
+void Dataplane::attach(tunnel::LinkId id, std::vector<std::unique_ptr<datapath::TunPort>> ports) {
+  CHECK(ports.size() == workers_.size());
+  for (size_t i = 0; i < ports.size(); ++i) workers_[i]->attach(id, std::move(ports[i]));
+}
+
+void Dataplane::detach(tunnel::LinkId id) {
+  for (auto& worker : workers_) worker->detach(id);
+}
+
+size_t Dataplane::run_once() {
+  size_t moved = 0;
+  for (auto& worker : workers_) moved += worker->run_once();
+  return moved;
+}
+
+}  // namespace adit::engine

@@ -1,0 +1,73 @@
+#include "engine/endpoints.h"
+
+#include <algorithm>
+
+#include "engine/host_name.h"
+
+namespace adit::engine {
+namespace {
+
+net::Family family_of(tunnel::Type type) { return type == tunnel::Type::ipv4 ? net::Family::v4 : net::Family::v6; }
+const char* name_of(tunnel::Type type) { return type == tunnel::Type::ipv4 ? "ipv4" : "ipv6"; }
+
+const char* what_is_wrong(const net::Address& address) {
+  if (address.is_unspecified()) return "is the unspecified address";
+  if (address.is_multicast()) return "is a multicast address";
+  if (address.is_limited_broadcast()) return "is the broadcast address";
+  if (address.is_v4_mapped()) return "is an IPv4 address written as IPv6";
+  return nullptr;
+}
+
+Result<std::optional<net::Address>> resolve_one(tunnel::Type type, const std::optional<std::string>& typed, const char* side) {
+  if (!typed) return std::nullopt;
+  if (const auto literal = net::Address::parse(*typed)) {
+    TRY(check_endpoint(type, *literal, side, *typed));
+    return *literal;
+  }
+  const auto address = resolve_host(*typed, family_of(type));
+  if (!address) return fail(EINVAL, "invalid {} IP tunnel address: {}", side, address.error().text);
+  TRY(check_endpoint(type, *address, side, *typed));
+  return *address;
+}
+
+}  // namespace
+
+Result<> check_endpoint(tunnel::Type type, const net::Address& address, const char* side, const std::string& typed) {
+  if (address.family() != family_of(type))
+    return fail(EINVAL, "invalid {} IP tunnel address: {} is IPv{}, and a tunnel of type {} runs over IPv{}", side, typed,
+                static_cast<int>(address.family()), name_of(type), static_cast<int>(family_of(type)));
+  if (const char* wrong = what_is_wrong(address); wrong != nullptr)
+    return fail(EADDRNOTAVAIL, "operation failed: the {} address {} {}; give a unicast address", side, typed, wrong);
+  return {};
+}
+
+Result<Endpoints> resolve_endpoints(tunnel::Type type, const std::optional<std::string>& local,
+                                    const std::optional<std::string>& remote) {
+  Endpoints ends;
+  TRY_ASSIGN(ends.local, resolve_one(type, local, "local"));
+  TRY_ASSIGN(ends.remote, resolve_one(type, remote, "remote"));
+  if (ends.bound() && *ends.local == *ends.remote)
+    return fail(EINVAL, "invalid argument: local and remote are both {}; the tunnel would carry itself", ends.local->str());
+  return ends;
+}
+
+Result<> check_local_here(platform::Platform& platform, const net::Address& local) {
+  TRY_ASSIGN(const auto addresses, platform.addresses());
+  const auto found = std::ranges::find_if(addresses, [&](const auto& item) { return item.local.address() == local; });
+  if (found == addresses.end())
+    return fail(EADDRNOTAVAIL, "operation failed: the local address {} is not an address of this host; `ip address` lists them",
+                local.str());
+  TRY_ASSIGN(const auto interfaces, platform.interfaces());
+  bool up = false;
+  for (const auto& address : addresses) {
+    if (address.local.address() != local || address.duplicate) continue;
+    const auto on = std::ranges::find(interfaces, address.interface_index, &platform::InterfaceInfo::index);
+    up = up || (on != interfaces.end() && on->up && !on->ours);
+  }
+  if (!up)
+    return fail(EADDRNOTAVAIL, "operation failed: the local address {} is on an interface that is down, or on a tunnel; it must "
+                               "be on the underlay", local.str());
+  return {};
+}
+
+}  // namespace adit::engine

@@ -1,0 +1,30 @@
+// The outer addresses of a tunnel: which are refused, and why (links-and-addresses.md §1.2).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "engine/seams.h"
+#include "net/address.h"
+#include "tunnel/link.h"
+
+namespace adit::engine {
+
+struct Endpoints {
+  std::optional<net::Address> local, remote;
+  [[nodiscard]] bool bound() const { return local && remote; }
+  friend bool operator==(const Endpoints&, const Endpoints&) = default;
+};
+
+// Resolves what was typed. EINVAL: `invalid local IP tunnel address` or remote, wrong family; EADDRNOTAVAIL: unspecified, multicast,
+// limited broadcast, IPv4-mapped; EINVAL: both the same.
+Result<Endpoints> resolve_endpoints(tunnel::Type type, const std::optional<std::string>& local,
+                                    const std::optional<std::string>& remote);
+
+// One endpoint that is known already, as above.
+Result<> check_endpoint(tunnel::Type type, const net::Address& address, const char* side, const std::string& typed);
+
+// Is the address configured on an interface of this host that is up and not a tunnel of ours? EADDRNOTAVAIL says what is wrong.
+Result<> check_local_here(platform::Platform& platform, const net::Address& local);
+
+}  // namespace adit::engine

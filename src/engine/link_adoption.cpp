@@ -1,0 +1,180 @@
+// Tunnels across the daemon's lives: what an earlier one left is taken over with the carrier off, what it had begun is undone,
+// and what others do to the devices is put back.
+#include <algorithm>
+
+#include "engine/links.h"
+#include "engine/store.h"
+
+namespace adit::engine {
+namespace {
+
+constexpr Seconds kPathMtuLife{600};   // RFC 1191 §6.3: after that a larger one is tried again
+
+}  // namespace
+
+// Names may not resolve yet: then what they stood for last.
+void Links::resolve_at_start(Tunnel& tunnel) {
+  const TunnelRecord& record = tunnel.active;
+  const auto known = [&](const std::optional<std::string>& typed, const std::optional<net::Address>& seen,
+                         const char* side) -> std::optional<net::Address> {
+    if (!typed) return std::nullopt;
+    const auto literal = net::Address::parse(*typed);
+    const auto address = literal ? std::optional(*literal) : seen;
+    if (!address) return std::nullopt;
+    if (const auto fit = check_endpoint(record.type, *address, side, *typed); !fit) {
+      context_.events.add(Severity::warning, "link.unbound", record.name, fit.error().text);
+      return std::nullopt;
+    }
+    return address;
+  };
+  tunnel.ends.local = known(record.local, record.local_seen, "local");
+  tunnel.ends.remote = known(record.remote, record.remote_seen, "remote");
+  if (const auto free = check_pair_free(tunnel.ends, record.name); !free) {
+    context_.events.add(Severity::warning, "link.unbound", record.name, free.error().text);
+    tunnel.ends.remote.reset();
+  }
+}
+
+void Links::adopt(TunnelRecord active, std::optional<TunnelRecord> stored) {
+  const std::string name = active.name;
+  Tunnel& tunnel = tunnels_[name];
+  tunnel.active = std::move(active);
+  tunnel.stored = std::move(stored);
+  tunnel.active.secured = tunnel.active.secured || context_.settings.require_security;
+  names_[static_cast<uint32_t>(tunnel.active.id)] = name;
+  resolve_at_start(tunnel);
+  tunnel.local_here = tunnel.ends.local && check_local_here(context_.platform, *tunnel.ends.local);
+  policy_.tunnel_made(name);
+  put_device_back(tunnel, nullptr);
+}
+
+void Links::undo_half_made(const TunnelRecord& record) {
+  const auto left = context_.platform.interface(record.name);
+  if (!left || !left->ours) return;
+  const auto gone = context_.platform.delete_tun(record.name);
+  context_.events.add(gone ? Severity::info : Severity::warning, "link.undone", record.name,
+                      gone ? fmt::format("{} was half made or half deleted when aditd died: it is gone", record.name)
+                           : fmt::format("{} was half made when aditd died and cannot be removed: {}", record.name,
+                                         gone.error().text));
+}
+
+// Opens the device (a new one, or the one that stands, with its addresses and routes), carrier off. What fails leaves the
+// tunnel without a device and is tried again by tick().
+void Links::put_device_back(Tunnel& tunnel, const platform::InterfaceInfo* found) {
+  const std::string& name = tunnel.active.name;
+  const auto failed = [&](const Error& error) {
+    context_.events.add(Severity::warning, "link.failed", name, error.text);
+    tunnel.device = false;
+  };
+  Undo nothing;
+  if (auto held = guard_rules(tunnel, nothing); !held) return nothing.keep(), failed(held.error());
+  nothing.keep();
+  if (found == nullptr) {
+    auto ports = context_.platform.open_tun(name, dataplane_.workers());
+    if (!ports) return failed(ports.error());
+    tunnel.carrier = false;
+    if (tunnel.counters.empty()) tunnel.counters = dataplane_.make_counters();
+    tunnel.underlay_mtu = underlay_mtu(tunnel.ends);
+    tunnel.device_mtu = mtu_of(tunnel, policy_.head_of(name).get());
+    tunnel.device = true;
+    dataplane_.put_link(picture_of(tunnel, false));
+    dataplane_.publish();
+    dataplane_.attach(tunnel.active.id, std::move(*ports));
+  }
+  if (auto sized = context_.platform.set_mtu(name, tunnel.device_mtu); !sized)
+    context_.events.add(Severity::warning, "link.failed", name, sized.error().text);
+  fit_super_packets(tunnel);
+  if (auto up = context_.platform.set_link_up(name, true); !up)
+    context_.events.add(Severity::warning, "link.failed", name, up.error().text);
+}
+
+void Links::adopted() {
+  adopted_ = true;
+  refresh_all();
+}
+
+void Links::stop() {
+  adopted_ = false;
+  for (auto& [name, tunnel] : tunnels_) {
+    if (tunnel.carrier) (void)context_.platform.set_carrier(name, false);
+    tunnel.carrier = false;
+  }
+}
+
+void Links::look_for_local_addresses() {
+  const auto addresses = context_.platform.addresses();
+  const auto interfaces = context_.platform.interfaces();
+  if (!addresses || !interfaces) return;
+  std::unordered_map<int, bool> usable;
+  for (const auto& device : *interfaces) usable[device.index] = device.up && !device.ours;
+  std::map<net::Address, bool> here;
+  for (const auto& address : *addresses) {
+    if (usable[address.interface_index] && !address.duplicate) here[address.local.address()] = true;
+  }
+  std::vector<Tunnel*> changed;
+  for (auto& [name, tunnel] : tunnels_) {
+    const bool now = tunnel.ends.local && here.contains(*tunnel.ends.local);
+    if (now == tunnel.local_here) continue;
+    tunnel.local_here = now;
+    tunnel.underlay_mtu = underlay_mtu(tunnel.ends);
+    changed.push_back(&tunnel);
+  }
+  if (!changed.empty()) (void)refresh(changed);
+}
+
+void Links::reassert(bool links_changed, bool addresses_changed) {
+  if (links_changed) {
+    interface_mtus_.clear();
+    const auto interfaces = context_.platform.interfaces();
+    if (!interfaces) return;
+    std::unordered_map<std::string, const platform::InterfaceInfo*> by_name;
+    for (const auto& device : *interfaces) by_name.emplace(device.name, &device);
+    std::vector<Tunnel*> touched;
+    for (auto& [name, tunnel] : tunnels_) {
+      if (!tunnel.device) continue;
+      const auto found = by_name.find(name);
+      const platform::InterfaceInfo* device = found == by_name.end() ? nullptr : found->second;
+      if (device != nullptr && device->up && device->mtu == tunnel.device_mtu && device->carrier == tunnel.carrier) continue;
+      if (device != nullptr && !device->ours) continue;
+      const bool gone = device == nullptr, down = !gone && !device->up;
+      if (gone) {
+        dataplane_.detach(tunnel.active.id);
+        tunnel.device = false;
+      }
+      if (gone || down)
+        context_.events.add(Severity::alert, "link.restored", name,
+                            fmt::format("somebody {} {}; it is put back", gone ? "removed" : "took down", name));
+      if (!gone && device->carrier != tunnel.carrier) tunnel.carrier = device->carrier;   // refresh sets it right
+      if (gone || down || device->mtu != tunnel.device_mtu) put_device_back(tunnel, device);
+      touched.push_back(&tunnel);
+      if (gone || down) {
+        for (auto* user : users_) user->link_ready(name);
+      }
+    }
+    if (!touched.empty()) (void)refresh(touched);
+  }
+  if (addresses_changed || links_changed) look_for_local_addresses();
+}
+
+void Links::tick() {
+  const MonoTime now = context_.clock.now();
+  std::vector<Tunnel*> touched;
+  for (auto& [name, tunnel] : tunnels_) {
+    bool again = tunnel.usable && !tunnel.carrier;
+    if (!tunnel.device) {
+      put_device_back(tunnel, nullptr);
+      again = tunnel.device;
+      if (again) {
+        for (auto* user : users_) user->link_ready(name);
+      }
+    }
+    if (tunnel.learned_mtu != 0 && now - tunnel.learned_at > kPathMtuLife) {
+      tunnel.learned_mtu = 0;
+      again = true;
+    }
+    if (again) touched.push_back(&tunnel);
+  }
+  if (!touched.empty()) (void)refresh(touched);
+}
+
+}  // namespace adit::engine

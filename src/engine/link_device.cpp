@@ -1,0 +1,78 @@
+// A tunnel's device: guarded first, carrier off from its first instant, its queues given to the workers.
+#include <algorithm>
+
+#include "engine/links.h"
+#include "engine/store.h"
+#include "linux/mark.h"
+
+namespace adit::engine {
+namespace {
+
+constexpr uint32_t kMostUdpPayload = 65507, kMostSegments = 64;   // one UDP GSO send
+constexpr uint32_t kTcp4Headers = 52;                             // IPv4 and TCP with timestamps
+
+}  // namespace
+
+Result<> Links::guard_rules(const Tunnel& tunnel, Undo& undo) {
+  if (!tunnel.active.secured) return {};
+  const auto head = policy_.head_of(tunnel.active.name);
+  std::vector<GuardHold> holds;
+  for (const auto& network : protected_networks(head.get()))
+    holds.push_back({network, tunnel.active.name, GuardSource::policy, tunnel.active.temporary});
+  if (holds.empty()) return {};
+  undo.add([this, book = guard_.book()] { guard_.put_back(book); });
+  return guard_.hold(holds);
+}
+
+uint32_t Links::underlay_mtu(const Endpoints& ends) {
+  constexpr uint32_t kUsual = 1500;
+  if (!ends.remote) return kUsual;
+  const auto route = context_.platform.lookup_route(*ends.remote, platform::kOuterMark);
+  if (!route || route->interface_index == 0) return kUsual;
+  const auto known = interface_mtus_.find(route->interface_index);
+  if (known != interface_mtus_.end()) return known->second;
+  const auto interfaces = context_.platform.interfaces();
+  if (!interfaces) return kUsual;
+  for (const auto& device : *interfaces) {
+    if (!device.ours) interface_mtus_[device.index] = device.mtu;
+  }
+  const auto found = interface_mtus_.find(route->interface_index);
+  return found == interface_mtus_.end() ? kUsual : found->second;
+}
+
+// The kernel may hand us super-packets so large that, cut and sealed, they are still one send to the underlay.
+void Links::fit_super_packets(const Tunnel& tunnel) {
+  const uint32_t mtu = tunnel.device_mtu;
+  const uint32_t segments = std::clamp(kMostUdpPayload / (mtu + tunnel::kEspOverhead), 1u, kMostSegments);
+  const uint32_t bytes = kTcp4Headers + segments * (mtu - kTcp4Headers);
+  (void)context_.platform.set_gso_max(tunnel.active.name, bytes, segments);   // without it more sends, nothing else
+}
+
+Result<> Links::make_device(Tunnel& tunnel, Undo& undo) {
+  const std::string name = tunnel.active.name;
+  // What an unlucky predecessor left may carry addresses and routes: it starts anew.
+  if (const auto left = context_.platform.interface(name); left && left->ours)
+    TRY(context_.platform.delete_tun(name));
+  undo.add([this, name] { (void)context_.platform.delete_tun(name); });
+  TRY_ASSIGN(auto ports, context_.platform.open_tun(name, dataplane_.workers()));
+  crash_point("create:opened");
+  tunnel.underlay_mtu = underlay_mtu(tunnel.ends);
+  tunnel.device_mtu = mtu_of(tunnel, policy_.head_of(name).get());
+  TRY(context_.platform.set_mtu(name, tunnel.device_mtu));
+  fit_super_packets(tunnel);
+  TRY(context_.platform.set_link_up(name, true));
+  crash_point("create:up");
+  tunnel.counters = dataplane_.make_counters();
+  tunnel.device = true;
+  undo.add([this, &tunnel] {
+    dataplane_.detach(tunnel.active.id);
+    dataplane_.take_link(tunnel.active.id);
+    dataplane_.publish();
+  });
+  dataplane_.put_link(picture_of(tunnel, false));
+  dataplane_.publish();
+  dataplane_.attach(tunnel.active.id, std::move(ports));
+  return {};
+}
+
+}  // namespace adit::engine

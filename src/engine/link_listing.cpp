@@ -1,0 +1,90 @@
+// show-iptun and show-link.
+#include <algorithm>
+
+#include "base/drop_reason.h"
+#include "engine/links.h"
+
+namespace adit::engine {
+namespace {
+
+const char* type_name(tunnel::Type type) { return type == tunnel::Type::ipv4 ? "ipv4" : "ipv6"; }
+
+std::string address_text(const std::optional<net::Address>& known, const std::optional<std::string>& typed) {
+  return known ? known->str() : typed.value_or("");
+}
+
+using Drops = std::array<uint64_t, kDropReasons>;
+
+std::vector<std::pair<std::string, uint64_t>> not_zero(const Drops& drops) {
+  std::vector<std::pair<std::string, uint64_t>> named;
+  for (size_t i = 1; i < kDropReasons; ++i) {
+    if (drops[i] != 0) named.emplace_back(std::string(kDropReasonTexts[i].name), drops[i]);
+  }
+  return named;
+}
+
+void add_up(const std::vector<std::shared_ptr<datapath::LinkCounters>>& workers, LinkInfo& info) {
+  Drops in{}, out{};
+  for (const auto& counters : workers) {
+    info.ipackets += counters->ipackets.get();
+    info.rbytes += counters->rbytes.get();
+    info.ierrors += counters->ierrors.get();
+    info.opackets += counters->opackets.get();
+    info.obytes += counters->obytes.get();
+    info.oerrors += counters->oerrors.get();
+    for (size_t i = 1; i < kDropReasons; ++i) {
+      in[i] += counters->drops_in[i].get();
+      out[i] += counters->drops_out[i].get();
+    }
+  }
+  info.drops_in = not_zero(in);
+  info.drops_out = not_zero(out);
+}
+
+}  // namespace
+
+Result<std::vector<IptunInfo>> Links::show_iptun(const std::string& name, bool persistent) const {
+  std::vector<IptunInfo> all;
+  if (!name.empty()) TRY(find(name));
+  for (const auto& [key, tunnel] : tunnels_) {
+    if (!name.empty() && key != name) continue;
+    if (persistent && !tunnel.stored) continue;
+    const TunnelRecord& record = persistent ? *tunnel.stored : tunnel.active;
+    IptunInfo info{key, type_name(record.type)};
+    info.secured = tunnel.active.secured;
+    info.temporary = record.temporary;
+    const auto head = policy_.head_of(key);
+    info.policy = head != nullptr && head->active();
+    info.flags = persistent ? "--" : fmt::format("{}-{}", info.policy ? 's' : '-', info.secured ? 'S' : '-');
+    info.local = persistent ? record.local.value_or("") : address_text(tunnel.ends.local, record.local);
+    info.remote = persistent ? record.remote.value_or("") : address_text(tunnel.ends.remote, record.remote);
+    all.push_back(std::move(info));
+  }
+  if (!name.empty() && all.empty()) return fail(ENOENT, "object not found: {} is temporary", name);
+  return all;
+}
+
+Result<std::vector<LinkInfo>> Links::show_link(const std::string& name) const {
+  std::vector<LinkInfo> all;
+  TRY_ASSIGN(const auto interfaces, context_.platform.interfaces());
+  for (const auto& device : interfaces) {
+    if (device.loopback || device.ours || tunnels_.contains(device.name)) continue;
+    if (!name.empty() && device.name != name) continue;
+    LinkInfo info{device.name, "phys", device.up && device.carrier ? "up" : "down"};
+    info.mtu = device.mtu;
+    all.push_back(std::move(info));
+  }
+  for (const auto& [key, tunnel] : tunnels_) {
+    if (!name.empty() && key != name) continue;
+    LinkInfo info{key, "iptun", tunnel.usable ? "up" : "down"};
+    info.mtu = tunnel.device_mtu;
+    info.secured = tunnel.active.secured;
+    info.why_down = tunnel.why_closed;
+    add_up(tunnel.counters, info);
+    all.push_back(std::move(info));
+  }
+  if (!name.empty() && all.empty()) return fail(ENOENT, "object not found: there is no link {}", name);
+  return all;
+}
+
+}  // namespace adit::engine

@@ -1,0 +1,158 @@
+// What state a tunnel is in, and how a change of it reaches the packets: first what closes, then the picture, then what opens.
+#include <algorithm>
+
+#include "engine/links.h"
+
+namespace adit::engine {
+
+tunnel::LinkState Links::state_of(const Tunnel& tunnel) const {
+  const auto head = policy_.head_of(tunnel.active.name);
+  tunnel::LinkFacts facts;
+  facts.exists = tunnel.device;
+  facts.adopted = adopted_;
+  facts.admin_up = service_up_;
+  facts.bound = tunnel.ends.bound() && tunnel.local_here;
+  facts.secured = tunnel.active.secured;
+  facts.policy = head != nullptr && head->active();
+  auto state = tunnel::link_state(tunnel.active.name, facts);
+  if (!service_up_ && tunnel.device && adopted_)
+    state.why_closed = fmt::format("{} is down because the service network/iptun is not online; `svcadm enable network/iptun` "
+                                   "opens it", tunnel.active.name);
+  return state;
+}
+
+uint32_t Links::mtu_of(const Tunnel& tunnel, const spd::Head* head) const {
+  const LinkProperties& properties = tunnel.active.properties;
+  if (properties.mtu) return *properties.mtu;
+  uint32_t overhead = worst_overhead(head);
+  if (tunnel.active.secured) overhead = std::max(overhead, tunnel::kEspOverhead);   // from birth (decision 5)
+  const uint32_t path = tunnel.learned_mtu != 0 ? std::min(tunnel.learned_mtu, tunnel.underlay_mtu) : tunnel.underlay_mtu;
+  return tunnel::link_mtu(outer_of(tunnel), std::min(path, 65535u), overhead);
+}
+
+tunnel::Outer Links::outer_of(const Tunnel& tunnel) {
+  const TunnelRecord& record = tunnel.active;
+  const auto nowhere = net::Address::any(record.type == tunnel::Type::ipv4 ? net::Family::v4 : net::Family::v6);
+  return {record.type, tunnel.ends.local.value_or(nowhere), tunnel.ends.remote.value_or(nowhere),
+          record.properties.hoplimit.value_or(tunnel::kDefaultHopLimit),
+          record.properties.encaplimit.value_or(tunnel::kDefaultEncapLimit)};
+}
+
+std::shared_ptr<const datapath::Link> Links::picture_of(const Tunnel& tunnel, bool usable) const {
+  auto link = std::make_shared<datapath::Link>();
+  const TunnelRecord& record = tunnel.active;
+  link->id = record.id;
+  link->name = record.name;
+  link->outer = outer_of(tunnel);
+  link->bound = tunnel.ends.bound();
+  link->secured = record.secured;
+  link->up = usable;
+  link->mtu = tunnel.device_mtu;
+  link->path_mtu = tunnel.learned_mtu != 0 ? tunnel.learned_mtu : tunnel.underlay_mtu;
+  link->clamp_mss = record.properties.mssclamp.value_or(true);
+  link->head = policy_.head_of(record.name);
+  link->counters = tunnel.counters;
+  return link;
+}
+
+// All three steps of all tunnels together, so that a thousand of them cost one picture. The first failure is returned; every
+// step that closes is done all the same.
+Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
+  Result<> result;
+  const auto note = [&](Result<> step, const std::string& name) {
+    if (step) return true;
+    context_.events.add(Severity::warning, "link.failed", name, step.error().text);
+    if (result) result = std::move(step);
+    return false;
+  };
+  std::vector<std::pair<Tunnel*, tunnel::LinkState>> next;
+  for (Tunnel* tunnel : tunnels) next.emplace_back(tunnel, state_of(*tunnel));
+
+  for (auto& [tunnel, state] : next) {
+    if (!tunnel->carrier || state.carrier) continue;
+    note(context_.platform.set_carrier(tunnel->active.name, false), tunnel->active.name);
+    tunnel->carrier = false;
+  }
+  for (auto& [tunnel, state] : next) {
+    const uint32_t mtu = mtu_of(*tunnel, policy_.head_of(tunnel->active.name).get());
+    if (tunnel->device && mtu != tunnel->device_mtu) {
+      if (note(context_.platform.set_mtu(tunnel->active.name, mtu), tunnel->active.name)) {
+        tunnel->device_mtu = mtu;
+        fit_super_packets(*tunnel);
+      }
+    }
+    tunnel->published = picture_of(*tunnel, state.usable);
+    dataplane_.put_link(tunnel->published);
+  }
+  if (!next.empty()) dataplane_.publish();
+
+  for (auto& [tunnel, state] : next) {
+    const std::string& name = tunnel->active.name;
+    const bool was = tunnel->usable;
+    if (state.carrier && !tunnel->carrier) tunnel->carrier = note(context_.platform.set_carrier(name, true), name);
+    tunnel->usable = state.usable;
+    tunnel->why_closed = state.why_closed;
+    if (was == state.usable) continue;
+    context_.events.add(Severity::info, "link.state", name,
+                        state.usable ? fmt::format("{} is up", name) : state.why_closed);
+  }
+  return result;
+}
+
+void Links::refresh_all() {
+  std::vector<Tunnel*> all;
+  for (auto& [name, tunnel] : tunnels_) all.push_back(&tunnel);
+  (void)refresh(all);
+}
+
+void Links::policy_changed() {
+  std::vector<Tunnel*> touched;
+  for (auto& [name, tunnel] : tunnels_) {
+    if (!tunnel.published || tunnel.published->head != policy_.head_of(name)) touched.push_back(&tunnel);
+  }
+  if (touched.empty()) return;
+  (void)refresh(touched);
+  dataplane_.settle();
+}
+
+void Links::handle(const datapath::PathMtuChanged& event) {
+  const auto name = names_.find(static_cast<uint32_t>(event.link));
+  if (name == names_.end()) return;
+  Tunnel& tunnel = tunnels_.at(name->second);
+  tunnel.learned_mtu = event.path_mtu;
+  tunnel.learned_at = context_.clock.now();
+  (void)refresh(tunnel);
+}
+
+TunnelView Links::view_of(const Tunnel& tunnel) const {
+  const auto head = policy_.head_of(tunnel.active.name);
+  return {tunnel.active.name,    tunnel.active.id,         tunnel.active.type,
+          tunnel.ends.local,     tunnel.ends.remote,       tunnel.active.secured,
+          tunnel.active.temporary, head && head->active(), tunnel.usable,
+          tunnel.device_mtu};
+}
+
+std::optional<TunnelView> Links::tunnel(const std::string& name) const {
+  const auto found = tunnels_.find(name);
+  if (found == tunnels_.end()) return std::nullopt;
+  return view_of(found->second);
+}
+
+std::vector<TunnelView> Links::tunnels() const {
+  std::vector<TunnelView> views;
+  for (const auto& [name, tunnel] : tunnels_) views.push_back(view_of(tunnel));
+  return views;
+}
+
+std::string Links::name_of(tunnel::LinkId id) const {
+  const auto found = names_.find(static_cast<uint32_t>(id));
+  return found == names_.end() ? std::string() : found->second;
+}
+
+std::optional<tunnel::LinkId> Links::id_of(const std::string& name) const {
+  const auto found = tunnels_.find(name);
+  if (found == tunnels_.end()) return std::nullopt;
+  return found->second.active.id;
+}
+
+}  // namespace adit::engine

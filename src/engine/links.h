@@ -1,0 +1,149 @@
+// dladm: IP tunnel links (links-and-addresses.md §1). Owns the devices, decides their state (I2), publishes what packets see.
+// Making: guard, device, up, disk, carrier. Unmaking: carrier, disk, device, guard (docs/model/tunnel.pml).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "datapath/events.h"
+#include "engine/dataplane.h"
+#include "engine/datalink_conf.h"
+#include "engine/endpoints.h"
+#include "engine/guard.h"
+#include "engine/seams.h"
+#include "engine/tunnel_policy.h"
+#include "engine/undo.h"
+#include "tunnel/state.h"
+
+namespace adit::engine {
+
+using PropertyValues = std::map<std::string, std::string>;
+
+class Links final : public LinkView {
+ public:
+  Links(const Context& context, Dataplane& dataplane, Guard& guard, TunnelPolicy& policy);
+  void add_user(LinkUser& user) { users_.push_back(&user); }
+
+  // ---- dladm. Each does all of it or nothing. Texts begin with the status of §1.8.
+  // EINVAL: name, family, both addresses equal; EEXIST: name; EADDRNOTAVAIL: local not here, address no unicast;
+  // EADDRINUSE: the pair; ELOOP: it would carry itself; ENOSPC, EROFS …: not saved; or what device and guard said.
+  Result<Outcome> create(const IptunRequest& request);
+  // Only what is given changes. ENOENT, and as create.
+  Result<Outcome> modify(const std::string& name, const std::optional<std::string>& local,
+                         const std::optional<std::string>& remote, bool temporary);
+  // ENOENT; EBUSY: an address is on it. The notes tell what is reachable in the clear from now on.
+  Result<Outcome> remove(const std::string& name, bool temporary, bool keep_closed);
+  // ENOENT, EINVAL, EEXIST; EBUSY: an address is on it.
+  Result<Outcome> rename(const std::string& name, const std::string& new_name);
+
+  // Empty name: all. ENOENT. `persistent`: what the next boot makes (-P).
+  Result<std::vector<IptunInfo>> show_iptun(const std::string& name, bool persistent) const;
+  Result<std::vector<LinkInfo>> show_link(const std::string& name) const;       // other interfaces of the host too, class phys
+
+  // hoplimit, encaplimit, mtu, mssclamp. EINVAL: unknown property, value out of range; all are set or none.
+  Result<Outcome> set_properties(const std::string& name, const PropertyValues& values, bool temporary);
+  Result<Outcome> reset_properties(const std::string& name, const std::vector<std::string>& properties, bool temporary);
+  Result<std::vector<LinkProperty>> show_properties(const std::string& name, const std::vector<std::string>& properties,
+                                                    bool persistent) const;
+
+  // ---- svc:/network/iptun. Down: carriers off, devices and guard stay.
+  Result<Outcome> bring_up();
+  Result<Outcome> take_down();
+
+  // ---- LinkView
+  [[nodiscard]] std::optional<TunnelView> tunnel(const std::string& name) const override;
+  [[nodiscard]] std::vector<TunnelView> tunnels() const override;
+  [[nodiscard]] std::string name_of(tunnel::LinkId id) const;          // empty: unknown
+  [[nodiscard]] std::optional<tunnel::LinkId> id_of(const std::string& name) const;
+
+  // ---- life
+  // Makes or adopts what datalink.conf and the run directory say, every carrier off; undoes what is half made. EINVAL: a file
+  // is unreadable: then nobody knows which tunnels there are, and the guard must stay as it is.
+  Result<> restore();
+  void adopted();                      // policy, keys and addresses stand: states may rise
+  void stop();                         // every carrier off
+
+  // ---- the world
+  void policy_changed();               // heads may have changed: states, MTUs
+  void handle(const datapath::PathMtuChanged& event);
+  void reassert(bool links_changed, bool addresses_changed);
+  void tick();                         // what failed is tried again, path MTUs age
+
+ private:
+  struct Tunnel {
+    TunnelRecord active;
+    std::optional<TunnelRecord> stored;        // in datalink.conf; nullopt: temporary
+    Endpoints ends;
+    bool local_here = false;
+    bool device = false;                       // the TUN is there and our workers have its queues
+    uint32_t underlay_mtu = 1500;
+    uint32_t learned_mtu = 0;                  // path MTU; 0: none learned
+    MonoTime learned_at{};
+    std::shared_ptr<const datapath::Link> published;
+    std::vector<std::shared_ptr<datapath::LinkCounters>> counters;
+    uint32_t device_mtu = 0;
+    bool carrier = false;
+    bool usable = false;
+    std::string why_closed;
+  };
+
+  // links.cpp
+  Result<Tunnel*> find(const std::string& name);
+  Result<const Tunnel*> find(const std::string& name) const;
+  Result<> check_pair_free(const Endpoints& ends, const std::string& name) const;
+  Result<> check_no_loop(const Endpoints& ends, const std::string& name, Outcome& outcome);
+  Result<> check_ends(const Endpoints& ends, const std::string& name, Outcome& outcome);
+  [[nodiscard]] tunnel::LinkId free_id() const;
+  Result<> may_delete(const std::string& name) const;
+  void unmake(Tunnel& tunnel);
+
+  // link_properties.cpp
+  using PropertyChange = std::function<Result<>(LinkProperties&, tunnel::Type)>;
+  Result<Outcome> change_properties(const std::string& name, bool temporary, const PropertyChange& change);
+
+  // link_files.cpp
+  Result<> save_stored() const;                // datalink.conf
+  Result<> save_active(const TunnelRecord* half_made = nullptr) const;   // the run directory's
+  Result<DatalinkConf> load(const std::string& path) const;
+
+  // link_device.cpp
+  Result<> guard_rules(const Tunnel& tunnel, Undo& undo);
+  Result<> make_device(Tunnel& tunnel, Undo& undo);
+  void fit_super_packets(const Tunnel& tunnel);
+  [[nodiscard]] uint32_t underlay_mtu(const Endpoints& ends);
+
+  // link_state.cpp
+  [[nodiscard]] tunnel::LinkState state_of(const Tunnel& tunnel) const;
+  [[nodiscard]] uint32_t mtu_of(const Tunnel& tunnel, const spd::Head* head) const;
+  [[nodiscard]] static tunnel::Outer outer_of(const Tunnel& tunnel);
+  [[nodiscard]] std::shared_ptr<const datapath::Link> picture_of(const Tunnel& tunnel, bool usable) const;
+  Result<> refresh(const std::vector<Tunnel*>& tunnels);       // closes, publishes, opens: in this order
+  Result<> refresh(Tunnel& tunnel) { return refresh(std::vector<Tunnel*>{&tunnel}); }
+  void refresh_all();
+  [[nodiscard]] TunnelView view_of(const Tunnel& tunnel) const;
+
+  // link_adoption.cpp
+  void adopt(TunnelRecord active, std::optional<TunnelRecord> stored);
+  void undo_half_made(const TunnelRecord& record);
+  void resolve_at_start(Tunnel& tunnel);
+  void put_device_back(Tunnel& tunnel, const platform::InterfaceInfo* found);
+  void look_for_local_addresses();
+
+  const Context& context_;
+  Dataplane& dataplane_;
+  Guard& guard_;
+  TunnelPolicy& policy_;
+  std::vector<LinkUser*> users_;
+  std::map<std::string, Tunnel> tunnels_;
+  std::unordered_map<uint32_t, std::string> names_;            // by id
+  std::vector<std::string> foreign_lines_;                     // of datalink.conf
+  std::unordered_map<int, uint32_t> interface_mtus_;           // underlay devices, by index
+  bool adopted_ = false;
+  bool service_up_ = false;
+};
+
+}  // namespace adit::engine
