@@ -1,0 +1,141 @@
+#include "linux/monitor.h"
+
+#include <linux/if_addr.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace adit::platform {
+namespace {
+
+constexpr size_t kBufferBytes = 65536;
+constexpr int kSocketBytes = 8 << 20;      // a thousand tunnels' routes at once
+constexpr size_t kPortsRemembered = 256;
+
+Result<Descriptor> listen_to(int protocol, std::initializer_list<int> groups) {
+  Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+  if (!socket.valid()) return fail(errno, "cannot open a netlink socket: {}", std::strerror(errno));
+  sockaddr_nl self{};
+  self.nl_family = AF_NETLINK;
+  if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&self), sizeof self) != 0)
+    return fail(errno, "cannot bind a netlink socket: {}", std::strerror(errno));
+  for (const int group : groups)
+    if (setsockopt(socket.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
+      return fail(errno, "cannot listen to the kernel's changes: {}", std::strerror(errno));
+  if (setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kSocketBytes, sizeof kSocketBytes) != 0)
+    setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &kSocketBytes, sizeof kSocketBytes);
+  return socket;
+}
+
+Change::What kind_of(uint16_t type) {
+  switch (type) {
+    case RTM_NEWADDR:
+    case RTM_DELADDR: return Change::What::address;
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE: return Change::What::route;
+    case RTM_NEWRULE:
+    case RTM_DELRULE: return Change::What::rule;
+    default: return Change::What::link;
+  }
+}
+
+int interface_of(const nlmsghdr& notice, Change::What what) {
+  const int bytes = nlmsg_datalen(&notice);
+  if (what == Change::What::link && bytes >= static_cast<int>(sizeof(ifinfomsg)))
+    return static_cast<const ifinfomsg*>(nlmsg_data(&notice))->ifi_index;
+  if (what == Change::What::address && bytes >= static_cast<int>(sizeof(ifaddrmsg)))
+    return static_cast<int>(static_cast<const ifaddrmsg*>(nlmsg_data(&notice))->ifa_index);
+  if (what == Change::What::route)
+    return static_cast<int>(attribute_u32(find_attribute(notice, sizeof(rtmsg), RTA_OIF), 0));
+  return 0;
+}
+
+// Attribute 1 of every nf_tables object is its table's name (NFTA_TABLE_NAME, NFTA_CHAIN_TABLE …).
+constexpr int kTableAttribute = 1;
+static_assert(NFTA_TABLE_NAME == kTableAttribute && NFTA_CHAIN_TABLE == kTableAttribute &&
+              NFTA_RULE_TABLE == kTableAttribute && NFTA_SET_TABLE == kTableAttribute &&
+              NFTA_SET_ELEM_LIST_TABLE == kTableAttribute && NFTA_OBJ_TABLE == kTableAttribute);
+
+}  // namespace
+
+bool concerns_our_table(const nlmsghdr& notice) {
+  if (nlmsg_datalen(&notice) < static_cast<int>(sizeof(nfgenmsg))) return false;
+  if (NFNL_SUBSYS_ID(notice.nlmsg_type) != NFNL_SUBSYS_NFTABLES) return false;
+  if (NFNL_MSG_TYPE(notice.nlmsg_type) == NFT_MSG_NEWGEN) return false;
+  if (static_cast<const nfgenmsg*>(nlmsg_data(&notice))->nfgen_family != NFPROTO_INET) return false;
+  const nlattr* table = find_attribute(notice, sizeof(nfgenmsg), kTableAttribute, sizeof "adit");
+  return table && std::memcmp(nla_data(table), "adit", sizeof "adit") == 0;
+}
+
+Result<> Monitor::start() {
+  if (epoll_.valid()) return {};
+  TRY_ASSIGN(routes_, listen_to(NETLINK_ROUTE, {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
+                                                RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE}));
+  if (auto nftables = listen_to(NETLINK_NETFILTER, {NFNLGRP_NFTABLES})) nftables_ = std::move(*nftables);
+  Descriptor epoll(epoll_create1(EPOLL_CLOEXEC));
+  for (const Descriptor* socket : {&routes_, &nftables_}) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (socket->valid() && epoll_ctl(epoll.get(), EPOLL_CTL_ADD, socket->get(), &event) != 0)
+      return fail(errno, "cannot watch the kernel's changes: {}", std::strerror(errno));
+  }
+  buffer_.resize(kBufferBytes);
+  epoll_ = std::move(epoll);
+  return {};
+}
+
+bool Monitor::drain(int fd, const std::function<void(const nlmsghdr&)>& each) {
+  bool whole = true;
+  for (;;) {
+    const ssize_t got = recv(fd, buffer_.data(), buffer_.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == ENOBUFS) {
+      whole = false;
+      continue;
+    }
+    if (got <= 0) return whole;
+    int left = static_cast<int>(got);
+    for (auto* notice = reinterpret_cast<nlmsghdr*>(buffer_.data()); nlmsg_ok(notice, left); notice = nlmsg_next(notice, &left))
+      each(*notice);
+  }
+}
+
+std::vector<Change> Monitor::poll(const std::function<bool(const nlmsghdr&)>& route,
+                                  const std::function<void(const nlmsghdr&)>& link, const std::function<void()>& lost) {
+  std::vector<Change> changes;
+  const auto add = [&](Change change) {
+    const bool known = std::ranges::any_of(changes, [&](const Change& there) {
+      return there.what == change.what && there.interface_index == change.interface_index;
+    });
+    if (!known) changes.push_back(change);
+  };
+  bool whole = drain(routes_.get(), [&](const nlmsghdr& notice) {
+    const Change::What what = kind_of(notice.nlmsg_type);
+    if (what == Change::What::link) link(notice);
+    if (what == Change::What::route && !route(notice)) return;
+    add({what, interface_of(notice, what)});
+  });
+  if (nftables_.valid())
+    whole &= drain(nftables_.get(), [&](const nlmsghdr& notice) {
+      if (concerns_our_table(notice) && std::ranges::find(own_ports_, notice.nlmsg_pid) == own_ports_.end())
+        add({Change::What::nftables, 0});
+    });
+  if (whole) return changes;
+  lost();
+  for (const auto what : {Change::What::link, Change::What::address, Change::What::route, Change::What::rule, Change::What::nftables})
+    add({what, 0});
+  return changes;
+}
+
+void Monitor::ignore_port(uint32_t port) {
+  if (own_ports_.size() >= kPortsRemembered) own_ports_.erase(own_ports_.begin());
+  own_ports_.push_back(port);
+}
+
+}  // namespace adit::platform

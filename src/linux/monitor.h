@@ -1,0 +1,36 @@
+// What anybody changes in the kernel: links, addresses, routes, rules, and the nftables table `inet adit`.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "linux/netlink_socket.h"
+#include "linux/platform.h"
+
+namespace adit::platform {
+
+class Monitor {
+ public:
+  // Listens from now on. A kernel without nftables: without that part.
+  Result<> start();
+  [[nodiscard]] int fd() const { return epoll_.get(); }     // readable: call poll
+
+  // Everything that has come. When notices were lost (a full socket buffer) there is one Change of each kind instead.
+  // `route` sees every route notice and says whether it is to be reported; `link` sees those of links.
+  std::vector<Change> poll(const std::function<bool(const nlmsghdr&)>& route, const std::function<void(const nlmsghdr&)>& link,
+                           const std::function<void()>& lost);
+
+  // nftables transactions of this process (a child of ours, by its netlink port) are not reported.
+  void ignore_port(uint32_t port);
+
+ private:
+  bool drain(int fd, const std::function<void(const nlmsghdr&)>& each);   // false: some were lost
+  Descriptor routes_, nftables_, epoll_;
+  std::vector<uint32_t> own_ports_;
+  std::vector<uint8_t> buffer_;
+};
+
+// An nftables notice that names table `inet adit`.
+bool concerns_our_table(const nlmsghdr& notice);
+
+}  // namespace adit::platform
