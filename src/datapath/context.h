@@ -5,6 +5,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "base/clock.h"
 #include "crypto/transform.h"
 #include "datapath/events.h"
 #include "datapath/ports.h"
@@ -25,13 +26,14 @@ struct Context {
   // Fixed for one round.
   std::shared_ptr<const Snapshot> snapshot;          // null until the engine has published
   uint64_t wall_seconds = 0;
-  uint64_t now_ns = 0;                               // monotonic, of the clock's coarse kind
+  uint64_t now_ns = 0;                               // monotonic
   bool tracing = false;
 
   [[nodiscard]] TunPort* tun(tunnel::LinkId id) const {
     const auto found = tuns.find(static_cast<uint32_t>(id));
     return found == tuns.end() ? nullptr : found->second;
   }
+  [[nodiscard]] MonoTime now() const { return MonoTime(std::chrono::nanoseconds(now_ns)); }
   [[nodiscard]] LinkCounters& counters(const Link* link) const {
     return link == nullptr ? unlinked : *link->counters[worker];
   }

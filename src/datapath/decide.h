@@ -19,6 +19,7 @@ struct Way {
   [[nodiscard]] bool in_udp() const;     // ESP in UDP; AH cannot be, it covers the addresses that a NAT changes
   // The SAs may still carry; a cached way whose answer is no is decided anew.
   [[nodiscard]] bool fresh() const;
+  friend bool operator==(const Way&, const Way&) = default;
 };
 
 struct Decision {

@@ -1,0 +1,80 @@
+// From the wire to the TUN devices. One worker's own; see inbound.cpp for the steps.
+#pragma once
+
+#include <array>
+#include <memory>
+
+#include "datapath/admit.h"
+#include "datapath/context.h"
+#include "esp/esp.h"
+#include "net/coalesce.h"
+#include "net/packet.h"
+#include "net/reassemble.h"
+
+namespace adit::datapath {
+
+class Inbound {
+ public:
+  explicit Inbound(Context& context);
+
+  // Carries one burst of what the wire has, all the way. Returns datagrams, trains counted once; 0: there was nothing.
+  size_t carry_burst();
+
+  // Once a round: fragments whose rest did not come.
+  void expire_fragments();
+  [[nodiscard]] bool waits_for_fragments() const { return fragments_.waiting() != 0; }
+
+ private:
+  static constexpr uint32_t kItems = 32;
+
+  struct About {
+    const WireReceived* item = nullptr;
+    sad::Sa* esp = nullptr;
+    sad::Sa* ah = nullptr;
+    const Link* link = nullptr;
+    net::Flow flow;
+  };
+
+  void take(const WireReceived& item);
+  void take_datagram(const WireReceived& item, uint8_t* data, uint32_t length, uint32_t tailroom);
+  bool peel_udp(const WireReceived& item, uint8_t* data, uint32_t length);
+  void push(const WireReceived& item, uint8_t* data, uint32_t length, uint32_t tailroom);
+
+  void carry();
+  void open_ah(uint32_t index);
+  DropReason find_sa(uint32_t index, sad::SaType type, uint32_t spi_offset, sad::Sa*& found);
+  void open_esp(uint32_t first);
+  void open_group(sad::Sa& sa, std::span<const uint16_t> members);
+  DropReason admit_inner(uint32_t index);
+  DropReason reassemble(uint32_t index);
+  void count_evicted(const Link& link);
+  DropReason check_policy(About& about, ByteSpan inner);
+  void deliver();
+  void write(const Link& link, std::span<const ByteSpan> pieces, const Offload& offload, uint32_t packets, uint32_t bytes);
+  void drop(uint32_t index, DropReason reason);
+  void trace(uint32_t index, DropReason reason);
+
+  Context& context_;
+  std::unique_ptr<uint8_t[]> memory_;                  // the buffers, one behind the other
+  std::array<uint8_t*, kItems> buffers_;
+  std::array<WireReceived, kItems> items_;
+
+  uint32_t count_ = 0;
+  std::array<net::Packet, esp::kMaxBurst> packets_;
+  std::array<About, esp::kMaxBurst> about_;
+  std::array<bool, esp::kMaxBurst> inside_;            // an inner packet that may go to its link's TUN
+
+  struct Remembered {                                  // the last verdict: a train is of one flow
+    Arrival arrival;
+    net::Flow flow;
+    Admission admission;
+    uint64_t generation = 0;
+  } last_;
+
+  net::Coalescer coalescer_;
+  net::Reassembler fragments_;
+  uint64_t evicted_ = 0;
+  std::unique_ptr<uint8_t[]> whole_;                   // a reassembled packet
+};
+
+}  // namespace adit::datapath

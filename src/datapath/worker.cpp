@@ -1,0 +1,269 @@
+#include "datapath/worker.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <ctime>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+#include "datapath/answers.h"
+#include "datapath/context.h"
+#include "datapath/inbound.h"
+#include "datapath/outbound.h"
+#include "datapath/outer_errors.h"
+
+namespace adit::datapath {
+
+namespace {
+
+constexpr int kEmptyRoundsBeforeSleep = 20;
+constexpr size_t kReadyAtOnce = 64;
+// What epoll says became ready; a link's queue is its LinkId.
+constexpr uint64_t kWakeTag = uint64_t{1} << 32, kWireTag = uint64_t{2} << 32;
+
+uint64_t clock_ns(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
+
+struct Worker::Impl {
+  Impl(uint32_t index, Shared& shared_, std::unique_ptr<crypto::Engine> engine_, std::unique_ptr<WirePort> wire_)
+      : shared(shared_), engine(std::move(engine_)), wire(std::move(wire_)),
+        context{index, shared, *engine, *wire, unlinked, {}, nullptr, 0, 0, false},
+        outbound(context, answers), inbound(context), poll_fd(epoll_create1(EPOLL_CLOEXEC)),
+        wake_fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    CHECK(poll_fd >= 0 && wake_fd >= 0);
+    watch(wake_fd, kWakeTag);
+    for (const int fd : wire->fds()) watch(fd, kWireTag);
+  }
+  ~Impl() {
+    close(poll_fd);
+    close(wake_fd);
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  // ---- the engine's thread
+  void on_worker(std::function<void()> task);
+  void ring();
+
+  // ---- the worker's thread, or the test's
+  void run();
+  size_t round(int timeout_ms);
+  size_t carry_ready(std::span<const epoll_event> ready);
+  size_t carry_link(tunnel::LinkId id);
+  void begin_round();
+  void run_tasks();
+  int sleep_ms() const;
+  void watch(int fd, uint64_t tag);
+
+  Shared& shared;
+  std::unique_ptr<crypto::Engine> engine;
+  std::unique_ptr<WirePort> wire;
+  LinkCounters unlinked;
+  Context context;
+  Answers answers;
+  Outbound outbound;
+  Inbound inbound;
+  std::unordered_map<uint32_t, std::unique_ptr<TunPort>> ports;
+  std::vector<tunnel::LinkId> without_fd;          // fakes that cannot be waited for are read each round
+
+  int poll_fd, wake_fd;
+  std::thread thread;
+  std::atomic<bool> stopping{false};
+
+  std::mutex task_mutex;
+  std::condition_variable task_done;
+  std::function<void()> task;                      // at most one: its giver waits
+};
+
+// ---------------------------------------------------------------- the engine's side
+
+// Runs `work` between two rounds, and returns when it has run.
+void Worker::Impl::on_worker(std::function<void()> work) {
+  if (!thread.joinable()) return work();
+  std::unique_lock lock(task_mutex);
+  task_done.wait(lock, [this] { return task == nullptr; });
+  task = std::move(work);
+  ring();
+  task_done.wait(lock, [this] { return task == nullptr; });
+}
+
+void Worker::Impl::ring() {
+  const uint64_t one = 1;
+  // A full counter (EAGAIN) is a bell that rings already.
+  if (write(wake_fd, &one, sizeof one) < 0) CHECK(errno == EAGAIN);
+}
+
+// ---------------------------------------------------------------- the worker's side
+
+void Worker::Impl::watch(int fd, uint64_t tag) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = tag;
+  CHECK(epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event) == 0);
+}
+
+void Worker::Impl::run() {
+  int empty = 0;
+  while (!stopping.load(std::memory_order_relaxed)) {
+    const bool tired = empty >= kEmptyRoundsBeforeSleep;
+    const size_t moved = round(tired ? sleep_ms() : 0);
+    empty = moved != 0 ? 0 : empty + 1;
+  }
+}
+
+// Milliseconds until something must be done without being asked; -1: nothing.
+int Worker::Impl::sleep_ms() const {
+  if (!without_fd.empty()) return 1;
+  int longest = inbound.waits_for_fragments() ? 1000 : -1;
+  if (const auto deadline = outbound.next_deadline_ns()) {
+    const uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    const uint64_t left_ms = *deadline > now ? (*deadline - now) / 1'000'000 + 1 : 0;
+    const int left = static_cast<int>(std::min<uint64_t>(left_ms, 60'000));
+    longest = longest < 0 ? left : std::min(longest, left);
+  }
+  return longest;
+}
+
+size_t Worker::Impl::round(int timeout_ms) {
+  std::array<epoll_event, kReadyAtOnce> ready;
+  const int count = epoll_wait(poll_fd, ready.data(), static_cast<int>(ready.size()), timeout_ms);
+  CHECK(count >= 0 || errno == EINTR);
+  begin_round();
+  size_t moved = carry_ready({ready.data(), static_cast<size_t>(std::max(count, 0))});
+  for (const tunnel::LinkId id : without_fd) moved += carry_link(id);
+  outbound.flush();
+  return moved;
+}
+
+void Worker::Impl::begin_round() {
+  context.wall_seconds = clock_ns(CLOCK_REALTIME_COARSE) / 1'000'000'000;
+  context.now_ns = clock_ns(CLOCK_MONOTONIC_COARSE);
+  context.tracing = shared.trace.on();
+  if (shared.publisher.refresh(context.snapshot)) outbound.retry_parked();
+  outbound.expire_parked();
+  inbound.expire_fragments();
+}
+
+size_t Worker::Impl::carry_ready(std::span<const epoll_event> ready) {
+  size_t moved = 0;
+  bool wire_ready = false, wire_errors = false;
+  for (const epoll_event& event : ready) {
+    if (event.data.u64 == kWakeTag) {
+      run_tasks();
+    } else if (event.data.u64 == kWireTag) {
+      wire_ready = true;
+      wire_errors |= (event.events & EPOLLERR) != 0;
+    } else {
+      moved += carry_link(tunnel::LinkId{static_cast<uint32_t>(event.data.u64)});
+    }
+  }
+  outbound.flush();
+  if (wire_errors) carry_outer_errors(context, answers);
+  if (wire_ready) moved += inbound.carry_burst();
+  return moved;
+}
+
+size_t Worker::Impl::carry_link(tunnel::LinkId id) {
+  TunPort* const port = context.tun(id);
+  if (port == nullptr) return 0;                   // detached earlier in this round
+  const Outbound::Read read = outbound.carry_from(id, *port);
+  if (read.error != 0) {                           // the device is gone; the engine will detach it
+    if (port->fd() >= 0) epoll_ctl(poll_fd, EPOLL_CTL_DEL, port->fd(), nullptr);
+    std::erase(without_fd, id);
+    context.report(LinkIoFailed{id, -read.error});
+  }
+  return read.packets;
+}
+
+void Worker::Impl::run_tasks() {
+  uint64_t count = 0;
+  if (read(wake_fd, &count, sizeof count) < 0) CHECK(errno == EAGAIN);
+  std::function<void()> work;
+  {
+    const std::lock_guard lock(task_mutex);
+    if (task == nullptr) return;
+    work = task;
+  }
+  outbound.flush();
+  begin_round();                                   // settle() promises the newest snapshot from here on
+  work();
+  {
+    const std::lock_guard lock(task_mutex);
+    task = nullptr;
+  }
+  task_done.notify_all();
+}
+
+// ---------------------------------------------------------------- the interface
+
+Worker::Worker(uint32_t index, Shared& shared, std::unique_ptr<crypto::Engine> engine, std::unique_ptr<WirePort> wire)
+    : impl_(std::make_unique<Impl>(index, shared, std::move(engine), std::move(wire))) {}
+
+Worker::~Worker() { stop(); }
+
+void Worker::attach(tunnel::LinkId id, std::unique_ptr<TunPort> port) {
+  impl_->on_worker([this, id, &port] {
+    Impl& impl = *impl_;
+    const auto key = static_cast<uint32_t>(id);
+    CHECK(!impl.ports.contains(key));
+    if (port->fd() >= 0) impl.watch(port->fd(), key);
+    else impl.without_fd.push_back(id);
+    impl.context.tuns[key] = port.get();
+    impl.ports[key] = std::move(port);
+  });
+}
+
+void Worker::detach(tunnel::LinkId id) {
+  std::unique_ptr<TunPort> gone;                   // closed here, not on the worker's time
+  impl_->on_worker([this, id, &gone] {
+    Impl& impl = *impl_;
+    const auto found = impl.ports.find(static_cast<uint32_t>(id));
+    if (found == impl.ports.end()) return;
+    gone = std::move(found->second);
+    impl.ports.erase(found);
+    impl.context.tuns.erase(static_cast<uint32_t>(id));
+    std::erase(impl.without_fd, id);
+    // May be out of the set already, after a failed read.
+    if (gone->fd() >= 0) epoll_ctl(impl.poll_fd, EPOLL_CTL_DEL, gone->fd(), nullptr);
+  });
+}
+
+void Worker::start() {
+  CHECK(!impl_->thread.joinable());
+  impl_->stopping = false;
+  impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
+}
+
+void Worker::stop() {
+  if (!impl_->thread.joinable()) return;
+  impl_->stopping = true;
+  impl_->ring();
+  impl_->thread.join();
+}
+
+void Worker::wake() { impl_->ring(); }
+
+void Worker::settle() {
+  // A task runs with nothing under way and the newest snapshot taken.
+  impl_->on_worker([] {});
+}
+
+size_t Worker::run_once() { return impl_->round(0); }
+
+const LinkCounters& Worker::unlinked() const { return impl_->unlinked; }
+
+}  // namespace adit::datapath
