@@ -1,0 +1,147 @@
+// io.adit.links
+#include <algorithm>
+
+#include "engine/links.h"
+#include "base/drop_reason.h"
+#include "protocol/engine_api.h"
+
+namespace adit::protocol {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kDescription = R"(# IP tunnel links, as dladm(8) shows them.
+interface io.adit.links
+
+type Iptun (name: string, type: string, flags: string, local: string, remote: string, temporary: bool, secured: bool, policy: bool)
+type Drop (reason: string, sentence: string, packets: int)
+type Link (name: string, class: string, state: string, over: string, mtu: int, secured: bool, ipackets: int, rbytes: int,
+  ierrors: int, opackets: int, obytes: int, oerrors: int, drops_in: []Drop, drops_out: []Drop, why_down: string)
+type Property (link: string, property: string, perm: string, value: string, default: string, possible: string)
+
+method CreateIptun(name: string, type: string, local: ?string, remote: ?string, temporary: bool, secured: bool) -> (notes: []string)
+method ModifyIptun(name: string, local: ?string, remote: ?string, temporary: bool) -> (notes: []string)
+method DeleteIptun(name: string, temporary: bool, keep_closed: bool) -> (notes: []string)
+method RenameLink(name: string, new_name: string) -> (notes: []string)
+method ShowIptun(name: ?string, persistent: bool) -> (tunnels: []Iptun)
+method ShowLink(name: ?string) -> (links: []Link)
+method ShowLinkProp(name: ?string, properties: ?string, persistent: bool) -> (properties: []Property)
+method SetLinkProp(name: string, properties: [string]string, temporary: bool) -> (notes: []string)
+method ResetLinkProp(name: string, properties: ?string, temporary: bool) -> (notes: []string)
+error io.adit.Failed (code: int, text: string)
+)";
+
+Result<json> answer(const Result<engine::Outcome>& outcome) {
+  if (!outcome) return std::unexpected(outcome.error());
+  return json{{"notes", outcome->notes}};
+}
+
+std::string name_or_all(const json& in) { return optional_text(in, "name").value_or(""); }
+
+// "a,b" -> {a, b}; absent or empty: none, which means all.
+std::vector<std::string> list_parameter(const json& in, const char* name) {
+  std::vector<std::string> words;
+  const std::string text = optional_text(in, name).value_or("");
+  for (size_t at = 0; at < text.size();) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    words.push_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return words;
+}
+
+Result<tunnel::Type> type_parameter(const json& in) {
+  TRY_ASSIGN(const std::string type, text_parameter(in, "type"));
+  if (type == "ipv4") return tunnel::Type::ipv4;
+  if (type == "ipv6") return tunnel::Type::ipv6;
+  return fail(EINVAL, "unknown tunnel type: {} (ipv4 or ipv6)", type);
+}
+
+Result<json> create_iptun(engine::Links& links, const json& in) {
+  engine::IptunRequest request;
+  TRY_ASSIGN(request.name, text_parameter(in, "name"));
+  TRY_ASSIGN(request.type, type_parameter(in));
+  request.local = optional_text(in, "local");
+  request.remote = optional_text(in, "remote");
+  request.temporary = flag_parameter(in, "temporary");
+  request.secured = flag_parameter(in, "secured");
+  return answer(links.create(request));
+}
+
+Result<json> show_iptun(engine::Links& links, const json& in) {
+  TRY_ASSIGN(const auto tunnels, links.show_iptun(name_or_all(in), flag_parameter(in, "persistent")));
+  json rows = json::array();
+  for (const engine::IptunInfo& tunnel : tunnels)
+    rows.push_back({{"name", tunnel.name}, {"type", tunnel.type}, {"flags", tunnel.flags}, {"local", tunnel.local},
+                    {"remote", tunnel.remote}, {"temporary", tunnel.temporary}, {"secured", tunnel.secured}, {"policy", tunnel.policy}});
+  return json{{"tunnels", rows}};
+}
+
+json drops_json(const std::vector<std::pair<std::string, uint64_t>>& drops) {
+  json rows = json::array();
+  for (const auto& [reason, packets] : drops) {
+    const auto* text = std::ranges::find(kDropReasonTexts, reason, &DropReasonText::name);
+    rows.push_back({{"reason", reason}, {"packets", packets}, {"sentence", text == kDropReasonTexts.end() ? "" : text->sentence}});
+  }
+  return rows;
+}
+
+Result<json> show_link(engine::Links& links, const json& in) {
+  TRY_ASSIGN(const auto found, links.show_link(name_or_all(in)));
+  json rows = json::array();
+  for (const engine::LinkInfo& link : found)
+    rows.push_back({{"name", link.name}, {"class", link.link_class}, {"state", link.state}, {"over", link.over}, {"bridge", ""},
+                    {"mtu", link.mtu}, {"secured", link.secured}, {"ipackets", link.ipackets}, {"rbytes", link.rbytes},
+                    {"ierrors", link.ierrors}, {"opackets", link.opackets}, {"obytes", link.obytes}, {"oerrors", link.oerrors},
+                    {"drops_in", drops_json(link.drops_in)}, {"drops_out", drops_json(link.drops_out)}, {"why_down", link.why_down}});
+  return json{{"links", rows}};
+}
+
+Result<json> show_properties(engine::Links& links, const json& in) {
+  TRY_ASSIGN(const auto found, links.show_properties(name_or_all(in), list_parameter(in, "properties"), flag_parameter(in, "persistent")));
+  json rows = json::array();
+  for (const engine::LinkProperty& property : found)
+    rows.push_back({{"link", property.link}, {"property", property.property}, {"perm", property.perm}, {"value", property.value},
+                    {"default", property.fallback}, {"possible", property.possible}});
+  return json{{"properties", rows}};
+}
+
+Result<json> set_properties(engine::Links& links, const json& in) {
+  TRY_ASSIGN(const std::string name, text_parameter(in, "name"));
+  return answer(links.set_properties(name, in.at("properties").get<engine::PropertyValues>(), flag_parameter(in, "temporary")));
+}
+
+}  // namespace
+
+void add_link_methods(VarlinkMethods& methods, engine::Engine& engine) {
+  engine::Links& links = engine.links();
+  const auto add = [&](const char* name, Access access, Result<json> (*run)(engine::Links&, const json&)) {
+    methods.add(std::string("io.adit.links.") + name, access,
+                [&links, run](const json& in, const Caller&) { return run(links, in); });
+  };
+  methods.describe("io.adit.links", kDescription);
+  add("CreateIptun", Access::write, create_iptun);
+  add("ModifyIptun", Access::write, [](engine::Links& l, const json& in) -> Result<json> {
+    TRY_ASSIGN(const std::string name, text_parameter(in, "name"));
+    return answer(l.modify(name, optional_text(in, "local"), optional_text(in, "remote"), flag_parameter(in, "temporary")));
+  });
+  add("DeleteIptun", Access::write, [](engine::Links& l, const json& in) -> Result<json> {
+    TRY_ASSIGN(const std::string name, text_parameter(in, "name"));
+    return answer(l.remove(name, flag_parameter(in, "temporary"), flag_parameter(in, "keep_closed")));
+  });
+  add("RenameLink", Access::write, [](engine::Links& l, const json& in) -> Result<json> {
+    TRY_ASSIGN(const std::string name, text_parameter(in, "name"));
+    TRY_ASSIGN(const std::string new_name, text_parameter(in, "new_name"));
+    return answer(l.rename(name, new_name));
+  });
+  add("ShowIptun", Access::read, show_iptun);
+  add("ShowLink", Access::read, show_link);
+  add("ShowLinkProp", Access::read, show_properties);
+  add("SetLinkProp", Access::write, set_properties);
+  add("ResetLinkProp", Access::write, [](engine::Links& l, const json& in) -> Result<json> {
+    TRY_ASSIGN(const std::string name, text_parameter(in, "name"));
+    return answer(l.reset_properties(name, list_parameter(in, "properties"), flag_parameter(in, "temporary")));
+  });
+}
+
+}  // namespace adit::protocol
