@@ -1,0 +1,59 @@
+// adit monitor: what happens to links, policy, keys, guard and services, as it happens.
+#include <ctime>
+#include <ostream>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+
+namespace adit::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kUsageText =
+    "usage: adit monitor [-a SEQUENCE] [--json]\n"
+    "  -a  first what came after event SEQUENCE (0: all that is still held); what was missed is said\n";
+
+std::string clock_text(int64_t seconds) {
+  const time_t when = static_cast<time_t>(seconds);
+  tm parts{};
+  gmtime_r(&when, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+}  // namespace
+
+int cmd_monitor(Context& context, std::span<const std::string> args) {
+  const std::vector<Option> known = {{'a', "after", true}, {'J', "json"}, {'h', "help"}};
+  const auto options = Options::parse(args, known);
+  if (!options || !options->operands().empty()) return context.usage(options ? "too many operands" : options.error().text, kUsageText);
+  if (options->has('h')) {
+    context.out << kUsageText;
+    return kOk;
+  }
+  json parameters = json::object();
+  if (const auto after = options->value('a')) {
+    if (after->empty() || after->size() > 18 || after->find_first_not_of("0123456789") != std::string::npos)
+      return context.usage(fmt::format("-a takes a sequence number, not '{}'", *after), kUsageText);
+    parameters["after"] = std::stoull(*after);
+  }
+  const auto followed = context.follow("io.adit.events.Monitor", parameters, [&](const json& part) {
+    if (options->has('J')) {
+      context.out << part.dump() << '\n';
+    } else if (part.contains("missed")) {
+      context.out << fmt::format("-- {} events before these are no longer held\n", part.at("missed").get<uint64_t>());
+    } else {
+      const json& event = part.at("event");
+      context.out << fmt::format("{} {} {} {} {}: {}\n", event.at("sequence").get<uint64_t>(), clock_text(event.at("time")),
+                                 event.at("severity").get<std::string>(), event.at("kind").get<std::string>(),
+                                 event.at("subject").get<std::string>(), event.at("text").get<std::string>());
+    }
+    context.out.flush();
+    return context.out.good();
+  });
+  return followed ? kOk : context.failed("", followed.error());
+}
+
+}  // namespace adit::cli

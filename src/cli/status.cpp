@@ -1,0 +1,86 @@
+// adit status: tunnels, guard and recent alerts on one page. adit guard: what is closed, and how the operator opens it.
+#include <ostream>
+
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/table.h"
+
+namespace adit::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kStatusUsage = "usage: adit status [--json]\n";
+
+std::string join(const json& words) {
+  std::string text;
+  for (const json& word : words) text += (text.empty() ? "" : ",") + word.get<std::string>();
+  return text;
+}
+
+// The tunnels' part of show-link: the host's other interfaces do not belong here.
+Result<json> tunnels(Context& context) {
+  TRY_ASSIGN(const json answer, context.call("io.adit.links.ShowLink", json::object()));
+  json rows = json::array();
+  for (const json& link : answer.at("links"))
+    if (link.at("class") == "iptun") rows.push_back(link);
+  return rows;
+}
+
+Result<json> guarded(Context& context) {
+  TRY_ASSIGN(const json answer, context.call("io.adit.guard.List", json::object()));
+  return answer.at("networks");
+}
+
+Result<json> alerts(Context& context) {
+  TRY_ASSIGN(const json answer, context.call("io.adit.events.Since", {{"after", 0}}));
+  json rows = json::array();
+  for (const json& event : answer.at("events"))
+    if (event.at("severity") != "info") rows.push_back(event);
+  return rows;
+}
+
+const std::vector<Column> kTunnelColumns = {{"link", 16, "name"}, {"state", 7}, {"mtu", 6}, {"ipackets", 10}, {"opackets", 10}, {"why", 0, "why_down", true, ""}};
+const std::vector<Column> kGuardColumns = {{"network", 30}, {"tunnels", 20, "", true, "none: closed"}, {"stopped", 8, "stopped_packets"}, {"because", 0, "reasons"}};
+
+Result<json> guard_rows(const json& networks) {
+  json rows = networks;
+  for (json& row : rows) {
+    row["tunnels"] = join(row.at("tunnels"));
+    row["reasons"] = join(row.at("reasons"));
+  }
+  return rows;
+}
+
+Result<> print_status(Context& context, bool as_json) {
+  TRY_ASSIGN(const json links, tunnels(context));
+  TRY_ASSIGN(const json networks, guarded(context));
+  TRY_ASSIGN(const json events, alerts(context));
+  if (as_json) {
+    context.out << json{{"tunnels", links}, {"guard", networks}, {"alerts", events}}.dump(2) << '\n';
+    return {};
+  }
+  TRY(print_table(context.out, kTunnelColumns, links, {}));
+  TRY_ASSIGN(const json rows, guard_rows(networks));
+  context.out << "\nClosed but for their tunnels:\n";
+  TRY(print_table(context.out, kGuardColumns, rows, {}));
+  if (!events.empty()) context.out << "\nWarnings and alerts (adit monitor -a 0 shows all events):\n";
+  for (const json& event : events) context.out << fmt::format("  {} {}\n", event.at("subject").get<std::string>(), event.at("text").get<std::string>());
+  return {};
+}
+
+}  // namespace
+
+int cmd_status(Context& context, std::span<const std::string> args) {
+  const std::vector<Option> known = {{'J', "json"}, {'h', "help"}};
+  const auto options = Options::parse(args, known);
+  if (!options || !options->operands().empty()) return context.usage(options ? "too many operands" : options.error().text, kStatusUsage);
+  if (options->has('h')) {
+    context.out << kStatusUsage;
+    return kOk;
+  }
+  const auto printed = print_status(context, options->has('J'));
+  return printed ? kOk : context.failed("", printed.error());
+}
+
+}  // namespace adit::cli
