@@ -20,6 +20,7 @@ int cmd_svcs(Context&, std::span<const std::string>);
 int cmd_trace(Context&, std::span<const std::string>);
 int cmd_monitor(Context&, std::span<const std::string>);
 int cmd_status(Context&, std::span<const std::string>);
+int cmd_guard(Context&, std::span<const std::string>);
 
 struct CommandEntry {
   std::string_view name;
@@ -40,6 +41,7 @@ inline constexpr CommandEntry kCommands[] = {
     {"svcs", cmd_svcs, "the state of services, and why", true},
     {"trace", cmd_trace, "live packets: which rule and SA decided, why one was dropped", false},
     {"monitor", cmd_monitor, "events as they happen", false},
+    {"guard", cmd_guard, "the networks that are closed but for their tunnels", false},
     {"status", cmd_status, "tunnels, guard and services on one page", false},
 };
 

@@ -1,4 +1,4 @@
-// adit status: tunnels, guard and recent alerts on one page. adit guard: what is closed, and how the operator opens it.
+// adit status: tunnels, guard and recent alerts on one page.
 #include <ostream>
 
 #include "cli/commands.h"
