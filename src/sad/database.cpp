@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <random>
+#include <thread>
 
 #include "base/check.h"
 #include "sad/database_entry.h"
@@ -31,18 +32,37 @@ void apply_lifetimes(SaRequest& request) {
   request.spec.idle = idle_of(request.idle.value_or(Lifetime{}), request.spec.hard);
 }
 
+// The replay window belongs to whoever holds the flag; a worker holds it for one burst at most.
+class WindowHold {
+ public:
+  explicit WindowHold(Sa& sa) : sa_(sa) {
+    while (sa_.inbound_owner.test_and_set(std::memory_order_acquire)) std::this_thread::yield();
+  }
+  ~WindowHold() { sa_.inbound_owner.clear(std::memory_order_release); }
+  WindowHold(const WindowHold&) = delete;
+  WindowHold& operator=(const WindowHold&) = delete;
+
+ private:
+  Sa& sa_;
+};
+
 // Inbound and outbound share the number's meaning: the last that was seen or sent.
 void apply_replay_value(Sa& sa, uint64_t value) {
   if (!sa.spec.outbound || sa.spec.inbound) {
-    while (sa.inbound_owner.test_and_set(std::memory_order_acquire)) {}   // a worker holds it for one burst at most
+    const WindowHold hold(sa);
     sa.replay.set_highest(value);
-    sa.inbound_owner.clear(std::memory_order_release);
   }
   if (!sa.spec.inbound || sa.spec.outbound) sa.set_last_sequence(value);
 }
 }  // namespace
 
 SaName name_of(const Sa& sa) { return {sa.spec.type, sa.spec.spi, sa.spec.destination}; }
+
+uint64_t replay_value_of(Sa& sa) {
+  if (const uint64_t sent = sa.last_sequence(); sent != 0) return sent;
+  const WindowHold hold(sa);
+  return sa.replay.highest();
+}
 
 Database::Database(const Clock& clock, const crypto::AlgorithmTable& algorithms, Settings settings)
     : clock_(clock), algorithms_(algorithms), settings_(std::move(settings)), table_(std::make_shared<const Table>()) {}

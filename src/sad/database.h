@@ -39,6 +39,9 @@ struct SaName {
 };
 SaName name_of(const Sa& sa);
 
+// PF_KEY's replay value: outbound the last number sent, inbound the highest seen. Waits for the burst of a worker.
+uint64_t replay_value_of(Sa& sa);
+
 // ADD and UPDATE. spec.pair, spec.cookie, keys: as given. Lifetimes not given stay as they are (UPDATE) or unlimited (ADD).
 struct SaRequest {
   SaSpec spec;
@@ -110,6 +113,7 @@ class Database {
   // The key manager's "it failed" (ACQUIRE with errno). ESRCH: no such record. Frees larval SAs of that seq.
   KeyResult<> acquire_failed(uint32_t seq, int error);
   [[nodiscard]] const Acquire* find_acquire(uint32_t seq) const;
+  [[nodiscard]] const std::map<uint32_t, Acquire>& acquires() const { return acquires_; }   // open ones, by seq
   // The link went, or its policy changed: its records end.
   void forget_acquires(const std::string& link);
 

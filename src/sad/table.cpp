@@ -57,9 +57,13 @@ bool mask_flow(const Shape& shape, const net::Flow& flow, std::optional<InnerSel
   return true;
 }
 
-// Larval SAs have no algorithms yet, and one said to be inbound only never protects what leaves.
+// Larval SAs have no algorithms yet, one said to be inbound only never protects what leaves, and one that is bound to
+// another protocol than the tunnel's (4, 41) is not for tunnels.
 bool serves_outbound(const Sa& sa) {
-  return sa.state.load(std::memory_order_relaxed) != SaState::larval && (sa.spec.outbound || !sa.spec.inbound);
+  if (sa.state.load(std::memory_order_relaxed) == SaState::larval) return false;
+  if (sa.spec.inbound && !sa.spec.outbound) return false;
+  const uint8_t protocol = sa.spec.outer_protocol;
+  return protocol == 0 || protocol == net::kProtoIpv4 || protocol == net::kProtoIpv6;
 }
 
 // The lists that may serve a flow: the first `exact` have the rule's own selectors.
