@@ -17,6 +17,15 @@ namespace {
 constexpr const char* kEnabledPath = "/etc/svc/adit.services";
 constexpr const char* kLogDirectory = "/var/svc/log/";
 
+// What -l and -x call a service, and where they send the reader.
+struct Naming { std::string_view fmri, name, manual; };
+constexpr Naming kNames[] = {
+    {kPolicyService, "IPsec policy initialization", "ipsecconf(8)"},
+    {kManualKeyService, "manually defined IPsec keys", "ipseckey(8)"},
+    {kAlgsService, "IPsec algorithm initialization", "ipsecalgs(8)"},
+    {kIptunService, "IP tunnels", "dladm(8)"},
+};
+
 bool is_online(ServiceState state) { return state == ServiceState::online || state == ServiceState::degraded; }
 
 std::string log_time(uint64_t wall_seconds) {
@@ -322,6 +331,10 @@ ServiceStatus Services::status(const Service& service) const {
   ServiceStatus status{.fmri = service.fmri, .state = std::string(name_of(service.state)), .next_state = "none",
                        .reason = service.reason, .logfile = log_path(service), .config_file = service.config_file,
                        .enabled = service.wanted(), .temporary = service.until_restart.has_value(), .since = service.since};
+  if (const auto named = std::ranges::find(kNames, service.fmri, &Naming::fmri); named != std::end(kNames)) {
+    status.name = named->name;
+    status.manual = named->manual;
+  }
   const auto describe = [](const ServiceDependency& dependency, const Service& other) {
     const bool required = dependency.kind == ServiceDependency::Kind::require_all;
     return ServiceStatus::Dependency{required ? "require_all" : "optional_all", other.fmri, std::string(name_of(other.state))};

@@ -27,7 +27,7 @@ enum class ServiceState : uint8_t { uninitialized, offline, online, degraded, ma
 std::string_view name_of(ServiceState state);
 
 struct ServiceStatus {                       // svcs -l, -x and every listing
-  std::string fmri, name, state, next_state, reason, impact, logfile, config_file;
+  std::string fmri, name, manual, state, next_state, reason, impact, logfile, config_file;
   bool enabled = false, temporary = false;
   uint64_t since = 0;                        // wall seconds of the last change of state
   struct Dependency { std::string kind, fmri, state; };

@@ -12,7 +12,7 @@ constexpr const char* kDescription = R"(# Services: svcadm(8) and svcs(1).
 interface io.adit.services
 
 type Dependency (kind: string, fmri: string, state: string)
-type Service (fmri: string, state: string, next_state: string, reason: string, impact: string, logfile: string,
+type Service (fmri: string, name: string, manual: string, state: string, next_state: string, reason: string, impact: string, logfile: string,
   config_file: string, enabled: bool, temporary: bool, since: int, dependencies: []Dependency, dependents: []Dependency)
 
 # fmris: whole names, trailing parts of names, or globs. done: a sentence a service; errors: an operand that fits none or too
@@ -44,7 +44,7 @@ json rows_of(const std::vector<engine::ServiceStatus>& services) {
   };
   json rows = json::array();
   for (const engine::ServiceStatus& service : services)
-    rows.push_back({{"fmri", service.fmri}, {"state", service.state}, {"next_state", service.next_state}, {"reason", service.reason},
+    rows.push_back({{"fmri", service.fmri}, {"name", service.name}, {"manual", service.manual}, {"state", service.state}, {"next_state", service.next_state}, {"reason", service.reason},
                     {"impact", service.impact}, {"logfile", service.logfile}, {"config_file", service.config_file},
                     {"enabled", service.enabled}, {"temporary", service.temporary}, {"since", service.since},
                     {"dependencies", list(service.dependencies)}, {"dependents", list(service.dependents)}});
