@@ -1,0 +1,51 @@
+// One client of the PF_KEY socket: reads requests, writes what waits for it, bounded.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include <asio.hpp>
+
+#include "protocol/pf_key_requests.h"
+
+namespace adit::protocol {
+
+class KeyConnection : public std::enable_shared_from_this<KeyConnection> {
+ public:
+  // A client that does not read may keep so much waiting; what comes on top is lost to it, and requests of its own wait.
+  static constexpr size_t kMaxWaiting = 256 * 1024;
+
+  struct Hooks {
+    std::function<void(KeyConnection&, ByteSpan)> request;         // one message
+    std::function<std::vector<sad::KeyMessage>(KeyConnection&)> more;   // the outbox is empty: a dump's next page, if any
+    std::function<void(KeyConnection&)> closed;
+  };
+
+  // Takes over `fd`.
+  KeyConnection(asio::io_context& io, int fd, const engine::PeerCredentials& peer, Hooks hooks);
+  ~KeyConnection();
+  void start();
+  void close();
+
+  // False: it does not fit and is lost. `own`: an answer to this client's request, always queued.
+  bool send(const sad::KeyMessage& message, bool own);
+
+  KeySession session;
+
+ private:
+  void wait_readable();
+  void read();
+  void pump();                                                     // writes until the socket or the work is exhausted
+  bool write_front();
+  void enqueue(std::vector<uint8_t> bytes);
+
+  asio::posix::stream_descriptor socket_;
+  Hooks hooks_;
+  std::deque<std::vector<uint8_t>> outbox_;
+  size_t waiting_ = 0;
+  bool reading_ = false, writing_ = false, closed_ = false;
+};
+
+}  // namespace adit::protocol
