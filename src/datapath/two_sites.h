@@ -8,6 +8,7 @@
 
 #include "datapath/fake_ports.h"
 #include "datapath/worker.h"
+#include "esp/esp.h"
 #include "net/made_packets.h"
 #include "sad/sa.h"
 #include "spd/head.h"
@@ -62,6 +63,8 @@ inline std::vector<spd::Rule> rules_of(const spd::Action& action, const spd::Sel
   std::vector<spd::Rule> rules;
   for (const auto direction : {spd::Direction::out, spd::Direction::in})
     for (const auto family : {net::Family::v4, net::Family::v6}) {
+      if ((selector.local && selector.local->family() != family) || (selector.remote && selector.remote->family() != family))
+        continue;
       spd::Rule rule;
       rule.index = rules.size() + 1;
       rule.priority = 100;
