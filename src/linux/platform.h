@@ -63,9 +63,14 @@ struct HostRule {                            // bypass, pass or drop of the host
   std::optional<uint16_t> local_port, remote_port;
   std::optional<uint8_t> icmp_type, icmp_type_end, icmp_code, icmp_code_end;
   std::string comment;                       // rule index, origin
+  friend bool operator==(const HostRule&, const HostRule&) = default;
 };
 enum class HostModel : uint8_t { weak, strong, src_priority };
-struct OwnAddress { net::Address address; std::string interface; };
+struct OwnAddress {
+  net::Address address;
+  std::string interface;
+  friend bool operator==(const OwnAddress&, const OwnAddress&) = default;
+};
 struct Firewall {
   std::vector<ProtectedNetwork> guarded;     // I7
   // Subnets of this host's other interfaces (from their addresses, not from routes): they stay reachable although a wider
@@ -139,6 +144,7 @@ class Platform {
   virtual std::vector<Change> poll_changes() = 0;
 };
 
-std::unique_ptr<Platform> make_linux_platform();
+// EPROTONOSUPPORT, EPERM: no netlink here.
+Result<std::unique_ptr<Platform>> make_linux_platform();
 
 }  // namespace adit::platform

@@ -136,6 +136,10 @@ Result<> Underlay::mirror(int family) {
   return {};
 }
 
+void Underlay::catch_up() {
+  if (mark_ != 0) (void)establish(mark_);   // what fails shows when packets are sent
+}
+
 bool Underlay::follow(const nlmsghdr& notice) {
   if (nlmsg_datalen(&notice) < static_cast<int>(sizeof(rtmsg))) return false;
   if (table_of(notice) == kUnderlayTable) return false;

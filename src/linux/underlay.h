@@ -18,7 +18,8 @@ class Underlay {
 
   // Makes rules and mirror for both families (a kernel without IPv6: for one). Again at any time, also to catch up.
   Result<> establish(uint32_t mark);
-  [[nodiscard]] bool established() const { return mark_ != 0; }
+  // After notices were lost.
+  void catch_up();
 
   // Interfaces that no mirrored route may use.
   void add_tunnel(int index) { tunnels_.insert(index); }

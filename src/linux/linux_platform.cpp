@@ -1,0 +1,213 @@
+// Platform on the real system: puts the parts together and says in which order a device becomes ours.
+#include <algorithm>
+#include <memory>
+
+#include "linux/monitor.h"
+#include "linux/netlink_addresses.h"
+#include "linux/netlink_links.h"
+#include "linux/netlink_routes.h"
+#include "linux/nft_apply.h"
+#include "linux/nft_render.h"
+#include "linux/platform.h"
+#include "linux/sysctl_file.h"
+#include "linux/tun.h"
+#include "linux/underlay.h"
+#include "linux/wire.h"
+
+namespace adit::platform {
+namespace {
+
+constexpr uint32_t kQueuePackets = 1000;   // of the TUN; a burst of small packets while the worker is busy
+
+class LinuxPlatform final : public Platform {
+ public:
+  // --- devices
+  Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name, uint32_t queues) override;
+  Result<> delete_tun(const std::string& name) override;
+  Result<> set_carrier(const std::string& name, bool on) override { return change(name, {.carrier = on}); }
+  Result<> set_link_up(const std::string& name, bool up) override { return change(name, {.up = up}); }
+  Result<> set_mtu(const std::string& name, uint32_t mtu) override { return change(name, {.mtu = mtu}); }
+  Result<> set_gso_max(const std::string& name, uint32_t bytes, uint32_t segments) override {
+    return change(name, {.gso_bytes = bytes, .gso_segments = segments});
+  }
+  Result<> rename_link(const std::string& name, const std::string& new_name) override {
+    return change(name, {.name = new_name});
+  }
+  Result<std::unique_ptr<datapath::WirePort>> open_wire(uint32_t worker, uint32_t workers) override {
+    return make_wire_port(worker, workers, kOuterMark, notices_);
+  }
+  std::vector<std::string> notices() override { return std::exchange(notices_, {}); }
+
+  // --- netlink
+  Result<std::vector<InterfaceInfo>> interfaces() override;
+  Result<InterfaceInfo> interface(const std::string& name) override;
+  Result<std::vector<AddressInfo>> addresses() override { return list_addresses(*netlink_); }
+  Result<> add_address(const std::string& name, const net::Prefix& local, std::optional<net::Address> peer) override;
+  Result<> remove_address(const std::string& name, const net::Prefix& local, std::optional<net::Address> peer) override;
+  Result<std::vector<Route>> routes(net::Family family) override { return list_routes(*netlink_, family); }
+  Result<> add_route(const Route& route) override {
+    return platform::add_route(*netlink_, route, tunnels_.contains(route.interface_index));
+  }
+  Result<> remove_route(const Route& route) override { return platform::remove_route(*netlink_, route); }
+  Result<Route> lookup_route(const net::Address& destination, uint32_t mark) override {
+    return platform::lookup_route(*netlink_, destination, mark);
+  }
+  Result<> set_underlay_rule(uint32_t mark) override;
+
+  // --- nftables
+  Result<> apply_firewall(const Firewall& firewall) override { return nftables_.apply(firewall); }
+  Result<> remove_firewall() override { return nftables_.remove(); }
+  std::string render_firewall(const Firewall& firewall) override { return render_table(firewall, {}).dump(1) + "\n"; }
+  Result<bool> firewall_stands() override { return nftables_.stands(); }
+  Result<std::vector<LeakCount>> leak_counts() override { return nftables_.leaks(); }
+
+  // --- settings
+  Result<std::string> sysctl(const std::string& path) override { return read_sysctl(path); }
+  Result<> set_sysctl(const std::string& path, const std::string& value) override { return write_sysctl(path, value); }
+
+  // --- changes
+  Result<int> change_fd() override;
+  std::vector<Change> poll_changes() override;
+
+  Result<> start();
+
+ private:
+  Result<> change(const std::string& name, const LinkChange& wanted) { return change_link(*netlink_, name, wanted); }
+  Result<std::optional<LinkDetail>> find_ours(const std::string& name);
+  Result<> make_ours(const Descriptor& queue, const std::string& name);
+  void know_tunnel(int index);
+  void follow_link(const nlmsghdr& notice);
+
+  std::unique_ptr<Netlink> netlink_;
+  std::unique_ptr<Underlay> underlay_;
+  Monitor monitor_;
+  NftTable nftables_{[this](uint32_t port) { monitor_.ignore_port(port); }};
+  std::set<int> tunnels_;
+  std::vector<std::string> notices_;
+};
+
+// --- devices
+
+// The device of that name; none is fine, somebody else's is not.
+Result<std::optional<LinkDetail>> LinuxPlatform::find_ours(const std::string& name) {
+  const auto there = get_link(*netlink_, name);
+  if (!there && there.error().code == ENODEV) return std::nullopt;
+  if (!there) return std::unexpected(there.error());
+  if (!there->info.ours)
+    return fail(EEXIST, "{}: there is an interface of that name that Adit did not make; delete it or choose another name", name);
+  return *there;
+}
+
+// In this order a crash between two steps leaves either no device or one that is known as ours.
+Result<> LinuxPlatform::make_ours(const Descriptor& queue, const std::string& name) {
+  TRY(change(name, {.group = kLinkGroup, .queue_packets = kQueuePackets}));
+  TRY(set_tun_persistent(queue, name));
+  (void)change(name, {.no_automatic_addresses = true});   // refused where IPv6 is off: nothing to stop there
+  return {};
+}
+
+Result<std::vector<std::unique_ptr<datapath::TunPort>>> LinuxPlatform::open_tun(const std::string& name, uint32_t queues) {
+  TRY_ASSIGN(const auto there, find_ours(name));
+  if (there && there->queues_in_use > 0)
+    return fail(EBUSY, "{}: another process has this tunnel; is a second aditd running?", name);
+  std::vector<std::unique_ptr<datapath::TunPort>> ports;
+  for (uint32_t i = 0; i < queues; ++i) {
+    TRY_ASSIGN(Descriptor queue, attach_tun_queue(name));
+    if (i == 0) TRY(make_ours(queue, name));
+    TRY_ASSIGN(auto port, make_tun_port(std::move(queue), name));
+    ports.push_back(std::move(port));
+  }
+  TRY_ASSIGN(const LinkDetail made, get_link(*netlink_, name));
+  know_tunnel(made.info.index);
+  return ports;
+}
+
+Result<> LinuxPlatform::delete_tun(const std::string& name) {
+  TRY_ASSIGN(const auto there, find_ours(name));
+  if (!there) return {};
+  const auto gone = delete_link(*netlink_, name);
+  if (gone || gone.error().code == ENODEV) return {};
+  return gone;
+}
+
+void LinuxPlatform::know_tunnel(int index) {
+  tunnels_.insert(index);
+  underlay_->add_tunnel(index);
+}
+
+// --- netlink
+
+Result<std::vector<InterfaceInfo>> LinuxPlatform::interfaces() {
+  TRY_ASSIGN(const auto links, list_links(*netlink_));
+  std::vector<InterfaceInfo> all;
+  for (const auto& link : links) all.push_back(link.info);
+  return all;
+}
+
+Result<InterfaceInfo> LinuxPlatform::interface(const std::string& name) {
+  TRY_ASSIGN(const LinkDetail link, get_link(*netlink_, name));
+  return link.info;
+}
+
+Result<> LinuxPlatform::add_address(const std::string& name, const net::Prefix& local, std::optional<net::Address> peer) {
+  TRY_ASSIGN(const LinkDetail link, get_link(*netlink_, name));
+  return platform::add_address(*netlink_, link.info.index, local, peer);
+}
+
+Result<> LinuxPlatform::remove_address(const std::string& name, const net::Prefix& local, std::optional<net::Address> peer) {
+  const auto link = get_link(*netlink_, name);
+  if (!link && link.error().code == ENODEV) return {};   // its addresses went with it
+  if (!link) return std::unexpected(link.error());
+  return platform::remove_address(*netlink_, link->info.index, local, peer);
+}
+
+Result<> LinuxPlatform::set_underlay_rule(uint32_t mark) {
+  TRY(monitor_.start());   // before the tables are read, so that no change falls between
+  return underlay_->establish(mark);
+}
+
+// --- changes
+
+Result<int> LinuxPlatform::change_fd() {
+  TRY(monitor_.start());
+  return monitor_.fd();
+}
+
+void LinuxPlatform::follow_link(const nlmsghdr& notice) {
+  const auto link = parse_link(notice);
+  if (!link) return;
+  if (notice.nlmsg_type == RTM_NEWLINK && link->info.ours) know_tunnel(link->info.index);
+  if (notice.nlmsg_type != RTM_DELLINK) return;
+  tunnels_.erase(link->info.index);
+  underlay_->forget_tunnel(link->info.index);
+}
+
+std::vector<Change> LinuxPlatform::poll_changes() {
+  if (monitor_.fd() < 0) return {};
+  auto changes = monitor_.poll([this](const nlmsghdr& notice) { return underlay_->follow(notice); },
+                               [this](const nlmsghdr& notice) { follow_link(notice); },
+                               [this] { underlay_->catch_up(); });
+  for (const Change& one : changes)
+    if (one.what == Change::What::nftables) nftables_.distrust();
+  return changes;
+}
+
+Result<> LinuxPlatform::start() {
+  TRY_ASSIGN(Netlink netlink, Netlink::open(NETLINK_ROUTE));
+  netlink_ = std::make_unique<Netlink>(std::move(netlink));
+  underlay_ = std::make_unique<Underlay>(*netlink_);
+  TRY_ASSIGN(const auto links, list_links(*netlink_));
+  for (const auto& link : links)
+    if (link.info.ours) know_tunnel(link.info.index);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Platform>> make_linux_platform() {
+  auto platform = std::make_unique<LinuxPlatform>();
+  TRY(platform->start());
+  return platform;
+}
+
+}  // namespace adit::platform

@@ -1,0 +1,248 @@
+#include "linux/nft_render.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "linux/nft_json.h"
+
+namespace adit::platform {
+namespace {
+
+using net::Family;
+using nft::Json;
+
+constexpr int kFirst = -300, kLast = 300;            // before and behind other tables' chains and their NAT
+constexpr size_t kMostDifferences = 64;
+
+std::string named(const char* name, Family family) { return fmt::format("{}{}", name, family == Family::v4 ? 4 : 6); }
+std::string reference(const char* name, Family family) { return "@" + named(name, family); }
+
+// The document under construction.
+class Document {
+ public:
+  void table(const char* verb) { commands_.push_back({{verb, {{"table", {{"family", "inet"}, {"name", kTableName}}}}}}); }
+  void set(const std::string& name, Json type, bool intervals, bool counting) {
+    Json body = mine("name", name);
+    body["type"] = std::move(type);
+    if (intervals) body["flags"] = {"interval"};
+    if (counting) body["stmt"] = Json::array({{{"counter", nullptr}}});
+    commands_.push_back({{"add", {{"set", std::move(body)}}}});
+  }
+  void elements(const char* verb, const std::string& set, Json list) {
+    if (list.empty()) return;
+    Json body = mine("name", set);
+    body["elem"] = std::move(list);
+    commands_.push_back({{verb, {{"element", std::move(body)}}}});
+  }
+  void chain(const char* name, const char* hook, int priority) {
+    Json body = mine("name", name);
+    body.update({{"type", "filter"}, {"hook", hook}, {"prio", priority}, {"policy", "accept"}});
+    commands_.push_back({{"add", {{"chain", std::move(body)}}}});
+  }
+  void rule(const char* chain, Json expressions, const std::string& comment = {}) {
+    Json body = mine("chain", chain);
+    body["expr"] = std::move(expressions);
+    if (!comment.empty()) body["comment"] = comment.substr(0, 120);   // the kernel keeps 128 bytes
+    commands_.push_back({{"add", {{"rule", std::move(body)}}}});
+  }
+  Json finish() && { return {{"nftables", std::move(commands_)}}; }
+
+ private:
+  static Json mine(const char* key, const std::string& name) {
+    return {{"family", "inet"}, {"table", kTableName}, {key, name}};
+  }
+  Json commands_ = Json::array();
+};
+
+// --- the guard's elements
+
+Json interval(const GuardRange& range) {
+  if (range.first == range.last) return range.first.str();
+  return {{"range", {range.first.str(), range.last.str()}}};
+}
+
+Json witness(const GuardRange& range, uint64_t packets, uint64_t bytes) {
+  return {{"elem",
+           {{"val", interval(range)},
+            {"comment", range.network.str()},
+            {"counter", {{"packets", packets}, {"bytes", bytes}}}}}};
+}
+
+struct GuardElements { Json pass = Json::array(), out = Json::array(), in = Json::array(); };
+
+void put_pass(const GuardRange& range, Json& pass) {
+  for (const auto& tunnel : range.tunnels) pass.push_back(nft::concatenation(interval(range), tunnel));
+}
+
+// The counts of a network stand at the first of its ranges.
+GuardElements guard_elements(const std::vector<GuardRange>& ranges, const std::vector<LeakCount>& leaks) {
+  std::map<std::pair<net::Prefix, bool>, LeakCount> left;
+  for (const auto& leak : leaks) left[{leak.network, leak.outbound}] = leak;
+  const auto start = [&](const GuardRange& range, bool outbound) {
+    const LeakCount count = std::exchange(left[{range.network, outbound}], {});
+    return witness(range, count.packets, count.bytes);
+  };
+  GuardElements elements;
+  for (const auto& range : ranges) {
+    put_pass(range, elements.pass);
+    elements.out.push_back(start(range, true));
+    elements.in.push_back(start(range, false));
+  }
+  return elements;
+}
+
+// --- the guard's sets and chains
+
+void put_guard_sets(Document& document, const Firewall& firewall, const std::vector<LeakCount>& leaks) {
+  for (const Family family : {Family::v4, Family::v6}) {
+    const char* type = family == Family::v4 ? "ipv4_addr" : "ipv6_addr";
+    document.set(named("guard_pass", family), {type, "ifname"}, true, false);
+    document.set(named("guard_out", family), type, true, true);
+    document.set(named("guard_in", family), type, true, true);
+    GuardElements elements = guard_elements(guard_ranges(firewall, family), leaks);
+    document.elements("add", named("guard_pass", family), std::move(elements.pass));
+    document.elements("add", named("guard_out", family), std::move(elements.out));
+    document.elements("add", named("guard_in", family), std::move(elements.in));
+  }
+}
+
+void put_guard_rules(Document& document, const char* chain, const char* field, const char* interface_key, const char* witnesses) {
+  for (const Family family : {Family::v4, Family::v6}) {
+    const Json address = nft::payload(nft::ip(family), field);
+    document.rule(chain, {nft::match(nft::concatenation(address, nft::meta(interface_key)), reference("guard_pass", family)),
+                          nft::accept()});
+    document.rule(chain, {nft::match(address, reference(witnesses, family)), nft::drop()});
+  }
+}
+
+void put_guard_chains(Document& document, uint32_t mark) {
+  document.chain("guard_out", "postrouting", kLast);
+  document.rule("guard_out", {nft::match(nft::meta("oifname"), "lo"), nft::accept()});
+  if (mark != 0)
+    document.rule("guard_out", {nft::match(nft::meta("mark"), mark),
+                                nft::match(nft::meta("l4proto"), nft::numbers({4, 17, 41, 50, 51})), nft::accept()});
+  put_guard_rules(document, "guard_out", "daddr", "oifname", "guard_out");
+
+  document.chain("guard_in", "input", kFirst);
+  document.rule("guard_in", {nft::match(nft::meta("iifname"), "lo"), nft::accept()});
+  document.rule("guard_in", {nft::match(nft::meta("l4proto"), nft::numbers({4, 41, 50, 51})), nft::accept()});
+  document.rule("guard_in", {nft::match(nft::payload("udp", "dport"), nft::numbers({500, 4500})), nft::accept()});
+  document.rule("guard_in", {nft::match(nft::payload("icmp", "type"), nft::numbers({3, 11, 12})), nft::accept()});
+  document.rule("guard_in", {nft::match(nft::payload("icmpv6", "type"), nft::numbers({1, 2, 3, 4})), nft::accept()});
+  put_guard_rules(document, "guard_in", "saddr", "iifname", "guard_in");
+
+  document.chain("guard_forward", "forward", kFirst);
+  put_guard_rules(document, "guard_forward", "saddr", "iifname", "guard_in");
+}
+
+// --- the host's own policy and model
+
+void put_host_chain(Document& document, const std::vector<HostRule>& rules, bool outbound) {
+  const char* chain = outbound ? "host_out" : "host_in";
+  document.chain(chain, outbound ? "output" : "input", 0);
+  document.rule(chain, {nft::match(nft::meta(outbound ? "oifname" : "iifname"), "lo"), nft::accept()});
+  document.rule(chain, {nft::match(nft::meta("l4proto"), nft::numbers({50, 51})), nft::accept()});
+  document.rule(chain, {nft::match(nft::payload("udp", outbound ? "sport" : "dport"), nft::numbers({500, 4500})), nft::accept()});
+  document.rule(chain, {nft::match(nft::payload("icmpv6", "type"), nft::numbers({133, 134, 135, 136, 137})), nft::accept()});
+  for (const auto& rule : rules)
+    if (outbound ? rule.outbound : rule.inbound) document.rule(chain, host_rule_expressions(rule, outbound), rule.comment);
+}
+
+Json local_type(const char* address, const char* interface_key, bool inbound) {
+  const Json fib{{"fib", {{"result", "type"}, {"flags", {address, interface_key}}}}};
+  if (!inbound) return nft::match(fib, "local", "!=");
+  return nft::match(fib, {{"set", {"local", "broadcast", "multicast", "anycast"}}}, "!=");
+}
+
+void put_strong_family(Document& document, Family family) {
+  const char* protocol = family == Family::v4 ? "ipv4" : "ipv6";
+  const Json source = nft::payload(nft::ip(family), "saddr"), destination = nft::payload(nft::ip(family), "daddr");
+  document.rule("strong_in", {nft::match(nft::concatenation(destination, nft::meta("iifname")), reference("own", family)),
+                              nft::accept()});
+  document.rule("strong_in", {nft::match(nft::meta("nfproto"), protocol), local_type("daddr", "iif", true), nft::counter(),
+                              nft::drop()});
+  document.rule("strong_out", {nft::match(source, net::Address::any(family).str()), nft::accept()});
+  document.rule("strong_out", {nft::match(nft::concatenation(source, nft::meta("oifname")), reference("own", family)),
+                               nft::accept()});
+  document.rule("strong_out", {nft::match(nft::meta("nfproto"), protocol), local_type("saddr", "oif", false), nft::counter(),
+                               nft::drop()});
+}
+
+void put_strong_model(Document& document, const Firewall& firewall) {
+  const auto strong = [&](Family family) {
+    return (family == Family::v4 ? firewall.model_v4 : firewall.model_v6) == HostModel::strong;
+  };
+  if (!strong(Family::v4) && !strong(Family::v6)) return;
+  document.chain("strong_in", "input", kFirst + 10);
+  document.chain("strong_out", "output", kLast);
+  document.rule("strong_in", {nft::match(nft::meta("iifname"), "lo"), nft::accept()});
+  document.rule("strong_out", {nft::match(nft::meta("oifname"), "lo"), nft::accept()});
+  for (const Family family : {Family::v4, Family::v6}) {
+    if (!strong(family)) continue;
+    document.set(named("own", family), {family == Family::v4 ? "ipv4_addr" : "ipv6_addr", "ifname"}, false, false);
+    std::set<std::pair<std::string, std::string>> once;
+    for (const auto& own : firewall.own_addresses)
+      if (own.address.family() == family) once.emplace(own.address.str(), own.interface);
+    Json elements = Json::array();
+    for (const auto& [address, interface] : once) elements.push_back(nft::concatenation(address, interface));
+    document.elements("add", named("own", family), std::move(elements));
+    put_strong_family(document, family);
+  }
+}
+
+}  // namespace
+
+Json render_table(const Firewall& firewall, const std::vector<LeakCount>& leaks) {
+  Document document;
+  document.table("add");        // so that the next line never fails
+  document.table("delete");
+  document.table("add");
+  put_guard_sets(document, firewall, leaks);
+  put_guard_chains(document, firewall.mark);
+  if (!firewall.host_rules.empty()) {
+    put_host_chain(document, firewall.host_rules, true);
+    put_host_chain(document, firewall.host_rules, false);
+  }
+  put_strong_model(document, firewall);
+  return std::move(document).finish();
+}
+
+Json render_removal() {
+  Document document;
+  document.table("add");
+  document.table("delete");
+  return std::move(document).finish();
+}
+
+std::optional<Json> render_difference(const Firewall& before, const Firewall& after) {
+  if (before.host_rules != after.host_rules || before.model_v4 != after.model_v4 || before.model_v6 != after.model_v6 ||
+      before.own_addresses != after.own_addresses || before.mark != after.mark)
+    return std::nullopt;
+  Document document;
+  for (const Family family : {Family::v4, Family::v6}) {
+    const auto old_ranges = guard_ranges(before, family), new_ranges = guard_ranges(after, family);
+    const auto less = [](const GuardRange& a, const GuardRange& b) {
+      return std::tie(a.first, a.last, a.network, a.tunnels) < std::tie(b.first, b.last, b.network, b.tunnels);
+    };
+    std::vector<GuardRange> gone, come;
+    std::ranges::set_difference(old_ranges, new_ranges, std::back_inserter(gone), less);
+    std::ranges::set_difference(new_ranges, old_ranges, std::back_inserter(come), less);
+    if (gone.size() + come.size() > kMostDifferences) return std::nullopt;
+    for (const auto& range : gone)       // its counts would be lost, or its range split: not by single elements
+      if (std::ranges::any_of(new_ranges, [&](const GuardRange& there) { return there.network == range.network; }))
+        return std::nullopt;
+    GuardElements added = guard_elements(come, {}), removed = guard_elements(gone, {});
+    document.elements("delete", named("guard_pass", family), std::move(removed.pass));
+    document.elements("delete", named("guard_out", family), std::move(removed.out));
+    document.elements("delete", named("guard_in", family), std::move(removed.in));
+    // Inside one transaction the order is nobody's to see.
+    document.elements("add", named("guard_pass", family), std::move(added.pass));
+    document.elements("add", named("guard_out", family), std::move(added.out));
+    document.elements("add", named("guard_in", family), std::move(added.in));
+  }
+  return std::move(document).finish();
+}
+
+}  // namespace adit::platform
