@@ -172,9 +172,9 @@ size_t Worker::Impl::carry_ready(std::span<const epoll_event> ready) {
     }
   }
   outbound.flush();
-  if (wire_errors) carry_outer_errors(context, answers);
-  if (wire_ready) moved += inbound.carry_burst();
-  return moved;
+  const size_t received = wire_ready ? inbound.carry_burst() : 0;
+  if (wire_errors || (wire_ready && received == 0)) carry_outer_errors(context, answers);
+  return moved + received;
 }
 
 size_t Worker::Impl::carry_link(tunnel::LinkId id) {
