@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/key_access.h"
-#include "protocol/pf_key_translate.h"
+#include "sad/key_translate.h"
 
 namespace adit::protocol {
 

@@ -1,5 +1,5 @@
 // Between PF_KEY messages and the SAD's own terms. Pure; the second step after the codec: is what the message needs there,
-// do its parts agree? (The third is sad::validate.)
+// do its parts agree? (The third is validate.)
 #pragma once
 
 #include "crypto/algorithm.h"
@@ -7,31 +7,31 @@
 #include "sad/database.h"
 #include "sad/key_message.h"
 
-namespace adit::protocol {
+namespace adit::sad {
 
 // A window that nobody gave.
 constexpr uint32_t kDefaultReplayWindow = 1024;
 
 // satype_needed (5), unknown_satype (4).
-sad::KeyResult<sad::SaType> needed_satype(const sad::KeyMessage& message);
+KeyResult<SaType> needed_satype(const KeyMessage& message);
 // The same, but 0 is all.
-sad::KeyResult<sad::SaType> optional_satype(const sad::KeyMessage& message);
+KeyResult<SaType> optional_satype(const KeyMessage& message);
 
 // DELETE, GET and their kin: SA and destination. 19, 20.
-sad::KeyResult<sad::SaName> to_name(const sad::KeyMessage& message);
+KeyResult<SaName> to_name(const KeyMessage& message);
 // ADD, UPDATE, UPDATEPAIR. Takes the keys out of the message. `algorithms` says how much of a key is salt. Diagnostics: 4,
 // 5, 18-20, 38, 39, 42-45, 51, 52, 58, 59, 64, 65, 67, 70-72, 81, 83, 203, 207.
-sad::KeyResult<sad::SaRequest> to_request(sad::KeyMessage& message, const crypto::AlgorithmTable& algorithms);
+KeyResult<SaRequest> to_request(KeyMessage& message, const crypto::AlgorithmTable& algorithms);
 // GETSPI. 18, 19, 23.
-sad::KeyResult<sad::SpiRequest> to_spi_request(const sad::KeyMessage& message);
-sad::Requester to_requester(const sad::KeyMessage& message);
+KeyResult<SpiRequest> to_spi_request(const KeyMessage& message);
+Requester to_requester(const KeyMessage& message);
 
 // All that is known of an SA; keys only when asked for (GET, DUMP).
-sad::KeyMessage from_sa(sad::Sa& sa, sad::KeyMessageType type, bool with_keys);
+KeyMessage from_sa(Sa& sa, KeyMessageType type, bool with_keys);
 // EXPIRE: SA, current lifetime, the lifetime that was reached, addresses.
-sad::KeyMessage expire_message(sad::Sa& sa, sad::Expiry expiry);
+KeyMessage expire_message(Sa& sa, Expiry expiry);
 
 // SUPPORTED lists of a REGISTER's answer.
-void describe_algorithms(const crypto::AlgorithmTable& algorithms, sad::SaType type, sad::KeyMessage& message);
+void describe_algorithms(const crypto::AlgorithmTable& algorithms, SaType type, KeyMessage& message);
 
-}  // namespace adit::protocol
+}  // namespace adit::sad

@@ -1,17 +1,17 @@
-#include "protocol/pf_key_translate.h"
+#include "sad/key_translate.h"
 
 #include <algorithm>
 
 #include <adit/pfkeyv2.h>
 
-namespace adit::protocol {
+namespace adit::sad {
 namespace {
-using namespace sad;
 using D = Diagnostic;
 
 // What a client may ask for; the rest of the flags is what the SAD reports.
 constexpr uint32_t kSettable = kSaPfs | kSaNoReplay | kSaEsn | kSaInbound | kSaOutbound | kSaTunnel | kSaNattLocal |
-                               kSaNattRemote | SADB_X_SAFLAGS_UNIQUE;
+                               kSaNattRemote | SADB_X_SAFLAGS_UNIQUE |
+                               kSaPaired;
 
 KeyResult<> check_extras(const KeyMessage& message) {
   if (message.proposal || message.extended_proposal) return refuse(EINVAL, D::proposal_not_needed);
@@ -317,4 +317,4 @@ void describe_algorithms(const crypto::AlgorithmTable& algorithms, SaType type, 
   }
 }
 
-}  // namespace adit::protocol
+}  // namespace adit::sad
