@@ -57,7 +57,7 @@ Result<> check_mode(std::string_view head, const Rule& rule) {
 Result<> check_action(std::string_view head, Mode mode, const Action& action) {
   if (head.empty() && action.verb == Verb::ipsec)
     return fail(ENOTSUP, "protecting the host's own traffic with IPsec is not there yet; protect it with a tunnel: "
-                "'{{ tunnel NAME negotiate tunnel }} ipsec {{ ... }}'");
+                "'{ tunnel NAME negotiate tunnel } ipsec { ... }'");
   if (action.unique && mode == Mode::tunnel)
     return fail(EINVAL, "'sa unique' does not go with 'negotiate tunnel' (tunnel {}); write 'sa shared'", head);
   const bool protects = action.ah || action.encr || action.espa;
