@@ -1,0 +1,48 @@
+// Where the problems of a command go, each with its place.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "config/ipseckey_lexer.h"
+#include "config/problem.h"
+
+namespace adit::config::ipseckey {
+
+class Report {
+ public:
+  // `shown`: a line of the text without its keys; empty for the words of a command line, which have no places.
+  Report(std::string file, std::function<std::string(uint32_t)> shown, std::vector<Problem>& problems)
+      : file_(std::move(file)), shown_(std::move(shown)), problems_(problems) {}
+
+  // Always false, so that a check can end with it.
+  bool error(const Word& at, std::string text, std::string expected = {}) {
+    add(Severity::error, at, std::move(text), std::move(expected));
+    return false;
+  }
+  void warning(const Word& at, std::string text, std::string expected = {}) {
+    add(Severity::warning, at, std::move(text), std::move(expected));
+  }
+  // The same advice is given once a text.
+  void warning_once(const Word& at, const std::string& text, std::string expected = {}) {
+    if (told_.insert(text).second) warning(at, text, std::move(expected));
+  }
+
+ private:
+  void add(Severity severity, const Word& at, std::string text, std::string expected) {
+    problems_.push_back({severity, file_, at.line, at.column, std::move(text), std::move(expected),
+                         shown_ ? shown_(at.line) : std::string()});
+  }
+
+  std::string file_;
+  std::function<std::string(uint32_t)> shown_;
+  std::vector<Problem>& problems_;
+  std::set<std::string> told_;
+};
+
+// A word in a message: keys are not quoted.
+std::string quoted(const Word& word);
+
+}  // namespace adit::config::ipseckey
