@@ -85,14 +85,15 @@ bool GuardBook::remove(const net::Prefix& network, const std::string& tunnel, Gu
 }
 
 void GuardBook::remove_tunnel(const std::string& tunnel) {
-  std::erase_if(networks_, [&](auto& item) {
-    auto& holders = item.second.holders;
+  for (auto network = networks_.begin(); network != networks_.end();) {
+    auto& holders = network->second.holders;
     const auto holder = holders.find(tunnel);
-    if (holder == holders.end()) return false;
-    if (holder->second.sources.contains(GuardSource::kept)) holder->second.sources = {GuardSource::kept};
-    else holders.erase(holder);
-    return holders.empty();
-  });
+    if (holder != holders.end()) {
+      if (holder->second.sources.contains(GuardSource::kept)) holder->second.sources = {GuardSource::kept};
+      else holders.erase(holder);
+    }
+    network = holders.empty() ? networks_.erase(network) : std::next(network);
+  }
 }
 
 void GuardBook::keep_tunnel(const std::string& tunnel) {
@@ -148,11 +149,14 @@ std::vector<net::Prefix> GuardBook::networks_of(const std::string& tunnel, Guard
 }
 
 GuardBook GuardBook::lasting() const {
-  GuardBook lasting = *this;
-  std::erase_if(lasting.networks_, [](auto& item) {
-    std::erase_if(item.second.holders, [](const auto& holder) { return holder.second.temporary; });
-    return item.second.holders.empty();
-  });
+  GuardBook lasting;
+  for (const auto& [network, guarded] : networks_) {
+    GuardedNetwork kept{{}, guarded.except};
+    for (const auto& [tunnel, holder] : guarded.holders) {
+      if (!holder.temporary) kept.holders.emplace(tunnel, holder);
+    }
+    if (!kept.holders.empty()) lasting.networks_.emplace(network, std::move(kept));
+  }
   return lasting;
 }
 

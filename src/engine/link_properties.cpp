@@ -34,7 +34,7 @@ bool always(tunnel::Type) { return true; }
 const std::array<Property, 4> kProperties{{
     {"hoplimit", always, [](tunnel::Type) { return std::string("1-255"); },
      [] { return std::to_string(tunnel::kDefaultHopLimit); },
-     [](const LinkProperties& p) { return p.hoplimit ? std::to_string(*p.hoplimit) : ""; },
+     [](const LinkProperties& p) { return p.hoplimit ? std::to_string(*p.hoplimit) : std::string(); },
      [](LinkProperties& p, const std::string& text, tunnel::Type) -> Result<> {
        TRY_ASSIGN(const uint32_t value, number_between("hoplimit", text, 1, 255));
        p.hoplimit = static_cast<uint8_t>(value);
@@ -43,7 +43,7 @@ const std::array<Property, 4> kProperties{{
      [](LinkProperties& p) { p.hoplimit.reset(); }},
     {"encaplimit", [](tunnel::Type type) { return type == tunnel::Type::ipv6; },
      [](tunnel::Type) { return std::string("0-255"); }, [] { return std::to_string(tunnel::kDefaultEncapLimit); },
-     [](const LinkProperties& p) { return p.encaplimit ? std::to_string(*p.encaplimit) : ""; },
+     [](const LinkProperties& p) { return p.encaplimit ? std::to_string(*p.encaplimit) : std::string(); },
      [](LinkProperties& p, const std::string& text, tunnel::Type) -> Result<> {
        TRY_ASSIGN(const uint32_t value, number_between("encaplimit", text, 0, 255));
        p.encaplimit = static_cast<uint8_t>(value);
@@ -52,14 +52,14 @@ const std::array<Property, 4> kProperties{{
      [](LinkProperties& p) { p.encaplimit.reset(); }},
     {"mtu", always, [](tunnel::Type type) { return fmt::format("{}-{}", tunnel::kMinMtu, most_mtu(type)); },
      [] { return std::string(); },
-     [](const LinkProperties& p) { return p.mtu ? std::to_string(*p.mtu) : ""; },
+     [](const LinkProperties& p) { return p.mtu ? std::to_string(*p.mtu) : std::string(); },
      [](LinkProperties& p, const std::string& text, tunnel::Type type) -> Result<> {
        TRY_ASSIGN(p.mtu, number_between("mtu", text, tunnel::kMinMtu, most_mtu(type)));
        return {};
      },
      [](LinkProperties& p) { p.mtu.reset(); }},
     {"mssclamp", always, [](tunnel::Type) { return std::string("on,off"); }, [] { return std::string("on"); },
-     [](const LinkProperties& p) { return !p.mssclamp ? "" : *p.mssclamp ? "on" : "off"; },
+     [](const LinkProperties& p) { return std::string(!p.mssclamp ? "" : *p.mssclamp ? "on" : "off"); },
      [](LinkProperties& p, const std::string& text, tunnel::Type) -> Result<> {
        if (text != "on" && text != "off") return fail(EINVAL, "invalid value: mssclamp must be on or off, not '{}'", text);
        p.mssclamp = text == "on";

@@ -1,0 +1,204 @@
+// The wiring, and the order of a start (docs/model/tunnel.pml).
+#include "engine/engine.h"
+
+#include "engine/addresses.h"
+#include "engine/algorithms.h"
+#include "engine/dataplane.h"
+#include "engine/guard.h"
+#include "engine/keys.h"
+#include "engine/links.h"
+#include "engine/policy.h"
+#include "engine/protocol_properties.h"
+#include "engine/routes.h"
+#include "engine/run_lock.h"
+#include "engine/services.h"
+#include "engine/store.h"
+
+namespace adit::engine {
+namespace {
+
+constexpr uint64_t kLeakPollTicks = 5, kGuardCheckTicks = 60;
+
+}  // namespace
+
+// Links and Policy need each other: each gets the other's seam. Guard needs to know tunnels: a view that Links fills.
+struct Engine::Parts {
+  // Links is made after Guard, which asks it; nothing asks before start.
+  class LateView final : public LinkView {
+   public:
+    const Links* links = nullptr;
+    [[nodiscard]] std::optional<TunnelView> tunnel(const std::string& name) const override {
+      return links == nullptr ? std::nullopt : links->tunnel(name);
+    }
+    [[nodiscard]] std::vector<TunnelView> tunnels() const override {
+      return links == nullptr ? std::vector<TunnelView>{} : links->tunnels();
+    }
+  };
+
+  Parts(Settings given, platform::Platform& platform, const Clock& clock)
+      : settings(std::move(given)),
+        events(clock),
+        context{settings, platform, clock, events},
+        algorithms(context),
+        dataplane(context),
+        guard(context, view),
+        policy(context, algorithms, guard, view),
+        links(context, dataplane, guard, policy),
+        keys(context, algorithms, dataplane, links, policy),
+        properties(context, guard),
+        addresses(context, links, guard),
+        routes(context, links, guard),
+        services(context) {
+    view.links = &links;
+    guard.add_part(policy);
+    guard.add_part(properties);
+    links.add_user(addresses);
+    links.add_user(routes);
+    links.add_user(keys);
+    policy.follow({.picture =
+                       [this](std::shared_ptr<const spd::Head> host) {
+                         dataplane.set_host_head(std::move(host));
+                         links.policy_changed();
+                       },
+                   .head_changed = [this](const std::string& head) { keys.link_gone(head); }});
+    add_services();
+  }
+
+  void add_services() {
+    using Kind = ServiceDependency::Kind;
+    services.add(kAlgsService, algorithms.service(), {}, true, settings.root + "/etc/inet/ipsecalgs");
+    services.add(kPolicyService, policy.service(), {{Kind::require_all, kAlgsService}}, true,
+                 settings.root + "/etc/inet/ipsecinit.conf");
+    services.add(kManualKeyService, keys.service(), {{Kind::require_all, kAlgsService}}, false,
+                 settings.root + "/etc/inet/secret/ipseckeys");
+    services.add(kIptunService,
+                 {[this] { return links.bring_up(); }, [this] { return links.bring_up(); }, [this] { return links.take_down(); }},
+                 {{Kind::optional_all, kPolicyService}}, true);
+  }
+
+  Settings settings;
+  EventLog events;
+  Context context;
+  LateView view;
+  RunLock lock;
+  Algorithms algorithms;
+  Dataplane dataplane;
+  Guard guard;
+  Policy policy;
+  Links links;
+  Keys keys;
+  ProtocolProperties properties;
+  Addresses addresses;
+  Routes routes;
+  Services services;
+  uint64_t ticks = 0;
+};
+
+Engine::Engine(Settings settings, platform::Platform& platform, const Clock& clock)
+    : parts_(std::make_unique<Parts>(std::move(settings), platform, clock)) {}
+
+Engine::~Engine() = default;
+
+Result<> Engine::start() {
+  Parts& p = *parts_;
+  TRY_ASSIGN(p.lock, RunLock::take(p.settings.run_dir));
+  TRY(p.context.platform.change_fd());            // what changes from here on is not missed
+  TRY(p.guard.restore());
+  crash_point("start:guard");
+  p.properties.restore();
+  p.services.boot(kAlgsService);
+  p.services.boot(kPolicyService);
+  TRY(p.guard.assert_table());
+  crash_point("start:policy");
+  p.keys.addresses_changed();
+  p.keys.restore();
+  p.services.boot(kManualKeyService);
+  TRY(p.dataplane.start());
+  crash_point("start:dataplane");
+  TRY(p.links.restore());
+  crash_point("start:links");
+  p.addresses.restore();
+  crash_point("start:addresses");
+  p.routes.restore();
+  crash_point("start:routes");
+  p.services.boot(kIptunService);
+  p.links.adopted();
+  p.guard.settle();
+  handle_platform_changes();
+  for (const auto& notice : p.context.platform.notices()) p.events.add(Severity::warning, "platform", "", notice);
+  return {};
+}
+
+void Engine::stop() {
+  Parts& p = *parts_;
+  p.links.stop();
+  p.dataplane.stop();
+  p.keys.stop();
+}
+
+Result<Outcome> Engine::refresh() { return parts_->services.refresh_all(); }
+
+void Engine::handle_worker_events() {
+  Parts& p = *parts_;
+  struct Visitor {
+    Parts& p;
+    void operator()(const datapath::AcquireNeeded& event) const { p.keys.handle(event); }
+    void operator()(const datapath::SaReached& event) const { p.keys.handle(event); }
+    void operator()(const datapath::PathMtuChanged& event) const { p.links.handle(event); }
+    void operator()(const datapath::LoopCaught& event) const {
+      const std::string name = p.links.name_of(event.link);
+      p.events.add(Severity::alert, "link.loop", name,
+                   fmt::format("{} would carry itself: its outer packets are routed into it; they are dropped until the underlay "
+                               "has a route to its remote address", name));
+    }
+    void operator()(const datapath::LinkIoFailed&) const { p.links.reassert(true, false); }
+  };
+  for (const auto& event : p.dataplane.shared().events.take_all()) std::visit(Visitor{p}, event);
+}
+
+// The guard first: while devices and routes are put back, what they carried is closed.
+void Engine::handle_platform_changes() {
+  Parts& p = *parts_;
+  using What = platform::Change::What;
+  std::set<What> changed;
+  for (const auto& change : p.context.platform.poll_changes()) changed.insert(change.what);
+  if (changed.empty()) return;
+  const bool link = changed.contains(What::link), address = changed.contains(What::address);
+  p.guard.reassert(link || changed.contains(What::route), changed.contains(What::nftables));
+  if (link || address) {
+    p.keys.addresses_changed();
+    p.links.reassert(link, address);
+    p.addresses.reassert();
+    p.properties.reassert();
+    if (address) {
+      if (auto applied = p.guard.reapply(); !applied)
+        p.events.add(Severity::warning, "guard.failed", "", applied.error().text);
+    }
+  }
+  p.routes.reassert();
+}
+
+void Engine::tick() {
+  Parts& p = *parts_;
+  ++p.ticks;
+  p.keys.tick();
+  p.policy.tick();
+  p.links.tick();
+  if (p.ticks % kLeakPollTicks == 0) p.guard.poll_leaks();
+  if (p.ticks % kGuardCheckTicks == 0) p.guard.reassert(true, true);
+}
+
+EventLog& Engine::events() { return parts_->events; }
+Addresses& Engine::addresses() { return parts_->addresses; }
+Algorithms& Engine::algorithms() { return parts_->algorithms; }
+Dataplane& Engine::dataplane() { return parts_->dataplane; }
+Guard& Engine::guard() { return parts_->guard; }
+Keys& Engine::keys() { return parts_->keys; }
+Links& Engine::links() { return parts_->links; }
+Policy& Engine::policy() { return parts_->policy; }
+ProtocolProperties& Engine::protocol_properties() { return parts_->properties; }
+Routes& Engine::routes() { return parts_->routes; }
+Services& Engine::services() { return parts_->services; }
+const Settings& Engine::settings() const { return parts_->settings; }
+
+}  // namespace adit::engine

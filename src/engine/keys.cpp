@@ -1,0 +1,149 @@
+#include "engine/keys.h"
+
+#include <algorithm>
+
+#include "engine/permission.h"
+
+namespace adit::engine {
+namespace {
+
+std::string describe(const sad::Sa& sa) {
+  return fmt::format("{} SPI {:#x} to {}", sa.spec.type == sad::SaType::ah ? "AH" : "ESP", static_cast<uint32_t>(sa.spec.spi),
+                     sa.spec.destination.str());
+}
+
+const char* describe(sad::Expiry expiry) {
+  switch (expiry) {
+    case sad::Expiry::soft: return "its soft lifetime";
+    case sad::Expiry::hard: return "its hard lifetime";
+    case sad::Expiry::idle: return "its idle time";
+    case sad::Expiry::sequence: return "its sequence numbers";
+    case sad::Expiry::none: break;
+  }
+  return "its life";
+}
+
+bool asks_for_ipsec(const spd::Rule& rule) {
+  return std::ranges::any_of(rule.actions, [](const auto& action) { return action.verb == spd::Verb::ipsec; });
+}
+
+}  // namespace
+
+Keys::Keys(const Context& context, const Algorithms& algorithms, Dataplane& dataplane, const LinkView& links,
+           const TunnelPolicy& policy)
+    : context_(context),
+      algorithms_(algorithms),
+      dataplane_(dataplane),
+      links_(links),
+      policy_(policy),
+      database_(context.clock, algorithms.table(),
+                {.is_local = [this](const net::Address& address) { return local_addresses_.contains(address); }}),
+      sequences_(context) {}
+
+// New SAs continue where an earlier life of theirs stopped, and that is on disk, before a packet can use them.
+void Keys::keys_changed() {
+  const auto events = database_.take_events();
+  bool added = false;
+  for (const auto& event : events) {
+    if (const auto* addition = std::get_if<sad::SaAdded>(&event)) {
+      sequences_.begin(*addition->sa);
+      added = true;
+    }
+  }
+  if (added) sequences_.save(database_, false);
+  if (database_.generation() != published_) {
+    published_ = database_.generation();
+    dataplane_.set_sas(database_.table());
+    dataplane_.publish();
+  }
+  for (const auto& event : events) {
+    report(event);
+    if (listener_) listener_(event);
+  }
+}
+
+void Keys::report(const sad::Event& event) {
+  if (const auto* expired = std::get_if<sad::SaExpired>(&event)) {
+    context_.events.add(Severity::info, "key.expired", expired->sa->spec.destination.str(),
+                        fmt::format("{}: {} came to an end", describe(*expired->sa), describe(expired->expiry)));
+  } else if (const auto* raised = std::get_if<sad::AcquireRaised>(&event)) {
+    context_.events.add(Severity::info, "key.wanted", raised->acquire.key.link,
+                        fmt::format("rule {} of {} wants an SA between {} and {}", raised->acquire.key.rule_index,
+                                    raised->acquire.key.link, raised->acquire.outer.local.str(), raised->acquire.outer.remote.str()));
+  } else if (const auto* ended = std::get_if<sad::AcquireEnded>(&event); ended != nullptr && !ended->found) {
+    context_.events.add(Severity::warning, "key.missing", ended->acquire.key.link,
+                        fmt::format("no SA came for rule {} of {}; its packets are dropped", ended->acquire.key.rule_index,
+                                    ended->acquire.key.link));
+  }
+}
+
+Result<> Keys::permit(const PeerCredentials& peer, const sad::Requester&) { return permit_peer(peer.uid, "use PF_KEY"); }
+
+Result<sad::Acquire> Keys::policy_for(const sad::Endpoints& outer, const std::optional<net::Flow>& inner) {
+  for (const auto& tunnel : links_.tunnels()) {
+    if (tunnel.local != outer.local || tunnel.remote != outer.remote) continue;
+    const auto head = policy_.head_of(tunnel.name);
+    if (!head || !head->active()) break;
+    const spd::Rule* rule = nullptr;
+    if (inner) rule = head->lookup(*inner, spd::Direction::out);
+    for (const auto& candidate : head->rules()) {
+      if (!inner && rule == nullptr && candidate.direction == spd::Direction::out && asks_for_ipsec(candidate)) rule = &candidate;
+    }
+    if (rule == nullptr || !asks_for_ipsec(*rule)) break;
+    sad::Acquire wanted;
+    wanted.key = {tunnel.name, rule->index};
+    wanted.outer = outer;
+    wanted.rule = *rule;
+    if (inner) wanted.flow = *inner;
+    return wanted;
+  }
+  return fail(ENOENT, "no rule asks for IPsec between {} and {}", outer.local.str(), outer.remote.str());
+}
+
+void Keys::link_gone(const std::string& link) {
+  database_.forget_acquires(link);
+  keys_changed();
+}
+
+void Keys::handle(const datapath::AcquireNeeded& event) {
+  for (const auto& tunnel : links_.tunnels()) {
+    if (tunnel.id != event.link || !tunnel.local || !tunnel.remote) continue;
+    const auto head = policy_.head_of(tunnel.name);
+    if (!head) return;
+    const auto rule = std::ranges::find(head->rules(), event.rule_index, &spd::Rule::index);
+    if (rule == head->rules().end()) return;
+    database_.acquire({tunnel.name, event.rule_index}, {*tunnel.local, *tunnel.remote}, *rule, event.flow);
+    keys_changed();
+    return;
+  }
+}
+
+void Keys::handle(const datapath::SaReached& event) {
+  database_.reached({event.type, event.spi, event.destination});
+  keys_changed();
+}
+
+void Keys::addresses_changed() {
+  const auto addresses = context_.platform.addresses();
+  if (!addresses) return;
+  local_addresses_.clear();
+  for (const auto& address : *addresses) local_addresses_.insert(address.local.address());
+}
+
+void Keys::tick() {
+  database_.tick();
+  keys_changed();
+  sequences_.save(database_, false);
+}
+
+Result<Outcome> Keys::flush_global() {
+  database_.flush(sad::SaType::unspec, {});
+  keys_changed();
+  return Outcome{};
+}
+
+ServiceMethods Keys::service() {
+  return {[this] { return load_file(); }, [this] { return load_file(); }, [this] { return flush_global(); }};
+}
+
+}  // namespace adit::engine

@@ -1,0 +1,71 @@
+// The keys in force: the SAD, what follows from its changes, and what must outlive the daemon: sequence numbers, so that a
+// restarted aditd never repeats one under the same key, and remembers what it has seen.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+
+#include "datapath/events.h"
+#include "engine/algorithms.h"
+#include "engine/dataplane.h"
+#include "engine/key_access.h"
+#include "engine/seams.h"
+#include "engine/sequence_store.h"
+#include "engine/service_methods.h"
+#include "engine/tunnel_policy.h"
+#include "sad/database.h"
+
+namespace adit::engine {
+
+class Keys final : public KeyAccess, public LinkUser {
+ public:
+  Keys(const Context& context, const Algorithms& algorithms, Dataplane& dataplane, const LinkView& links,
+       const TunnelPolicy& policy);
+
+  // ---- KeyAccess
+  sad::Database& keys() override { return database_; }
+  [[nodiscard]] const crypto::AlgorithmTable& algorithms() const override { return algorithms_.table(); }
+  void keys_changed() override;
+  void listen_to_keys(std::function<void(const sad::Event&)> listener) override { listener_ = std::move(listener); }
+  Result<> permit(const PeerCredentials& peer, const sad::Requester& who) override;
+  Result<sad::Acquire> policy_for(const sad::Endpoints& outer, const std::optional<net::Flow>& inner) override;
+
+  // ---- LinkUser: a link that goes takes its acquires along.
+  Result<> may_delete(const std::string&) const override { return {}; }
+  void link_ready(const std::string&) override {}
+  void link_gone(const std::string& link) override;
+  void link_renamed(const std::string& from, const std::string&) override { link_gone(from); }
+
+  // ---- svc:/network/ipsec/manual-key: the SAs of /etc/inet/secret/ipseckeys replace those of the global namespace. An SA that
+  // is there with the same keys stays as it is: beginning its sequence anew would repeat IVs. EPERM: the file is readable by
+  // others; EINVAL: its errors; nothing changed then.
+  Result<Outcome> load_file();
+  Result<Outcome> flush_global();
+  ServiceMethods service();
+
+  // ---- the workers' words
+  void handle(const datapath::AcquireNeeded& event);
+  void handle(const datapath::SaReached& event);
+
+  void restore() { sequences_.restore(); }     // before the first key is loaded
+  void stop() { sequences_.save(database_, true); }
+  void addresses_changed();
+  void tick();                                 // lifetimes; sequence numbers to disk
+
+ private:
+  void report(const sad::Event& event);
+
+  const Context& context_;
+  const Algorithms& algorithms_;
+  Dataplane& dataplane_;
+  const LinkView& links_;
+  const TunnelPolicy& policy_;
+  std::set<net::Address> local_addresses_;
+  sad::Database database_;
+  SequenceStore sequences_;
+  uint64_t published_ = 0;                     // generation
+  std::function<void(const sad::Event&)> listener_;
+};
+
+}  // namespace adit::engine

@@ -1,0 +1,88 @@
+// The policy in force: the SPD, who may change it, and everything that follows from a change, as one transaction: guard first,
+// then host rules, then the packets' picture; nothing of it when one of them fails.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/algorithms.h"
+#include "engine/guard.h"
+#include "engine/policy_access.h"
+#include "engine/seams.h"
+#include "engine/service_methods.h"
+#include "engine/tunnel_policy.h"
+#include "spd/database.h"
+
+namespace adit::engine {
+
+class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPart {
+ public:
+  // Told after each change, with the new heads in force: publish, recompute states.
+  struct Followers {
+    std::function<void(std::shared_ptr<const spd::Head> host)> picture;      // the packets' picture of host and tunnels
+    std::function<void(const std::string& head)> head_changed;               // acquires of that link end
+  };
+  Policy(const Context& context, Algorithms& algorithms, Guard& guard, const LinkView& links);
+  void follow(Followers followers) { followers_ = std::move(followers); }
+
+  // ---- PolicyAccess
+  Result<> permit(const PolicyCaller& caller, std::optional<std::string_view> head, bool change) override;
+  Result<uint64_t> add_rules(const PolicyCaller& caller, std::string_view head, std::vector<spd::Rule> entries) override;
+  Result<> remove_rule(const PolicyCaller& caller, std::string_view head, uint64_t index) override;
+  Result<> remove_rules(const PolicyCaller& caller, std::string_view head, const std::vector<spd::Rule>& like) override;
+  Result<> flush_rules(const PolicyCaller& caller, std::optional<std::string_view> head) override;
+  spd::Database& database() override { return database_; }
+  Result<uint64_t> flip(const PolicyCaller& caller, spd::Draft& draft, std::optional<std::string_view> head,
+                        const FlipOptions& options) override;
+  Result<> confirm_flip(const PolicyCaller& caller) override;
+  Result<> undo_flip(const PolicyCaller& caller) override;
+  const crypto::AlgorithmTable& algorithms() override { return algorithms_.table(); }
+  Result<> set_algorithms(const PolicyCaller& caller, crypto::AlgorithmTable table) override;
+
+  // ---- TunnelPolicy, FirewallPart
+  [[nodiscard]] std::shared_ptr<const spd::Head> head_of(const std::string& tunnel) const override;
+  void tunnel_made(const std::string& tunnel) override { database_.pin_head(tunnel); }
+  void tunnel_gone(const std::string& tunnel) override;
+  void contribute(platform::Firewall& firewall) const override;
+  [[nodiscard]] std::shared_ptr<const spd::HeadSet> heads() const { return heads_; }
+
+  // ---- svc:/network/ipsec/policy: the files replace the global namespace as one transaction, or nothing changes.
+  // Files: ipsecinit.conf, ipsecinit.d/*.conf, ipsecinit.d/tunnels/NAME.conf (its rules are of tunnel NAME), in this order and
+  // by name. EINVAL: every error of every file, with its line and a caret.
+  Result<Outcome> load_files();
+  // Empties the global namespace. The notes name each unsecured tunnel that passes clear text from now on (decision 10).
+  Result<Outcome> flush_global();
+  ServiceMethods service();
+
+  void tick();                         // flips that nobody confirmed are undone
+
+ private:
+  struct Waiting {                     // a flip that waits for confirmation
+    spd::Draft before;
+    std::optional<std::string> head;
+    MonoTime deadline;
+  };
+  Result<uint64_t> change(const spd::Owner& owner, const std::function<Result<uint64_t>()>& edit);
+  Result<> take_effect(std::shared_ptr<const spd::HeadSet> next);
+  Result<> guard_more(const spd::HeadSet& next, const std::set<std::string>& changed);
+  void guard_less(const spd::HeadSet& next, const std::set<std::string>& changed);
+  void undo_waiting(const std::string& name_space, Waiting waiting, const char* why);
+  [[nodiscard]] std::set<std::string> unsecured_with_policy() const;
+  Result<spd::Draft> read_files(Outcome& outcome);
+
+  const Context& context_;
+  Algorithms& algorithms_;
+  Guard& guard_;
+  const LinkView& links_;
+  Followers followers_;
+  spd::Database database_;
+  std::shared_ptr<const spd::HeadSet> heads_;
+  std::map<std::string, Waiting> waiting_;     // by namespace
+};
+
+}  // namespace adit::engine
