@@ -83,6 +83,7 @@ Result<std::vector<LinkDetail>> list_links(Netlink& netlink) {
 }
 
 Result<LinkDetail> get_link(Netlink& netlink, const std::string& name) {
+  if (name.size() >= IFNAMSIZ) return fail(ENODEV, "{}: no such interface", name);   // the kernel's word is ERANGE
   NetlinkMessage message(RTM_GETLINK, 0);
   message.header<ifinfomsg>()->ifi_family = AF_UNSPEC;
   message.put_string(IFLA_IFNAME, name);
