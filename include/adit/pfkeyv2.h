@@ -3,8 +3,8 @@
  * <run dir>/pf_key.sock, one message a packet. Committed: a released number or layout never changes its meaning; what is
  * new gets new numbers. A client that knows nothing of Adit's own extensions acts on the global namespace.
  *
- * Byte order: the host's, but SPIs in SA and PAIR extensions, ports and addresses are in network order; the two ends of an
- * SPI range are in host order. Lengths count 64-bit words. Reserved fields are sent as zero and not looked at.
+ * Byte order: the host's, but SPIs (in SA, PAIR and SPIRANGE extensions), ports and addresses are in network order.
+ * Lengths count 64-bit words. Reserved fields are sent as zero and not looked at.
  * Every struct is a header; what follows it (addresses, keys, strings, lists) is padded with zeros to 64 bits.
  */
 #ifndef ADIT_PFKEYV2_H
@@ -231,7 +231,7 @@ struct sadb_alg {
   uint8_t sadb_x_alg_saltbits;
 };
 
-struct sadb_spirange {           /* both ends included; host order; 256 and above */
+struct sadb_spirange {           /* both ends included; network order; 256 and above */
   uint16_t sadb_spirange_len;
   uint16_t sadb_spirange_exttype;
   uint32_t sadb_spirange_min;

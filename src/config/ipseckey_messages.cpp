@@ -34,7 +34,7 @@ uint32_t flags_of(const Values& values) {
 }
 
 AddressExtension host(const net::Address& address, uint8_t protocol, uint16_t port) {
-  return {address, net::address_bits(address.family()), protocol, port};
+  return {address, 0, protocol, port};
 }
 
 // Of the source's addresses the one of the destination's family; several or none: any.

@@ -18,8 +18,8 @@ AddressExtension address_extension(const net::Prefix& prefix, uint8_t protocol, 
 
 void put_addresses(const Acquire& acquire, KeyMessage& message) {
   const uint8_t carried = acquire.rule.family == net::Family::v4 ? net::kProtoIpv4 : net::kProtoIpv6;
-  message.source = address_extension(net::Prefix::host(acquire.outer.local), carried, 0);
-  message.destination = address_extension(net::Prefix::host(acquire.outer.remote), carried, 0);
+  message.source = AddressExtension{acquire.outer.local, 0, carried, 0};
+  message.destination = AddressExtension{acquire.outer.remote, 0, carried, 0};
   if (acquire.rule.mode != spd::Mode::tunnel) return;
   const InnerSelector inner = inner_selector(acquire.rule);
   message.inner_source = address_extension(inner.source, inner.protocol, inner.source_port);

@@ -167,8 +167,8 @@ D read_supported(ByteSpan bytes, KeyMessage& message) {
 D read_range(ByteSpan bytes, KeyMessage& message) {
   if (bytes.size() != sizeof(sadb_spirange)) return D::malformed_range;
   const auto range = wire<sadb_spirange>(bytes);
-  message.range = SpiRange{range.sadb_spirange_min, range.sadb_spirange_max};
-  return range.sadb_spirange_min > range.sadb_spirange_max ? D::malformed_range : D::none;
+  message.range = SpiRange{host_to_be(range.sadb_spirange_min), host_to_be(range.sadb_spirange_max)};
+  return message.range->minimum > message.range->maximum ? D::malformed_range : D::none;
 }
 
 D read_register(ByteSpan bytes, KeyMessage& message) {

@@ -150,7 +150,7 @@ void put_rest(Writer& out, const KeyMessage& m) {
   if (m.extended_proposal) put(out, *m.extended_proposal);
   if (m.supported_auth) put(out, SADB_EXT_SUPPORTED_AUTH, *m.supported_auth);
   if (m.supported_encr) put(out, SADB_EXT_SUPPORTED_ENCRYPT, *m.supported_encr);
-  if (m.range) out.extension(SADB_EXT_SPIRANGE, sadb_spirange{0, 0, m.range->minimum, m.range->maximum, 0});
+  if (m.range) out.extension(SADB_EXT_SPIRANGE, sadb_spirange{0, 0, host_to_be(m.range->minimum), host_to_be(m.range->maximum), 0});
   if (m.extended_register) {
     std::vector<uint8_t> list = *m.extended_register;
     list.push_back(0);

@@ -147,8 +147,9 @@ Lifetime current_of(const Sa& sa) {
   return {static_cast<uint32_t>(std::min<uint64_t>(sa.packets, UINT32_MAX)), sa.bytes, sa.added, sa.first_used};
 }
 
+// Outer addresses are hosts and carry no prefix length, as on illumos.
 AddressExtension host_extension(const net::Address& address, uint8_t protocol, uint16_t port = 0) {
-  return {address, net::address_bits(address.family()), protocol, port};
+  return {address, 0, protocol, port};
 }
 
 uint32_t flags_of(const Sa& sa) {
