@@ -1,5 +1,6 @@
-// Coalescing: the first byte chooses the options, then a burst of packets, each behind its length (2 bytes, network order).
-// Each packet leaves once; a super-packet cut again has as many segments as it took, and its payload is theirs in order.
+// Coalescing: the first byte chooses the options, then a burst of packets, each behind its length (2 bytes, network
+// order). Each packet leaves once; a super-packet cut again has as many segments as it took, and its payload is theirs
+// in order.
 #include <algorithm>
 #include <cstdlib>
 #include <deque>

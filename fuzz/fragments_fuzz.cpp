@@ -1,5 +1,5 @@
-// Reassembly: the input is a train of packets, each behind its length (2 bytes, network order) and a step in time (1 byte,
-// 50 ms). What comes out whole must be a packet that reads, and no fragment any more.
+// Reassembly: the input is a train of packets, each behind its length (2 bytes, network order) and a step in time (1
+// byte, 50 ms). What comes out whole must be a packet that reads, and no fragment any more.
 #include <algorithm>
 #include <cstdlib>
 #include <vector>
@@ -36,7 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (whole == 0) continue;
     net::IpHeader result;
     const DropReason read = net::read_ip_header(ByteSpan(out).first(whole), result);
-    if (header.is_v4()) check(read == DropReason::none && !result.fragment());     // IPv6: the chain behind may be anything
+    if (header.is_v4())
+      check(read == DropReason::none && !result.fragment());  // IPv6: the chain behind may be anything
     if (read == DropReason::none) check(result.total_length == whole);
   }
   return 0;

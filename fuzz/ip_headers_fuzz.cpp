@@ -1,5 +1,5 @@
-// Every parser that meets an IP packet from outside: flow, the packet in an ICMP error, marks, decapsulation, ECN, MSS, ICMP
-// answers, fragmentation. Besides not crashing: what one says must agree with what another says.
+// Every parser that meets an IP packet from outside: flow, the packet in an ICMP error, marks, decapsulation, ECN, MSS,
+// ICMP answers, fragmentation. Besides not crashing: what one says must agree with what another says.
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -26,7 +26,8 @@ void flows(ByteSpan packet) {
   if (net::read_flow(packet, flow) != net::FlowError::none) return;
   check(flow.payload_offset <= packet.size());
   check(!flow.has_ports || !flow.has_icmp);
-  if (net::read_embedded_flow(packet, flow, embedded)) check(embedded.icmp_error && embedded.destination == flow.destination);
+  if (net::read_embedded_flow(packet, flow, embedded))
+    check(embedded.icmp_error && embedded.destination == flow.destination);
 }
 
 void answers(ByteSpan packet) {
@@ -40,7 +41,7 @@ void answers(ByteSpan packet) {
   net::Flow flow;
   check(net::read_flow(out, flow) == net::FlowError::none && flow.has_icmp && flow.source == sender);
   std::vector<uint8_t> again(net::kMaxIcmpError);
-  check(net::build_icmp_error(out, sender, {}, again) == 0);      // never about an error
+  check(net::build_icmp_error(out, sender, {}, again) == 0);  // never about an error
 }
 
 void fragments(ByteSpan packet) {
@@ -63,7 +64,8 @@ void tunnel_ends(const std::vector<uint8_t>& packet) {
     if (tunnel::read_marks(outer, packet, marks) != DropReason::none || packet.size() > 60000) continue;
     std::vector<uint8_t> buffer(net::kHeadroom + packet.size());
     std::copy(packet.begin(), packet.end(), buffer.begin() + net::kHeadroom);
-    net::Packet carried{buffer.data() + net::kHeadroom, static_cast<uint32_t>(packet.size()), net::kHeadroom, 0, net::kProtoIpv6};
+    net::Packet carried{buffer.data() + net::kHeadroom, static_cast<uint32_t>(packet.size()), net::kHeadroom, 0,
+                        net::kProtoIpv6};
     tunnel::encapsulate(outer, marks, 1, carried);
     tunnel::OuterInfo info;
     check(tunnel::decapsulate(carried, info) == DropReason::none);
@@ -84,7 +86,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fragments(packet);
   tunnel_ends(packet);
   std::vector<uint8_t> changed = packet;
-  if (net::clamp_mss(changed, 1300, net::FieldState::complete)) check(!net::clamp_mss(changed, 1300, net::FieldState::complete));
+  if (net::clamp_mss(changed, 1300, net::FieldState::complete))
+    check(!net::clamp_mss(changed, 1300, net::FieldState::complete));
   changed = packet;
   tunnel::fold_ecn(3, changed);
   return 0;

@@ -1,5 +1,6 @@
-// Runs every file of the directories (or the files) named once through the fuzz target that this is linked with. Exits 1 when
-// there was none, so that a corpus that went missing is noticed; a failing input aborts with its name as the last line.
+// Runs every file of the directories (or the files) named once through the fuzz target that this is linked with. Exits
+// 1 when there was none, so that a corpus that went missing is noticed; a failing input aborts with its name as the
+// last line.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

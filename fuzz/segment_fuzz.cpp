@@ -1,5 +1,5 @@
-// Segmentation of a TUN super-packet: kind, segment size, checksum start and offset (8 bytes), then the packet. Segments must
-// carry the payload once, in order, with lengths and checksums that hold.
+// Segmentation of a TUN super-packet: kind, segment size, checksum start and offset (8 bytes), then the packet.
+// Segments must carry the payload once, in order, with lengths and checksums that hold.
 #include <algorithm>
 #include <cstdlib>
 #include <vector>

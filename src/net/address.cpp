@@ -27,8 +27,12 @@ Address Address::v4(uint32_t host_order) {
   return address;
 }
 
-Address Address::from_v4(const uint8_t* four_bytes) { return from_bytes(Family::v4, four_bytes); }
-Address Address::from_v6(const uint8_t* sixteen_bytes) { return from_bytes(Family::v6, sixteen_bytes); }
+Address Address::from_v4(const uint8_t* four_bytes) {
+  return from_bytes(Family::v4, four_bytes);
+}
+Address Address::from_v6(const uint8_t* sixteen_bytes) {
+  return from_bytes(Family::v6, sixteen_bytes);
+}
 
 Address Address::from_bytes(Family family, const uint8_t* bytes) {
   Address address;
@@ -51,8 +55,12 @@ Result<Address> Address::parse(std::string_view text) {
   return fail(EINVAL, "'{}' is not an IP address", text);
 }
 
-bool Address::is_unspecified() const { return all_zero(bytes()); }
-bool Address::is_multicast() const { return is_v4() ? (bytes_[0] & 0xf0) == 0xe0 : bytes_[0] == 0xff; }
+bool Address::is_unspecified() const {
+  return all_zero(bytes());
+}
+bool Address::is_multicast() const {
+  return is_v4() ? (bytes_[0] & 0xf0) == 0xe0 : bytes_[0] == 0xff;
+}
 
 bool Address::is_loopback() const {
   if (is_v4()) return bytes_[0] == 127;
@@ -64,7 +72,9 @@ bool Address::is_link_local() const {
   return bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;
 }
 
-bool Address::is_limited_broadcast() const { return is_v4() && v4_host_order() == 0xffffffff; }
+bool Address::is_limited_broadcast() const {
+  return is_v4() && v4_host_order() == 0xffffffff;
+}
 
 bool Address::is_v4_mapped() const {
   return !is_v4() && all_zero(bytes().first(10)) && bytes_[10] == 0xff && bytes_[11] == 0xff;
@@ -104,9 +114,13 @@ bool Prefix::contains(const Address& address) const {
   return address.family() == family() && same_bits(address.bytes().data(), address_.bytes().data(), length_);
 }
 
-bool Prefix::contains(const Prefix& other) const { return length_ <= other.length_ && contains(other.address_); }
+bool Prefix::contains(const Prefix& other) const {
+  return length_ <= other.length_ && contains(other.address_);
+}
 
-std::string Prefix::str() const { return fmt::format("{}/{}", address_.str(), length_); }
+std::string Prefix::str() const {
+  return fmt::format("{}/{}", address_.str(), length_);
+}
 
 size_t hash_address(const Address& address, size_t seed) {
   uint64_t low = 0;

@@ -16,14 +16,18 @@ namespace adit::net {
 
 enum class Family : uint8_t { v4 = 4, v6 = 6 };
 
-constexpr uint8_t address_bits(Family family) { return family == Family::v4 ? 32 : 128; }
-constexpr size_t address_bytes(Family family) { return family == Family::v4 ? 4 : 16; }
+constexpr uint8_t address_bits(Family family) {
+  return family == Family::v4 ? 32 : 128;
+}
+constexpr size_t address_bytes(Family family) {
+  return family == Family::v4 ? 4 : 16;
+}
 
 class Address {
  public:
-  constexpr Address() = default;                         // 0.0.0.0
+  constexpr Address() = default;  // 0.0.0.0
   static Address v4(uint32_t host_order);
-  static Address from_v4(const uint8_t* four_bytes);     // network order
+  static Address from_v4(const uint8_t* four_bytes);  // network order
   static Address from_v6(const uint8_t* sixteen_bytes);
   static Address from_bytes(Family family, const uint8_t* bytes);
   static Address any(Family family);
@@ -41,16 +45,16 @@ class Address {
   [[nodiscard]] bool is_multicast() const;
   [[nodiscard]] bool is_loopback() const;
   [[nodiscard]] bool is_link_local() const;
-  [[nodiscard]] bool is_limited_broadcast() const;       // 255.255.255.255
-  [[nodiscard]] bool is_v4_mapped() const;               // ::ffff:0:0/96
+  [[nodiscard]] bool is_limited_broadcast() const;  // 255.255.255.255
+  [[nodiscard]] bool is_v4_mapped() const;          // ::ffff:0:0/96
 
-  [[nodiscard]] std::string str() const;                 // canonical (RFC 5952)
+  [[nodiscard]] std::string str() const;  // canonical (RFC 5952)
 
   friend auto operator<=>(const Address&, const Address&) = default;
 
  private:
   Family family_ = Family::v4;
-  std::array<uint8_t, 16> bytes_{};                      // unused tail is zero, so that comparison is of the whole
+  std::array<uint8_t, 16> bytes_{};  // unused tail is zero, so that comparison is of the whole
 };
 
 // An address with a prefix length; host bits may be set (a static address) until masked().
@@ -69,11 +73,11 @@ class Prefix {
   [[nodiscard]] Family family() const { return address_.family(); }
   [[nodiscard]] Prefix masked() const;
   [[nodiscard]] bool has_host_bits() const { return masked().address_ != address_; }
-  [[nodiscard]] bool contains(const Address& address) const;   // false for another family
+  [[nodiscard]] bool contains(const Address& address) const;  // false for another family
   [[nodiscard]] bool contains(const Prefix& other) const;
   [[nodiscard]] bool overlaps(const Prefix& other) const { return contains(other) || other.contains(*this); }
   [[nodiscard]] bool is_host() const { return length_ == address_bits(family()); }
-  [[nodiscard]] std::string str() const;                 // always with "/length"
+  [[nodiscard]] std::string str() const;  // always with "/length"
 
   friend auto operator<=>(const Prefix&, const Prefix&) = default;
 

@@ -7,7 +7,8 @@
 namespace adit::net {
 namespace {
 
-// Lanes of 32-bit words added into 64-bit ones: no carry to chase, so that it runs as wide as the processor's registers.
+// Lanes of 32-bit words added into 64-bit ones: no carry to chase, so that it runs as wide as the processor's
+// registers.
 using Lanes = uint64_t __attribute__((vector_size(32)));
 constexpr size_t kLaneBytes = sizeof(Lanes);
 
@@ -39,7 +40,7 @@ template <bool kCopy>
     sum += word;
   }
   if (size != 0) {
-    uint32_t word = 0;                       // the missing bytes count as zero (RFC 1071 §1)
+    uint32_t word = 0;  // the missing bytes count as zero (RFC 1071 §1)
     std::memcpy(&word, from, size);
     if constexpr (kCopy) std::memcpy(to, from, size);
     sum += word;
@@ -47,8 +48,12 @@ template <bool kCopy>
   return sum;
 }
 
-uint64_t sum_plain(uint8_t* to, const uint8_t* from, size_t size) { return sum_bytes<false>(to, from, size); }
-uint64_t sum_copy(uint8_t* to, const uint8_t* from, size_t size) { return sum_bytes<true>(to, from, size); }
+uint64_t sum_plain(uint8_t* to, const uint8_t* from, size_t size) {
+  return sum_bytes<false>(to, from, size);
+}
+uint64_t sum_copy(uint8_t* to, const uint8_t* from, size_t size) {
+  return sum_bytes<true>(to, from, size);
+}
 
 using SumFunction = uint64_t (*)(uint8_t*, const uint8_t*, size_t);
 
@@ -77,11 +82,17 @@ uint16_t fold(uint64_t value) {
 
 }  // namespace
 
-void Sum::add(ByteSpan bytes) { value_ += kSum(nullptr, bytes.data(), bytes.size()); }
+void Sum::add(ByteSpan bytes) {
+  value_ += kSum(nullptr, bytes.data(), bytes.size());
+}
 
-void Sum::add_copying(uint8_t* to, ByteSpan from) { value_ += kSumCopying(to, from.data(), from.size()); }
+void Sum::add_copying(uint8_t* to, ByteSpan from) {
+  value_ += kSumCopying(to, from.data(), from.size());
+}
 
-uint16_t Sum::folded() const { return fold(value_); }
+uint16_t Sum::folded() const {
+  return fold(value_);
+}
 
 uint16_t checksum(ByteSpan bytes) {
   Sum sum;
@@ -101,7 +112,8 @@ Sum pseudo_header(Family family, const uint8_t* source, const uint8_t* destinati
 }
 
 uint16_t update_checksum(uint16_t checksum, uint16_t old_word, uint16_t new_word) {
-  const uint32_t sum = static_cast<uint16_t>(~checksum) + static_cast<uint32_t>(static_cast<uint16_t>(~old_word)) + new_word;
+  const uint32_t sum =
+      static_cast<uint16_t>(~checksum) + static_cast<uint32_t>(static_cast<uint16_t>(~old_word)) + new_word;
   return static_cast<uint16_t>(~fold(sum));
 }
 

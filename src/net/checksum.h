@@ -1,5 +1,5 @@
-// The Internet checksum (RFC 1071). A `Sum` is a ones' complement sum not yet folded, of 16-bit words in memory order, so
-// that no byte is swapped while summing; fold() gives the field's value in host order, for store_be16.
+// The Internet checksum (RFC 1071). A `Sum` is a ones' complement sum not yet folded, of 16-bit words in memory order,
+// so that no byte is swapped while summing; fold() gives the field's value in host order, for store_be16.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,7 @@ class Sum {
 
  private:
   [[nodiscard]] uint16_t folded() const;
-  uint64_t value_ = 0;     // far from overflow: each addition is below 2^50
+  uint64_t value_ = 0;  // far from overflow: each addition is below 2^50
 };
 
 // Of one whole piece.
@@ -47,6 +47,8 @@ uint16_t update_checksum_byte(uint16_t checksum, size_t offset, uint8_t old_byte
 void set_ipv4_checksum(uint8_t* header);
 
 // UDP sends 0 as 0xffff, since 0 says "none" (RFC 768); harmless for the others, to whom both mean the same.
-constexpr uint16_t never_zero(uint16_t checksum) { return checksum == 0 ? 0xffff : checksum; }
+constexpr uint16_t never_zero(uint16_t checksum) {
+  return checksum == 0 ? 0xffff : checksum;
+}
 
 }  // namespace adit::net

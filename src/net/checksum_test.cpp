@@ -88,7 +88,7 @@ TEST(Checksum, IncrementalUpdateIsTheSumAnew) {
 }
 
 TEST(Checksum, Rfc1624ExampleKeepsTheRightZero) {
-  EXPECT_EQ(update_checksum(0xdd2f, 0x5555, 0x3285), 0x0000);     // eqn. 2 would give 0xffff
+  EXPECT_EQ(update_checksum(0xdd2f, 0x5555, 0x3285), 0x0000);  // eqn. 2 would give 0xffff
 }
 
 TEST(Checksum, IncrementalUpdateOfOneByteAtAnOddPlace) {

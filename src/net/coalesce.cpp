@@ -2,7 +2,6 @@
 
 #include <cstring>
 
-
 #include "net/checksum.h"
 #include "net/flow.h"
 #include "net/ip_header.h"
@@ -15,7 +14,9 @@ constexpr uint32_t kTcpChecksum = 16, kUdpChecksum = 6;
 constexpr uint8_t kFin = 0x01, kSyn = 0x02, kRst = 0x04, kPsh = 0x08, kUrg = 0x20, kCwr = 0x80;
 constexpr uint8_t kEndFlags = kFin | kPsh, kNeverMerged = kSyn | kRst | kUrg | kCwr;
 
-bool equal(const uint8_t* a, const uint8_t* b, size_t size) { return std::memcmp(a, b, size) == 0; }
+bool equal(const uint8_t* a, const uint8_t* b, size_t size) {
+  return std::memcmp(a, b, size) == 0;
+}
 
 uint64_t load64(const uint8_t* at) {
   uint64_t value;
@@ -39,14 +40,14 @@ bool same_addresses(ByteSpan a, ByteSpan b) {
 bool same_ip_header(ByteSpan first, ByteSpan next, uint32_t place) {
   if ((first[0] >> 4) == 6) return equal(&first[0], &next[0], 4) && first[7] == next[7];
   if (first[1] != next[1] || first[8] != next[8] || !equal(&first[6], &next[6], 2)) return false;
-  const bool dont_fragment = (first[6] & 0x40) != 0;                 // then the identification says nothing (RFC 6864)
+  const bool dont_fragment = (first[6] & 0x40) != 0;  // then the identification says nothing (RFC 6864)
   return dont_fragment || load_be16(&next[4]) == static_cast<uint16_t>(load_be16(&first[4]) + place);
 }
 
 bool same_tcp_header(const uint8_t* first, const uint8_t* next, uint32_t header_bytes) {
-  return equal(first + 8, next + 8, 4) &&                             // acknowledgment
+  return equal(first + 8, next + 8, 4) &&  // acknowledgment
          first[12] == next[12] && ((first[13] ^ next[13]) & ~kEndFlags) == 0 &&
-         equal(first + 14, next + 14, 2) &&                           // window
+         equal(first + 14, next + 14, 2) &&  // window
          equal(first + kTcpHeader, next + kTcpHeader, header_bytes - kTcpHeader);
 }
 
@@ -72,7 +73,7 @@ struct Coalescer::Candidate {
   uint8_t flags = 0;
   bool tcp = false;
   bool mergeable = false;
-  bool right = false;                    // the checksum was verified
+  bool right = false;  // the checksum was verified
 
   [[nodiscard]] bool ends_train() const { return (flags & kEndFlags) != 0; }
   bool read(ByteSpan packet, const IpHeader& ip);
@@ -215,7 +216,9 @@ uint32_t Coalescer::find_open(ByteSpan packet, const Candidate& candidate) const
   return kNone;
 }
 
-void Coalescer::close(uint32_t open_index) { open_[open_index] = open_[--open_count_]; }
+void Coalescer::close(uint32_t open_index) {
+  open_[open_index] = open_[--open_count_];
+}
 
 // A packet whose flow is not known here must not be overtaken by later ones of the same hosts.
 void Coalescer::close_between(ByteSpan packet) {
@@ -236,8 +239,10 @@ void Coalescer::finish(Line& line) {
   } else {
     store_be16(header + 4, static_cast<uint16_t>(transport_bytes));
   }
-  if (line.tcp) transport[13] |= line.end_flags;
-  else store_be16(transport + 4, static_cast<uint16_t>(transport_bytes));
+  if (line.tcp)
+    transport[13] |= line.end_flags;
+  else
+    store_be16(transport + 4, static_cast<uint16_t>(transport_bytes));
   const uint8_t* source = header + (v4 ? 12 : 8);
   const Sum sum = pseudo_header(v4 ? Family::v4 : Family::v6, source, source + (v4 ? 4 : 16),
                                 line.tcp ? kProtoTcp : kProtoUdp, transport_bytes);
@@ -269,6 +274,8 @@ Train Coalescer::train(uint32_t index) {
   return train;
 }
 
-void Coalescer::clear() { segment_count_ = train_count_ = open_count_ = 0; }
+void Coalescer::clear() {
+  segment_count_ = train_count_ = open_count_ = 0;
+}
 
 }  // namespace adit::net

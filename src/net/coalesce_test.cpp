@@ -159,7 +159,7 @@ TEST(Coalesce, OrderOfAFlowIsKeptAroundPacketsThatStayAlone) {
   Burst burst;
   burst.add(sender.next(1000));
   burst.add(sender.next(1000));
-  burst.add(sender.next(0));                    // a pure ACK
+  burst.add(sender.next(0));  // a pure ACK
   burst.add(sender.next(1000));
   burst.add(sender.next(1000));
   EXPECT_EQ(burst.sizes(), (Sizes{2, 1, 2}));
@@ -227,7 +227,7 @@ TEST(Coalesce, WithoutDfTheIdentificationMustCountUp) {
   burst.add(sender.next(100));
   EXPECT_EQ(burst.sizes(), (Sizes{2, 1}));
 
-  Sender constant;                              // with DF it says nothing
+  Sender constant;  // with DF it says nothing
   Burst second;
   second.add(constant.next(100));
   constant.ip.identification = 0;
@@ -246,7 +246,7 @@ TEST(Coalesce, OptionsAndExtensionHeadersStayAlone) {
 
 TEST(Coalesce, WrongChecksumsAreNeverVouchedFor) {
   for (const size_t place : {size_t{0}, size_t{1}, size_t{2}}) {
-    for (const size_t byte : {size_t{8}, size_t{300}}) {       // the IPv4 header's TTL; the payload
+    for (const size_t byte : {size_t{8}, size_t{300}}) {  // the IPv4 header's TTL; the payload
       Sender sender;
       Burst burst;
       Bytes damaged;

@@ -54,9 +54,12 @@ FlowError read_flow(ByteSpan packet, Flow& flow) {
   if (packet.empty()) return FlowError::truncated;
   if (const uint8_t version = packet[0] >> 4; version != 4 && version != 6) return FlowError::bad_version;
   switch (read(packet, Extent::whole, flow)) {
-    case DropReason::none: return FlowError::none;
-    case DropReason::truncated: return FlowError::truncated;
-    default: return FlowError::bad_header;
+    case DropReason::none:
+      return FlowError::none;
+    case DropReason::truncated:
+      return FlowError::truncated;
+    default:
+      return FlowError::bad_header;
   }
 }
 
@@ -64,7 +67,8 @@ bool read_embedded_flow(ByteSpan packet, const Flow& outer, Flow& embedded) {
   constexpr uint32_t kIcmpHeader = 8;
   if (!is_icmp_error(outer) || packet.size() < outer.payload_offset + kIcmpHeader) return false;
   Flow quoted;
-  if (read(packet.subspan(outer.payload_offset + kIcmpHeader), Extent::quoted, quoted) != DropReason::none) return false;
+  if (read(packet.subspan(outer.payload_offset + kIcmpHeader), Extent::quoted, quoted) != DropReason::none)
+    return false;
   if (quoted.source != outer.destination) return false;
   embedded = quoted;
   embedded.source = quoted.destination;

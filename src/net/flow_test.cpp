@@ -29,7 +29,8 @@ Bytes fragment_header(uint8_t next, uint16_t offset, bool more) {
 // Every shorter piece of the packet is refused as truncated; none crashes.
 void expect_every_truncation_refused(const Bytes& packet) {
   for (size_t size = 0; size < packet.size(); ++size) {
-    const Bytes shorter(packet.begin(), packet.begin() + static_cast<ptrdiff_t>(size));   // its own heap block: ASan sees a read past it
+    const Bytes shorter(packet.begin(),
+                        packet.begin() + static_cast<ptrdiff_t>(size));  // its own heap block: ASan sees a read past it
     Flow flow;
     EXPECT_EQ(read_flow(shorter, flow), FlowError::truncated) << size << " of " << packet.size() << " bytes";
   }
@@ -90,11 +91,11 @@ TEST(Flow, IcmpTypeAndCode) {
 }
 
 TEST(Flow, Ipv6WithEveryExtensionHeader) {
-  Bytes authentication(12 + 12);                       // (4 + 2) * 4
+  Bytes authentication(12 + 12);  // (4 + 2) * 4
   authentication[0] = kNextFragment;
   authentication[1] = 4;
-  const Bytes payload = extension(kNextDestination) + extension(kNextRouting, 2) + extension(kProtoAh, 3, 4) + authentication +
-                        fragment_header(kNextDestination, 0, false) + extension(kProtoTcp) + kTcpStart;
+  const Bytes payload = extension(kNextDestination) + extension(kNextRouting, 2) + extension(kProtoAh, 3, 4) +
+                        authentication + fragment_header(kNextDestination, 0, false) + extension(kProtoTcp) + kTcpStart;
   const Bytes packet = made::ip(made::v6(kNextHopByHop), payload);
   Flow flow;
   ASSERT_EQ(read_flow(packet, flow), FlowError::none);
@@ -108,7 +109,8 @@ TEST(Flow, Ipv6WithEveryExtensionHeader) {
 TEST(Flow, MobilityAndNoNextHeaderAreUpperLayers) {
   for (const uint8_t protocol : {uint8_t{135}, kNextNone}) {
     Flow flow;
-    ASSERT_EQ(read_flow(made::ip(made::v6(kNextDestination), extension(protocol) + extension(kNextNone)), flow), FlowError::none);
+    ASSERT_EQ(read_flow(made::ip(made::v6(kNextDestination), extension(protocol) + extension(kNextNone)), flow),
+              FlowError::none);
     EXPECT_EQ(flow.protocol, protocol);
     EXPECT_EQ(flow.payload_offset, 48u);
   }
@@ -166,9 +168,11 @@ TEST(Flow, MalformedHeadersAreRefused) {
 
   Bytes routing = extension(kProtoTcp);
   routing[3] = 1;
-  EXPECT_EQ(read_flow(made::ip(made::v6(kNextRouting), routing + kTcpStart), flow), FlowError::bad_header) << "RFC 5095";
+  EXPECT_EQ(read_flow(made::ip(made::v6(kNextRouting), routing + kTcpStart), flow), FlowError::bad_header)
+      << "RFC 5095";
   const Bytes late = extension(kNextHopByHop) + extension(kProtoTcp) + kTcpStart;
-  EXPECT_EQ(read_flow(made::ip(made::v6(kNextDestination), late), flow), FlowError::bad_header) << "hop-by-hop not first";
+  EXPECT_EQ(read_flow(made::ip(made::v6(kNextDestination), late), flow), FlowError::bad_header)
+      << "hop-by-hop not first";
   const Bytes twice = fragment_header(kNextFragment, 0, true) + fragment_header(kProtoTcp, 0, true) + kTcpStart;
   EXPECT_EQ(read_flow(made::ip(made::v6(kNextFragment), twice), flow), FlowError::bad_header) << "two fragment headers";
 }
@@ -177,9 +181,11 @@ TEST(Flow, ChainsOfExtensionHeadersAreBounded) {
   Bytes chain;
   for (uint32_t i = 1; i < kMaxExtensionHeaders; ++i) chain = chain + extension(kNextDestination);
   Flow flow;
-  EXPECT_EQ(read_flow(made::ip(made::v6(kNextDestination), chain + extension(kProtoTcp) + kTcpStart), flow), FlowError::none);
+  EXPECT_EQ(read_flow(made::ip(made::v6(kNextDestination), chain + extension(kProtoTcp) + kTcpStart), flow),
+            FlowError::none);
   chain = chain + extension(kNextDestination);
-  EXPECT_EQ(read_flow(made::ip(made::v6(kNextDestination), chain + extension(kProtoTcp) + kTcpStart), flow), FlowError::bad_header);
+  EXPECT_EQ(read_flow(made::ip(made::v6(kNextDestination), chain + extension(kProtoTcp) + kTcpStart), flow),
+            FlowError::bad_header);
 }
 
 // An ICMP error from a router about `sent`, to its sender.
@@ -194,7 +200,7 @@ Bytes error_about(const Bytes& sent, uint8_t type, const char* router) {
 
 TEST(EmbeddedFlow, IsThatOfThePacketSwapped) {
   const Bytes sent = made::tcp({}, {}, {});
-  const Bytes quoted(sent.begin(), sent.begin() + 28);            // as much as RFC 792 asks for
+  const Bytes quoted(sent.begin(), sent.begin() + 28);  // as much as RFC 792 asks for
   made::Ip spec;
   spec.source = made::address("10.0.1.1");
   spec.destination = made::address("10.0.0.2");

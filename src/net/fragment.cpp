@@ -35,7 +35,7 @@ uint32_t later_header_bytes(ByteSpan header) {
 }
 
 void write_later_header(ByteSpan header, uint32_t bytes, uint8_t* to) {
-  std::memset(to, 0, bytes);                       // what is left over reads as "end of options"
+  std::memset(to, 0, bytes);  // what is left over reads as "end of options"
   std::memcpy(to, header.data(), kIpv4HeaderBytes);
   uint8_t* at = to + kIpv4HeaderBytes;
   for_copied_options(header, [&](uint32_t offset, uint32_t option) {
@@ -79,8 +79,10 @@ uint32_t Fragmenter::length(uint32_t index) const {
 uint32_t Fragmenter::write(uint32_t index, uint8_t* to) const {
   const uint32_t total = length(index);
   const uint32_t header = index == 0 ? first_header_ : later_header_;
-  if (index == 0) std::memcpy(to, packet_.data(), first_header_);
-  else write_later_header(packet_.first(first_header_), later_header_, to);
+  if (index == 0)
+    std::memcpy(to, packet_.data(), first_header_);
+  else
+    write_later_header(packet_.first(first_header_), later_header_, to);
   std::memcpy(to + header, packet_.data() + first_header_ + payload_at(index), total - header);
 
   const uint16_t field = load_be16(packet_.data() + 6);

@@ -44,7 +44,8 @@ TEST(Fragment, CoversThePayloadOnceAndFitsForEverySizeAndMtu) {
 TEST(Fragment, OnlyCopiedOptionsFollow) {
   made::Ip spec;
   spec.fragment = 0;
-  spec.options = {7, 7, 4, 0, 0, 0, 0, 1, 0x94, 4, 0, 0, 0x83, 3, 4, 0};   // record route, nop, router alert, loose route, end
+  spec.options = {7,    7, 4, 0, 0,    0, 0, 1,
+                  0x94, 4, 0, 0, 0x83, 3, 4, 0};  // record route, nop, router alert, loose route, end
   const auto all = fragments(made::ip(spec, made::pattern(100)), 68);
   ASSERT_GT(all.size(), 2u);
   EXPECT_EQ(all[0][0], 0x49);

@@ -14,7 +14,7 @@ namespace {
 constexpr uint32_t kIcmpHeader = 8;
 constexpr uint32_t kMaxV4 = 576, kMaxV6 = 1280;
 constexpr uint8_t kAnswerHopLimit = 64;
-constexpr uint8_t kInternetworkControl = 0xc0;    // RFC 1812 §4.3.2.5
+constexpr uint8_t kInternetworkControl = 0xc0;  // RFC 1812 §4.3.2.5
 constexpr uint8_t kIcmp6Redirect = 137;
 
 struct TypeAndCode {
@@ -23,11 +23,16 @@ struct TypeAndCode {
 
 TypeAndCode type_of(IcmpError::Kind kind, bool v4) {
   switch (kind) {
-    case IcmpError::Kind::too_big: return v4 ? TypeAndCode{3, 4} : TypeAndCode{2, 0};
-    case IcmpError::Kind::host_unreachable: return v4 ? TypeAndCode{3, 1} : TypeAndCode{1, 3};
-    case IcmpError::Kind::admin_prohibited: return v4 ? TypeAndCode{3, 13} : TypeAndCode{1, 1};
-    case IcmpError::Kind::time_exceeded: return v4 ? TypeAndCode{11, 0} : TypeAndCode{3, 0};
-    case IcmpError::Kind::parameter_problem: return v4 ? TypeAndCode{12, 0} : TypeAndCode{4, 0};
+    case IcmpError::Kind::too_big:
+      return v4 ? TypeAndCode{3, 4} : TypeAndCode{2, 0};
+    case IcmpError::Kind::host_unreachable:
+      return v4 ? TypeAndCode{3, 1} : TypeAndCode{1, 3};
+    case IcmpError::Kind::admin_prohibited:
+      return v4 ? TypeAndCode{3, 13} : TypeAndCode{1, 1};
+    case IcmpError::Kind::time_exceeded:
+      return v4 ? TypeAndCode{11, 0} : TypeAndCode{3, 0};
+    case IcmpError::Kind::parameter_problem:
+      return v4 ? TypeAndCode{12, 0} : TypeAndCode{4, 0};
   }
   return {3, 1};
 }
@@ -45,7 +50,8 @@ bool may_answer(ByteSpan packet, const IpHeader& ip, IcmpError::Kind kind) {
   if (ip.later_fragment() || is_icmp_error(packet, ip)) return false;
   const Address source = source_of(packet, ip);
   const Address destination = destination_of(packet, ip);
-  if (source.is_unspecified() || source.is_multicast() || source.is_limited_broadcast() || source.is_loopback()) return false;
+  if (source.is_unspecified() || source.is_multicast() || source.is_limited_broadcast() || source.is_loopback())
+    return false;
   if (destination.is_limited_broadcast()) return false;
   return !destination.is_multicast() || (!ip.is_v4() && kind == IcmpError::Kind::too_big);
 }
@@ -55,9 +61,12 @@ void write_icmp(uint8_t* icmp, bool v4, const IcmpError& error) {
   icmp[0] = type;
   icmp[1] = code;
   std::memset(icmp + 2, 0, 6);
-  if (!v4) store_be32(icmp + 4, error.value);
-  else if (error.kind == IcmpError::Kind::too_big) store_be16(icmp + 6, static_cast<uint16_t>(std::min(error.value, 65535u)));
-  else if (error.kind == IcmpError::Kind::parameter_problem) icmp[4] = static_cast<uint8_t>(error.value);
+  if (!v4)
+    store_be32(icmp + 4, error.value);
+  else if (error.kind == IcmpError::Kind::too_big)
+    store_be16(icmp + 6, static_cast<uint16_t>(std::min(error.value, 65535u)));
+  else if (error.kind == IcmpError::Kind::parameter_problem)
+    icmp[4] = static_cast<uint8_t>(error.value);
 }
 
 void write_v4_header(uint8_t* p, uint32_t total, const Address& sender, const Address& to) {
@@ -65,7 +74,7 @@ void write_v4_header(uint8_t* p, uint32_t total, const Address& sender, const Ad
   p[0] = 0x45;
   p[1] = kInternetworkControl;
   store_be16(p + 2, static_cast<uint16_t>(total));
-  store_be16(p + 6, 0x4000);                      // DF, so that the identification need not be unique (RFC 6864 §4)
+  store_be16(p + 6, 0x4000);  // DF, so that the identification need not be unique (RFC 6864 §4)
   p[8] = kAnswerHopLimit;
   p[9] = kProtoIcmp;
   std::memcpy(p + 12, sender.bytes().data(), 4);
@@ -95,7 +104,8 @@ void set_icmp_checksum(uint8_t* packet, uint32_t header, uint32_t total, bool v4
 
 uint32_t build_icmp_error(ByteSpan offending, const Address& sender, const IcmpError& error, MutByteSpan out) {
   IpHeader ip;
-  if (read_ip_header(offending, ip, Extent::quoted) != DropReason::none || !may_answer(offending, ip, error.kind)) return 0;
+  if (read_ip_header(offending, ip, Extent::quoted) != DropReason::none || !may_answer(offending, ip, error.kind))
+    return 0;
   CHECK(sender.family() == ip.family && out.size() >= kMaxIcmpError);
   const bool v4 = ip.is_v4();
   const uint32_t header = v4 ? kIpv4HeaderBytes : kIpv6HeaderBytes;
@@ -104,8 +114,10 @@ uint32_t build_icmp_error(ByteSpan offending, const Address& sender, const IcmpE
   const uint32_t total = header + kIcmpHeader + quoted;
 
   const Address to = source_of(offending, ip);
-  if (v4) write_v4_header(out.data(), total, sender, to);
-  else write_v6_header(out.data(), total, sender, to);
+  if (v4)
+    write_v4_header(out.data(), total, sender, to);
+  else
+    write_v6_header(out.data(), total, sender, to);
   write_icmp(out.data() + header, v4, error);
   std::memcpy(out.data() + header + kIcmpHeader, offending.data(), quoted);
   set_icmp_checksum(out.data(), header, total, v4);

@@ -53,9 +53,10 @@ TEST(IcmpError, PacketTooBig) {
 TEST(IcmpError, TypesAndCodes) {
   const Bytes v4 = made::udp({}, 1, 2, {1});
   const Bytes v6 = made::udp(made::v6(), 1, 2, {1});
-  const std::vector<std::tuple<Kind, int, int, int, int>> table{
-      {Kind::host_unreachable, 3, 1, 1, 3}, {Kind::admin_prohibited, 3, 13, 1, 1},
-      {Kind::time_exceeded, 11, 0, 3, 0},   {Kind::parameter_problem, 12, 0, 4, 0}};
+  const std::vector<std::tuple<Kind, int, int, int, int>> table{{Kind::host_unreachable, 3, 1, 1, 3},
+                                                                {Kind::admin_prohibited, 3, 13, 1, 1},
+                                                                {Kind::time_exceeded, 11, 0, 3, 0},
+                                                                {Kind::parameter_problem, 12, 0, 4, 0}};
   for (const auto& [kind, type4, code4, type6, code6] : table) {
     const Bytes four = answer4(v4, kind, 9), six = answer6(v6, kind, 9);
     EXPECT_EQ(four[20], type4);
@@ -124,7 +125,8 @@ TEST(IcmpError, QuotesWhatIsKnownOfAPacketAndNoPadding) {
   const size_t size = padded.size();
   padded.resize(64);
   EXPECT_EQ(answer4(padded).size(), 28 + size);
-  for (size_t n = 0; n < 20; ++n) EXPECT_TRUE(answer4(Bytes(known.begin(), known.begin() + static_cast<ptrdiff_t>(n))).empty());
+  for (size_t n = 0; n < 20; ++n)
+    EXPECT_TRUE(answer4(Bytes(known.begin(), known.begin() + static_cast<ptrdiff_t>(n))).empty());
 }
 
 TEST(TokenBucket, BurstThenRate) {

@@ -7,7 +7,7 @@
 
 namespace adit::net {
 
-using InterfaceId = std::array<uint8_t, 8>;      // network order
+using InterfaceId = std::array<uint8_t, 8>;  // network order
 
 // IPv4 outer: 32 zero bits and the address (RFC 4213 §3.7). IPv6 outer: the low 64 bits of the address.
 InterfaceId interface_id(const Address& outer);

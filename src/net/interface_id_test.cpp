@@ -5,7 +5,9 @@
 namespace adit::net {
 namespace {
 
-Address address(const char* text) { return *Address::parse(text); }
+Address address(const char* text) {
+  return *Address::parse(text);
+}
 
 TEST(InterfaceId, LinkLocalOfAnIpv4Tunnel) {
   EXPECT_EQ(link_local(interface_id(address("1.2.3.4"))).str(), "fe80::102:304");

@@ -11,7 +11,8 @@ DropReason read_v4(ByteSpan packet, IpHeader& header, Extent extent) {
   header.family = Family::v4;
   header.payload_offset = (p[0] & 0xfu) * 4;
   header.total_length = load_be16(p + 2);
-  if (header.payload_offset < kIpv4HeaderBytes || header.total_length < header.payload_offset) return DropReason::bad_header;
+  if (header.payload_offset < kIpv4HeaderBytes || header.total_length < header.payload_offset)
+    return DropReason::bad_header;
   if (packet.size() < header.payload_offset) return DropReason::truncated;
   if (extent == Extent::whole && packet.size() < header.total_length) return DropReason::truncated;
 
@@ -61,7 +62,7 @@ DropReason walk_extensions(ByteSpan packet, IpHeader& header, Authentication aut
     if (packet.size() < offset + bytes) return DropReason::truncated;
     if (kind == kNextRouting && at[2] == 0 && at[3] != 0) return DropReason::bad_header;
     if (kind == kNextFragment) {
-      if (header.fragment_header != 0) return DropReason::bad_header;   // a fragment of a fragment
+      if (header.fragment_header != 0) return DropReason::bad_header;  // a fragment of a fragment
       read_fragment_header(at, offset, header);
     }
     header.protocol = at[0];
@@ -93,9 +94,12 @@ DropReason read_v6(ByteSpan packet, IpHeader& header, Extent extent, Authenticat
 DropReason read_ip_header(ByteSpan packet, IpHeader& header, Extent extent, Authentication authentication) {
   if (packet.empty()) return DropReason::truncated;
   switch (packet[0] >> 4) {
-    case 4: return read_v4(packet, header, extent);
-    case 6: return read_v6(packet, header, extent, authentication);
-    default: return DropReason::bad_header;
+    case 4:
+      return read_v4(packet, header, extent);
+    case 6:
+      return read_v6(packet, header, extent, authentication);
+    default:
+      return DropReason::bad_header;
   }
 }
 

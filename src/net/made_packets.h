@@ -19,7 +19,9 @@ inline Bytes operator+(Bytes a, const Bytes& b) {
   return a;
 }
 
-inline Address address(const char* text) { return *Address::parse(text); }
+inline Address address(const char* text) {
+  return *Address::parse(text);
+}
 
 // `count` bytes that repeat only after a long while, so that a misplaced piece shows.
 inline Bytes pattern(size_t count, uint32_t from = 0) {
@@ -33,8 +35,8 @@ struct Ip {
   uint8_t protocol = kProtoUdp;
   uint8_t hoplimit = 64, traffic_class = 0;
   uint16_t identification = 0x1234;
-  uint16_t fragment = 0x4000;          // IPv4: flags and offset as on the wire
-  Bytes options;                       // IPv4; padded by the caller to a multiple of 4
+  uint16_t fragment = 0x4000;  // IPv4: flags and offset as on the wire
+  Bytes options;               // IPv4; padded by the caller to a multiple of 4
 };
 
 // The packet with that payload; IPv6 extension headers are the beginning of the payload.
@@ -59,7 +61,8 @@ inline Bytes ip(const Ip& spec, const Bytes& payload) {
     p[7] = spec.hoplimit;
   }
   std::memcpy(p + addresses, spec.source.bytes().data(), spec.source.bytes().size());
-  std::memcpy(p + addresses + spec.source.bytes().size(), spec.destination.bytes().data(), spec.destination.bytes().size());
+  std::memcpy(p + addresses + spec.source.bytes().size(), spec.destination.bytes().data(),
+              spec.destination.bytes().size());
   if (v4) set_ipv4_checksum(p);
   return header + payload;
 }
@@ -94,7 +97,7 @@ inline bool checksums_hold(const Bytes& packet, size_t transport, uint8_t protoc
 struct Tcp {
   uint16_t source_port = 40000, destination_port = 80;
   uint32_t sequence = 1000, acknowledgment = 2000;
-  uint8_t flags = 0x10;                // ACK
+  uint8_t flags = 0x10;  // ACK
   uint16_t window = 500;
   Bytes options;
 };

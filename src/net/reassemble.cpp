@@ -12,11 +12,13 @@ namespace adit::net {
 namespace {
 
 constexpr uint32_t kUnknown = 0xffffffff;
-constexpr uint8_t kNotEct = 1 << 0, kCe = 1 << 3;     // bit n of `ecn_seen`: a fragment with ECN codepoint n came
+constexpr uint8_t kNotEct = 1 << 0, kCe = 1 << 3;  // bit n of `ecn_seen`: a fragment with ECN codepoint n came
 
 void set_ecn_ce(MutByteSpan packet) {
-  if ((packet[0] >> 4) == 4) packet[1] |= kEcnMask;
-  else packet[1] |= kEcnMask << 4;
+  if ((packet[0] >> 4) == 4)
+    packet[1] |= kEcnMask;
+  else
+    packet[1] |= kEcnMask << 4;
 }
 
 // What is wrong with a fragment by itself.
@@ -25,7 +27,7 @@ DropReason check_fragment(ByteSpan fragment, const IpHeader& ip) {
   if (bytes == 0 || (ip.more_fragments && bytes % 8 != 0)) return DropReason::bad_header;
   if (ip.fragment_offset + bytes > kMaxIpBytes) return DropReason::bad_header;
   if (ip.later_fragment() || ip.is_v4()) return DropReason::none;
-  Flow flow;                                    // the whole chain up to ports or ICMP type must be in the first (RFC 7112)
+  Flow flow;  // the whole chain up to ports or ICMP type must be in the first (RFC 7112)
   return read_flow(fragment, flow) == FlowError::none ? DropReason::none : DropReason::bad_header;
 }
 
@@ -50,14 +52,14 @@ struct Reassembler::Slot {
 
   Key key;
   MonoTime born{};
-  std::array<Range, kMaxFragments> ranges;      // in order, never touching the same byte twice
+  std::array<Range, kMaxFragments> ranges;  // in order, never touching the same byte twice
   uint32_t count = 0;
-  uint32_t received = 0;                        // payload bytes
-  uint32_t end = kUnknown;                      // of the payload, known from the last fragment
-  uint32_t header_bytes = 0;                    // 0: the first fragment has not come
+  uint32_t received = 0;      // payload bytes
+  uint32_t end = kUnknown;    // of the payload, known from the last fragment
+  uint32_t header_bytes = 0;  // 0: the first fragment has not come
   uint8_t ecn_seen = 0;
   std::array<uint8_t, kMaxHeader> header;
-  std::unique_ptr<uint8_t[]> payload{new uint8_t[kMaxIpBytes]};   // not set to zero, so not touched before it is used
+  std::unique_ptr<uint8_t[]> payload{new uint8_t[kMaxIpBytes]};  // not set to zero, so not touched before it is used
 
   DropReason insert(uint32_t begin, ByteSpan bytes);
   DropReason keep_header(ByteSpan fragment, const IpHeader& ip);
@@ -70,9 +72,11 @@ DropReason Reassembler::Slot::insert(uint32_t begin, ByteSpan bytes) {
   const uint32_t stop = begin + static_cast<uint32_t>(bytes.size());
   Range* const first = ranges.data();
   Range* const last = first + count;
-  Range* at = std::lower_bound(first, last, begin, [](const Range& range, uint32_t place) { return range.end <= place; });
+  Range* at =
+      std::lower_bound(first, last, begin, [](const Range& range, uint32_t place) { return range.end <= place; });
   if (at != last && at->begin < stop) {
-    const bool same = at->begin == begin && at->end == stop && std::memcmp(&payload[begin], bytes.data(), bytes.size()) == 0;
+    const bool same =
+        at->begin == begin && at->end == stop && std::memcmp(&payload[begin], bytes.data(), bytes.size()) == 0;
     return same ? DropReason::none : DropReason::reassembly_overlap;
   }
   if (count == kMaxFragments) return DropReason::reassembly_limit;
@@ -165,7 +169,7 @@ DropReason Reassembler::add(uint64_t scope, ByteSpan fragment, const IpHeader& i
   const Key key{scope, source_of(fragment, ip), destination_of(fragment, ip), ip.identification,
                 ip.is_v4() ? ip.protocol : uint8_t{0}};
   Slot* found = find(key);
-  if (found != nullptr && overdue(*found, now)) {          // the identification came round again before expire() did
+  if (found != nullptr && overdue(*found, now)) {  // the identification came round again before expire() did
     if (found->state == Slot::State::gathering) ++late_;
     found->state = Slot::State::free;
     found = nullptr;
@@ -196,7 +200,9 @@ DropReason Reassembler::gather(Slot& slot, ByteSpan fragment, const IpHeader& ip
   return ip.later_fragment() ? DropReason::none : slot.keep_header(fragment, ip);
 }
 
-bool Reassembler::overdue(const Slot& slot, MonoTime now) const { return now - slot.born >= limits_.lifetime; }
+bool Reassembler::overdue(const Slot& slot, MonoTime now) const {
+  return now - slot.born >= limits_.lifetime;
+}
 
 uint32_t Reassembler::expire(MonoTime now) {
   uint32_t given_up = std::exchange(late_, 0);

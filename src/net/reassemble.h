@@ -1,8 +1,9 @@
-// Fragments become the packet they were (RFC 791 §3.2, RFC 8200 §4.5). Sans-I/O: time is passed in. Bounded: a fixed number of
-// datagrams at a time, of fragments in each, and of seconds; all memory is taken at construction (and touched when used).
+// Fragments become the packet they were (RFC 791 §3.2, RFC 8200 §4.5). Sans-I/O: time is passed in. Bounded: a fixed
+// number of datagrams at a time, of fragments in each, and of seconds; all memory is taken at construction (and touched
+// when used).
 //
-// Overlapping fragments are never put together: the whole datagram is refused until its time is over (RFC 5722, here for IPv4
-// too). An exact duplicate, bytes and all, is ignored. One thread.
+// Overlapping fragments are never put together: the whole datagram is refused until its time is over (RFC 5722, here
+// for IPv4 too). An exact duplicate, bytes and all, is ignored. One thread.
 #pragma once
 
 #include <array>
@@ -18,14 +19,14 @@
 namespace adit::net {
 
 struct ReassemblyLimits {
-  uint32_t datagrams = 64;               // at a time; when all are taken the oldest gives way
-  Seconds lifetime{5};                   // policy.md §3.2; RFC 8200 allows up to 60
+  uint32_t datagrams = 64;  // at a time; when all are taken the oldest gives way
+  Seconds lifetime{5};      // policy.md §3.2; RFC 8200 allows up to 60
 };
 
 class Reassembler {
  public:
-  static constexpr uint32_t kMaxFragments = 128;          // of one datagram
-  static constexpr uint32_t kMaxHeader = 256;             // IP header with what stands before the fragment header
+  static constexpr uint32_t kMaxFragments = 128;  // of one datagram
+  static constexpr uint32_t kMaxHeader = 256;     // IP header with what stands before the fragment header
 
   explicit Reassembler(ReassemblyLimits limits = {});
   ~Reassembler();
@@ -33,19 +34,21 @@ class Reassembler {
   Reassembler& operator=(Reassembler&&) noexcept;
 
   // Takes one packet that IpHeader calls a fragment (REQUIRES: header read from it, Extent::whole, header.fragment()).
-  // `scope` keeps apart what must not meet: the link's id, and the SA it came under. When the datagram is whole it is written
-  // to `out` and `length` says its bytes; else length is 0: none with length 0 means "kept, the rest has yet to come".
-  // Errors: bad_header (a middle fragment whose size is no multiple of 8, an empty one, one past 65535 bytes, an IPv6 first
-  // fragment without its whole header chain (RFC 7112), ECN marks that cannot be of one packet (RFC 3168 §5.3)),
-  // reassembly_overlap, reassembly_limit (too many fragments; header too long), no_buffer (`out` is too small: 65535 + 40 fits).
-  DropReason add(uint64_t scope, ByteSpan fragment, const IpHeader& header, MonoTime now, MutByteSpan out, uint32_t& length);
+  // `scope` keeps apart what must not meet: the link's id, and the SA it came under. When the datagram is whole it is
+  // written to `out` and `length` says its bytes; else length is 0: none with length 0 means "kept, the rest has yet to
+  // come". Errors: bad_header (a middle fragment whose size is no multiple of 8, an empty one, one past 65535 bytes, an
+  // IPv6 first fragment without its whole header chain (RFC 7112), ECN marks that cannot be of one packet (RFC 3168
+  // §5.3)), reassembly_overlap, reassembly_limit (too many fragments; header too long), no_buffer (`out` is too small:
+  // 65535 + 40 fits).
+  DropReason add(uint64_t scope, ByteSpan fragment, const IpHeader& header, MonoTime now, MutByteSpan out,
+                 uint32_t& length);
 
   // Forgets what waited too long. Returns how many datagrams that were: count them as reassembly_timeout.
   uint32_t expire(MonoTime now);
 
   // Since the beginning: datagrams that gave way to newer ones. Count the growth as reassembly_limit.
   [[nodiscard]] uint64_t evicted() const { return evicted_; }
-  [[nodiscard]] uint32_t waiting() const;                 // datagrams
+  [[nodiscard]] uint32_t waiting() const;  // datagrams
 
  private:
   struct Slot;
@@ -58,7 +61,7 @@ class Reassembler {
   ReassemblyLimits limits_;
   std::vector<Slot> slots_;
   uint64_t evicted_ = 0;
-  uint32_t late_ = 0;                                     // given up in add(), not yet told by expire()
+  uint32_t late_ = 0;  // given up in add(), not yet told by expire()
 };
 
 }  // namespace adit::net

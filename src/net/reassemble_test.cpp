@@ -18,7 +18,7 @@ constexpr uint16_t kMore = 0x2000;
 
 struct Answer {
   DropReason drop;
-  Bytes packet;        // empty: not whole
+  Bytes packet;  // empty: not whole
 };
 
 struct Bench {
@@ -46,7 +46,8 @@ Bytes v4_piece(const Bytes& payload, size_t begin, size_t size, bool more, uint1
   return made::ip(spec, Bytes(from, from + static_cast<ptrdiff_t>(size)));
 }
 
-Bytes v6_piece(const Bytes& payload, size_t begin, size_t size, bool more, uint8_t next = kProtoUdp, uint32_t identification = 9) {
+Bytes v6_piece(const Bytes& payload, size_t begin, size_t size, bool more, uint8_t next = kProtoUdp,
+               uint32_t identification = 9) {
   Bytes header{next, 0, 0, 0, 0, 0, 0, 0};
   store_be16(&header[2], static_cast<uint16_t>(begin | (more ? 1 : 0)));
   store_be32(&header[4], identification);
@@ -112,7 +113,8 @@ TEST(Reassemble, DifferentDatagramsDoNotMeet) {
   other.identification = 9;
   other.fragment = 100;
   other.protocol = kProtoTcp;
-  EXPECT_TRUE(bench.add(made::ip(other, Bytes(payload.begin() + 800, payload.end()))).packet.empty()) << "another protocol";
+  EXPECT_TRUE(bench.add(made::ip(other, Bytes(payload.begin() + 800, payload.end()))).packet.empty())
+      << "another protocol";
   EXPECT_EQ(bench.reassembler.waiting(), 4u);
   EXPECT_FALSE(bench.add(v4_piece(payload, 800, 800, false)).packet.empty());
 }
@@ -171,7 +173,8 @@ TEST(Reassemble, TooLongWithItsHeaderIsRefused) {
   const Bytes payload = made::pattern(65535);
   Bench bench;
   bench.add(v4_piece(payload, 0, 32768, true));
-  EXPECT_EQ(bench.add(v4_piece(payload, 32768, 32760, false)).drop, DropReason::bad_header) << "65528 and 20 bytes of header";
+  EXPECT_EQ(bench.add(v4_piece(payload, 32768, 32760, false)).drop, DropReason::bad_header)
+      << "65528 and 20 bytes of header";
   Bench fits;
   fits.add(v4_piece(payload, 0, 32768, true));
   EXPECT_EQ(fits.add(v4_piece(payload, 32768, 32747, false)).packet.size(), 65535u);

@@ -17,10 +17,14 @@ constexpr uint8_t kFin = 0x01, kPsh = 0x08, kCwr = 0x80;
 // The headers are of the protocol that the offload names.
 bool matches(const IpHeader& header, Offload::Kind kind) {
   switch (kind) {
-    case Offload::Kind::tcp4: return header.is_v4() && header.protocol == kProtoTcp;
-    case Offload::Kind::tcp6: return !header.is_v4() && header.protocol == kProtoTcp;
-    case Offload::Kind::udp: return header.protocol == kProtoUdp;
-    case Offload::Kind::none: return false;
+    case Offload::Kind::tcp4:
+      return header.is_v4() && header.protocol == kProtoTcp;
+    case Offload::Kind::tcp6:
+      return !header.is_v4() && header.protocol == kProtoTcp;
+    case Offload::Kind::udp:
+      return header.protocol == kProtoUdp;
+    case Offload::Kind::none:
+      return false;
   }
   return false;
 }
@@ -68,8 +72,10 @@ DropReason Segmenter::begin(ByteSpan super, const Offload& offload) {
   const uint8_t* source = super_.data() + ip.address_offset();
   transport_sum_ = pseudo_header(family_, source, source + address_bytes(family_), ip.protocol, 0);
   const ByteSpan header = transport.first(transport_length);
-  if (tcp_) transport_sum_.add(sum_without(header, {kTcpSequence, kTcpSequence + 2, kTcpDataOffset, kTcpChecksum}));
-  else transport_sum_.add(sum_without(header, {kUdpLength, kUdpChecksum}));
+  if (tcp_)
+    transport_sum_.add(sum_without(header, {kTcpSequence, kTcpSequence + 2, kTcpDataOffset, kTcpChecksum}));
+  else
+    transport_sum_.add(sum_without(header, {kUdpLength, kUdpChecksum}));
   ip_sum_ = ip.is_v4() ? sum_without(super_.first(ip_length_), {2, 4, 10}) : Sum{};
   return DropReason::none;
 }
@@ -93,7 +99,8 @@ void Segmenter::write_ip(uint32_t index, uint8_t* header, uint32_t total) const 
   store_be16(header + 10, sum.checksum());
 }
 
-// Fills in what differs in the transport header, and returns the sum up to its end. `bytes`: transport header and payload.
+// Fills in what differs in the transport header, and returns the sum up to its end. `bytes`: transport header and
+// payload.
 Sum Segmenter::begin_transport(uint32_t index, uint8_t* transport, uint32_t bytes) const {
   Sum sum = transport_sum_;
   sum.add_be32(bytes);

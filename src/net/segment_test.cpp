@@ -167,7 +167,7 @@ TEST(Segment, WhatItCannotCutIsRefused) {
   }
   Bytes short_tcp = made::ip({.protocol = kProtoTcp}, made::pattern(19));
   EXPECT_EQ(segmenter.begin(short_tcp, right), DropReason::truncated);
-  super[32] = 0xf0;                                        // data offset 60: allowed by the bytes that are there
+  super[32] = 0xf0;  // data offset 60: allowed by the bytes that are there
   EXPECT_EQ(segmenter.begin(super, right), DropReason::none);
   super[32] = 0x40;
   EXPECT_EQ(segmenter.begin(super, right), DropReason::truncated);

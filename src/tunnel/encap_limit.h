@@ -8,8 +8,8 @@
 
 namespace adit::tunnel {
 
-// Where the option's value stands in an IPv6 packet's destination options (those before or behind a routing header); 0: there
-// is none, or the packet is not to be read.
+// Where the option's value stands in an IPv6 packet's destination options (those before or behind a routing header); 0:
+// there is none, or the packet is not to be read.
 uint32_t find_encap_limit(ByteSpan ipv6_packet);
 
 // The eight bytes of a destination options header that holds nothing else. `next` is the header that follows.

@@ -15,20 +15,30 @@ enum class Meaning : uint8_t { nothing, too_big, unreachable, prohibited, time_e
 Meaning meaning_of_v4(const OuterError& error) {
   constexpr uint8_t kUnreachable = 3, kTimeExceeded = 11;
   if (error.type == kTimeExceeded) return Meaning::time_exceeded;
-  if (error.type != kUnreachable) return Meaning::nothing;       // a parameter problem is about our own header
+  if (error.type != kUnreachable) return Meaning::nothing;  // a parameter problem is about our own header
   switch (error.code) {
-    case 4: return Meaning::too_big;
-    case 9: case 10: case 13: return Meaning::prohibited;
-    default: return Meaning::unreachable;
+    case 4:
+      return Meaning::too_big;
+    case 9:
+    case 10:
+    case 13:
+      return Meaning::prohibited;
+    default:
+      return Meaning::unreachable;
   }
 }
 
 Meaning meaning_of_v6(const OuterError& error) {
   switch (error.type) {
-    case 2: return Meaning::too_big;
-    case 1: case 3: return Meaning::unreachable;                 // the hop limit inside the tunnel is no hop of theirs
-    case 4: return error.encap_limit ? Meaning::unreachable : Meaning::nothing;
-    default: return Meaning::nothing;
+    case 2:
+      return Meaning::too_big;
+    case 1:
+    case 3:
+      return Meaning::unreachable;  // the hop limit inside the tunnel is no hop of theirs
+    case 4:
+      return error.encap_limit ? Meaning::unreachable : Meaning::nothing;
+    default:
+      return Meaning::nothing;
   }
 }
 
@@ -53,10 +63,17 @@ Translated translate_icmp(const Outer& outer, const OuterError& error, uint32_t 
                           ByteSpan quoted_inner) {
   Translated result;
   switch (error.v6 ? meaning_of_v6(error) : meaning_of_v4(error)) {
-    case Meaning::nothing: break;
-    case Meaning::unreachable: result.inner = {Kind::host_unreachable, 0}; break;
-    case Meaning::prohibited: result.inner = {Kind::admin_prohibited, 0}; break;
-    case Meaning::time_exceeded: result.inner = {Kind::time_exceeded, 0}; break;
+    case Meaning::nothing:
+      break;
+    case Meaning::unreachable:
+      result.inner = {Kind::host_unreachable, 0};
+      break;
+    case Meaning::prohibited:
+      result.inner = {Kind::admin_prohibited, 0};
+      break;
+    case Meaning::time_exceeded:
+      result.inner = {Kind::time_exceeded, 0};
+      break;
     case Meaning::too_big: {
       const uint32_t told = error.mtu != 0 ? error.mtu : next_plateau(path_mtu);
       const uint32_t learnt = std::min(path_mtu, std::max(told, error.v6 ? kMinPathMtuV6 : kMinPathMtuV4));

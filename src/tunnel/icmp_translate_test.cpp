@@ -10,8 +10,12 @@ namespace {
 namespace made = net::made;
 using Kind = net::IcmpError::Kind;
 
-Outer outer4() { return {Type::ipv4, made::address("1.2.3.4"), made::address("5.6.7.8")}; }
-Outer outer6() { return {Type::ipv6, made::address("2001:db8:a::1"), made::address("2001:db8:b::1")}; }
+Outer outer4() {
+  return {Type::ipv4, made::address("1.2.3.4"), made::address("5.6.7.8")};
+}
+Outer outer6() {
+  return {Type::ipv6, made::address("2001:db8:a::1"), made::address("2001:db8:b::1")};
+}
 
 // What the inner sender hears: -1: nothing.
 int heard(const OuterError& error) {
@@ -19,7 +23,9 @@ int heard(const OuterError& error) {
   return translated.inner ? static_cast<int>(translated.inner->kind) : -1;
 }
 constexpr int kNothing = -1;
-int kind(Kind k) { return static_cast<int>(k); }
+int kind(Kind k) {
+  return static_cast<int>(k);
+}
 
 TEST(TranslateIcmp, UnreachablesOfIpv4) {
   for (uint8_t code = 0; code < 16; ++code) {
@@ -32,7 +38,8 @@ TEST(TranslateIcmp, UnreachablesOfIpv4) {
 }
 
 TEST(TranslateIcmp, ErrorsOfIpv6) {
-  for (uint8_t code = 0; code < 7; ++code) EXPECT_EQ(heard({.v6 = true, .type = 1, .code = code}), kind(Kind::host_unreachable));
+  for (uint8_t code = 0; code < 7; ++code)
+    EXPECT_EQ(heard({.v6 = true, .type = 1, .code = code}), kind(Kind::host_unreachable));
   EXPECT_EQ(heard({.v6 = true, .type = 3}), kind(Kind::host_unreachable));
   EXPECT_EQ(heard({.v6 = true, .type = 4}), kNothing) << "a fault of our own header";
   EXPECT_EQ(heard({.v6 = true, .type = 4, .encap_limit = true}), kind(Kind::host_unreachable));
@@ -66,7 +73,7 @@ TEST(TranslateIcmp, ARouterThatDoesNotSayItsMtuMeansTheNextOneInUse) {
 
 TEST(TranslateIcmp, OnlySendersWhosePacketDoesNotFitAndMayNotBeCutHearOfTooBig) {
   const auto told = [](made::Bytes inner) {
-    inner.resize(40);                                // as little as a router quotes
+    inner.resize(40);  // as little as a router quotes
     return translate_icmp(outer4(), {.type = 3, .code = 4, .mtu = 1400}, 1500, 0, inner).inner.has_value();
   };
   EXPECT_TRUE(told(made::udp({}, 1, 2, made::pattern(1400)))) << "DF";

@@ -21,7 +21,8 @@ uint32_t outer_header_bytes(const Outer& outer) {
 }
 
 uint32_t link_mtu(const Outer& outer, uint32_t path_mtu, uint32_t ipsec_overhead) {
-  const uint32_t most = net::kMaxIpBytes - (outer.type == Type::ipv4 ? kIpv4HeaderBytes : kIpv6HeaderBytes + kEncapLimitBytes);
+  const uint32_t most =
+      net::kMaxIpBytes - (outer.type == Type::ipv4 ? kIpv4HeaderBytes : kIpv6HeaderBytes + kEncapLimitBytes);
   const uint32_t taken = outer_header_bytes(outer) + ipsec_overhead;
   const uint32_t left = path_mtu > taken ? path_mtu - taken : 0;
   return std::clamp(left, kMinMtu, most);
@@ -98,8 +99,10 @@ DropReason read_marks(const Outer& outer, ByteSpan inner, InnerMarks& marks) {
 }
 
 void encapsulate(const Outer& outer, const InnerMarks& marks, uint16_t identification, net::Packet& packet) {
-  if (outer.type == Type::ipv4) write_v4(outer, marks, identification, packet);
-  else write_v6(outer, marks, packet);
+  if (outer.type == Type::ipv4)
+    write_v4(outer, marks, identification, packet);
+  else
+    write_v6(outer, marks, packet);
 }
 
 DropReason decapsulate(net::Packet& packet, OuterInfo& info) {

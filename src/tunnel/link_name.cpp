@@ -5,12 +5,18 @@
 namespace adit::tunnel {
 namespace {
 
-constexpr size_t kMaxName = 15;            // the operating system's, without the final zero
+constexpr size_t kMaxName = 15;  // the operating system's, without the final zero
 constexpr uint64_t kMaxNumber = 4294967294;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_allowed(char c) { return is_letter(c) || is_digit(c) || c == '_' || c == '.'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_allowed(char c) {
+  return is_letter(c) || is_digit(c) || c == '_' || c == '.';
+}
 
 Result<> check_number(std::string_view name, std::string_view digits) {
   if (digits.size() > 1 && digits.front() == '0') {
@@ -27,7 +33,8 @@ Result<> check_number(std::string_view name, std::string_view digits) {
 Result<> check_name(std::string_view name) {
   if (name.empty()) return fail(EINVAL, "a link needs a name, such as tun0");
   if (name.size() > kMaxName) {
-    return fail(EINVAL, "'{}' is no link name: it has {} characters, at most {} are allowed", name, name.size(), kMaxName);
+    return fail(EINVAL, "'{}' is no link name: it has {} characters, at most {} are allowed", name, name.size(),
+                kMaxName);
   }
   if (!is_letter(name.front())) return fail(EINVAL, "'{}' is no link name: it must begin with a letter", name);
   if (!std::ranges::all_of(name, is_allowed)) {

@@ -12,8 +12,12 @@ using net::made::Bytes;
 using net::made::operator+;
 namespace made = net::made;
 
-Outer outer4() { return {Type::ipv4, made::address("1.2.3.4"), made::address("5.6.7.8")}; }
-Outer outer6() { return {Type::ipv6, made::address("2001:db8:a::1"), made::address("2001:db8:b::1")}; }
+Outer outer4() {
+  return {Type::ipv4, made::address("1.2.3.4"), made::address("5.6.7.8")};
+}
+Outer outer6() {
+  return {Type::ipv6, made::address("2001:db8:a::1"), made::address("2001:db8:b::1")};
+}
 
 // An IPv6 packet whose destination options hold an encapsulation limit, behind a PadN.
 Bytes with_limit(uint8_t limit) {
@@ -144,7 +148,8 @@ struct Carried {
   net::Packet packet;
   explicit Carried(const Bytes& payload, uint8_t protocol) : buffer(net::kHeadroom + payload.size() + net::kTailroom) {
     std::copy(payload.begin(), payload.end(), buffer.begin() + net::kHeadroom);
-    packet = {buffer.data() + net::kHeadroom, static_cast<uint32_t>(payload.size()), net::kHeadroom, net::kTailroom, protocol};
+    packet = {buffer.data() + net::kHeadroom, static_cast<uint32_t>(payload.size()), net::kHeadroom, net::kTailroom,
+              protocol};
   }
   Bytes bytes() const { return {packet.data, packet.data + packet.length}; }
 };
@@ -181,7 +186,7 @@ TEST(Decapsulate, UndoesEncapsulateOfEveryPair) {
       ASSERT_EQ(read_marks(outer, inner, marks), DropReason::none);
       Carried carried(inner, inner6 ? net::kProtoIpv6 : net::kProtoIpv4);
       encapsulate(outer, marks, 1, carried.packet);
-      carried.packet.append(13);                     // as a link with a minimum size pads
+      carried.packet.append(13);  // as a link with a minimum size pads
       OuterInfo info;
       ASSERT_EQ(decapsulate(carried.packet, info), DropReason::none);
       EXPECT_EQ(carried.bytes(), inner);

@@ -6,11 +6,16 @@ namespace adit::tunnel {
 namespace {
 
 LinkFacts facts_of(unsigned bits) {
-  return {.exists = (bits & 1) != 0, .adopted = (bits & 2) != 0, .admin_up = (bits & 4) != 0,
-          .bound = (bits & 8) != 0, .secured = (bits & 16) != 0, .policy = (bits & 32) != 0};
+  return {.exists = (bits & 1) != 0,
+          .adopted = (bits & 2) != 0,
+          .admin_up = (bits & 4) != 0,
+          .bound = (bits & 8) != 0,
+          .secured = (bits & 16) != 0,
+          .policy = (bits & 32) != 0};
 }
 constexpr unsigned kAll = 64;
-constexpr LinkFacts kOpen{.exists = true, .adopted = true, .admin_up = true, .bound = true, .secured = true, .policy = true};
+constexpr LinkFacts kOpen{
+    .exists = true, .adopted = true, .admin_up = true, .bound = true, .secured = true, .policy = true};
 
 TEST(LinkState, TheInvariantsHoldForEveryCombinationOfFacts) {
   for (unsigned bits = 0; bits < kAll; ++bits) {
@@ -47,7 +52,8 @@ TEST(LinkState, SaysWhatIsClosedWhyAndWhatOpensIt) {
   LinkFacts facts = kOpen;
   facts.policy = false;
   EXPECT_EQ(link_state("v4_bob0", facts).why_closed,
-            "v4_bob0 carries nothing: it requires security and has no policy; load rules that name it, with ipsecconf -a FILE");
+            "v4_bob0 carries nothing: it requires security and has no policy; load rules that name it, with ipsecconf "
+            "-a FILE");
   facts = kOpen;
   facts.bound = false;
   EXPECT_NE(link_state("v4_bob0", facts).why_closed.find("dladm modify-iptun -a local=ADDRESS,remote=ADDRESS v4_bob0"),
