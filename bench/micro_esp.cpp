@@ -74,7 +74,7 @@ void open_burst(benchmark::State& state, const Suite& suite, crypto::EngineKind 
   seal(*engine, *out, burst.packets);
   const auto wire_packets = burst.packets;
   const auto wire = burst.memory;
-  for (auto _ : state) {   // includes copying the burst in, as receiving would
+  for (auto _ : state) {  // includes copying the burst in, as receiving would
     burst.packets = wire_packets;
     std::memcpy(burst.memory.data(), wire.data(), wire.size());
     in->replay.configure(1024, true);
@@ -91,7 +91,9 @@ const int registered = [] {
     if (!crypto::make_engine(kind)) continue;
     for (const Suite& suite : kSuites) {
       for (const uint32_t length : {64u, 1420u}) {
-        const auto name = [&](const char* what) { return fmt::format("{}/{}/{}/{}", what, suite.name, length, engine); };
+        const auto name = [&](const char* what) {
+          return fmt::format("{}/{}/{}/{}", what, suite.name, length, engine);
+        };
         benchmark::RegisterBenchmark(name("seal").c_str(), seal_burst, suite, kind, length);
         benchmark::RegisterBenchmark(name("open").c_str(), open_burst, suite, kind, length);
       }

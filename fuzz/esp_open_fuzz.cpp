@@ -1,5 +1,5 @@
-// ESP and AH input with fixed keys. Byte 0 chooses the SA and the way: as it came, or as the body of an authentic packet,
-// so that what stands behind the integrity check is reached too.
+// ESP and AH input with fixed keys. Byte 0 chooses the SA and the way: as it came, or as the body of an authentic
+// packet, so that what stands behind the integrity check is reached too.
 #include <cstdlib>
 #include <vector>
 
@@ -41,9 +41,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
   std::vector<uint8_t> buffer(net::kHeadroom + size - 1 + net::kTailroom);
   std::copy(data + 1, data + size, buffer.data() + net::kHeadroom);
-  net::Packet packet{buffer.data() + net::kHeadroom, static_cast<uint32_t>(size - 1), net::kHeadroom, net::kTailroom, 50};
+  net::Packet packet{buffer.data() + net::kHeadroom, static_cast<uint32_t>(size - 1), net::kHeadroom, net::kTailroom,
+                     50};
   const std::vector<uint8_t> original(data + 1, data + size);
-  if (way == kEspAuthentic) {   // its ICV goes behind what came
+  if (way == kEspAuthentic) {  // its ICV goes behind what came
     if (size < 10) return 0;
     crypto::Job job;
     job.aad = packet.data;
@@ -59,14 +60,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     esp::ah_seal(*engine, sa, {&packet, 1});
     if (packet.drop != DropReason::none) return 0;
   }
-  if (way >= kAhRaw) esp::ah_open(*engine, sa, {&packet, 1});
-  else esp::open(*engine, sa, {&packet, 1});
+  if (way >= kAhRaw)
+    esp::ah_open(*engine, sa, {&packet, 1});
+  else
+    esp::open(*engine, sa, {&packet, 1});
   check(packet.data >= buffer.data() && packet.data + packet.length <= buffer.data() + buffer.size());
   if (way == kEspRaw || way == kAhRaw) check(packet.drop != DropReason::none || size > 24);
   if (way == kEspAuthentic) check(packet.drop != DropReason::bad_icv);
   if (way == kAhRoundTrip) {
     check(packet.drop == DropReason::none && packet.length == original.size());
-    const bool v4 = original[0] >> 4 == 4;   // the checksum is made anew
+    const bool v4 = original[0] >> 4 == 4;  // the checksum is made anew
     for (size_t i = 0; i < original.size(); ++i) check((v4 && (i == 10 || i == 11)) || packet.data[i] == original[i]);
   }
   return 0;

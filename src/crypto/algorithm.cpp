@@ -6,7 +6,8 @@
 namespace adit::crypto {
 namespace {
 
-// Rows of the built-in table, in the order of listings. Names are separated by commas; the first is what listings print.
+// Rows of the built-in table, in the order of listings. Names are separated by commas; the first is what listings
+// print.
 struct BuiltinRow {
   AlgProto proto;
   uint8_t number;
@@ -49,7 +50,9 @@ constexpr auto kBuiltin = std::to_array<BuiltinRow>({
 });
 // clang-format on
 
-constexpr char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+constexpr char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 bool same_name(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
@@ -66,12 +69,15 @@ std::vector<std::string> split_names(std::string_view names) {
 }
 
 Algorithm to_row(const BuiltinRow& b) {
-  return {b.proto,       b.number,   split_names(b.names), std::string(b.mechanism), b.min_bits, b.max_bits, b.increment_bits,
-          b.default_bits, b.block_bytes, b.iv_bytes, b.icv_bytes, b.salt_bytes, b.flags, b.weak};
+  return {b.proto,       b.number,   split_names(b.names), std::string(b.mechanism),
+          b.min_bits,    b.max_bits, b.increment_bits,     b.default_bits,
+          b.block_bytes, b.iv_bytes, b.icv_bytes,          b.salt_bytes,
+          b.flags,       b.weak};
 }
 
 const BuiltinRow* builtin_row(AlgProto proto, uint8_t number) {
-  const auto row = std::ranges::find_if(kBuiltin, [&](const BuiltinRow& r) { return r.proto == proto && r.number == number; });
+  const auto row =
+      std::ranges::find_if(kBuiltin, [&](const BuiltinRow& r) { return r.proto == proto && r.number == number; });
   return row == kBuiltin.end() ? nullptr : &*row;
 }
 
@@ -98,15 +104,18 @@ const Algorithm* AlgorithmTable::find(AlgProto proto, std::string_view name) con
 }
 
 const Algorithm* AlgorithmTable::find(AlgProto proto, uint8_t number) const {
-  const auto row = std::ranges::find_if(rows_, [&](const Algorithm& r) { return r.proto == proto && r.number == number; });
+  const auto row =
+      std::ranges::find_if(rows_, [&](const Algorithm& r) { return r.proto == proto && r.number == number; });
   return row == rows_.end() ? nullptr : &*row;
 }
 
 void AlgorithmTable::put(Algorithm row) {
   const auto place = [](const Algorithm& a) { return std::pair(a.proto, a.number); };
   const auto at = std::ranges::lower_bound(rows_, place(row), {}, place);
-  if (at != rows_.end() && place(*at) == place(row)) *at = std::move(row);
-  else rows_.insert(at, std::move(row));
+  if (at != rows_.end() && place(*at) == place(row))
+    *at = std::move(row);
+  else
+    rows_.insert(at, std::move(row));
 }
 
 bool AlgorithmTable::remove(AlgProto proto, uint8_t number) {
@@ -118,7 +127,11 @@ bool is_combined(EncrAlg alg) {
   return row != nullptr && (row->flags & kAlgCombined) != 0;
 }
 
-std::string_view name_of(AuthAlg alg) { return first_name(AlgProto::ah, static_cast<uint8_t>(alg)); }
-std::string_view name_of(EncrAlg alg) { return first_name(AlgProto::esp, static_cast<uint8_t>(alg)); }
+std::string_view name_of(AuthAlg alg) {
+  return first_name(AlgProto::ah, static_cast<uint8_t>(alg));
+}
+std::string_view name_of(EncrAlg alg) {
+  return first_name(AlgProto::esp, static_cast<uint8_t>(alg));
+}
 
 }  // namespace adit::crypto

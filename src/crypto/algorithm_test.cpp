@@ -65,7 +65,8 @@ TEST(AlgorithmTable, PutReplacesAndRemoveForgets) {
   EXPECT_TRUE(table.remove(AlgProto::esp, 12));
   EXPECT_FALSE(table.remove(AlgProto::esp, 12));
   table.put(row);
-  EXPECT_TRUE(std::ranges::is_sorted(table.rows(), {}, [](const Algorithm& a) { return std::pair(a.proto, a.number); }));
+  EXPECT_TRUE(
+      std::ranges::is_sorted(table.rows(), {}, [](const Algorithm& a) { return std::pair(a.proto, a.number); }));
 }
 
 TEST(AlgorithmTable, CombinedModes) {

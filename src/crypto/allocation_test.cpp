@@ -9,9 +9,15 @@
 namespace {
 uint64_t allocations = 0;
 
-void* counted_malloc(size_t size, const char*, int) { return ++allocations, std::malloc(size); }
-void* counted_realloc(void* at, size_t size, const char*, int) { return ++allocations, std::realloc(at, size); }
-void plain_free(void* at, const char*, int) { std::free(at); }
+void* counted_malloc(size_t size, const char*, int) {
+  return ++allocations, std::malloc(size);
+}
+void* counted_realloc(void* at, size_t size, const char*, int) {
+  return ++allocations, std::realloc(at, size);
+}
+void plain_free(void* at, const char*, int) {
+  std::free(at);
+}
 
 // Before libcrypto's first allocation, or it refuses.
 const bool counting = CRYPTO_set_mem_functions(counted_malloc, counted_realloc, plain_free) == 1;
@@ -32,8 +38,9 @@ TEST(Allocation, NoneOfAnyPacketWithAnyAlgorithm) {
       if (encr.proto != AlgProto::esp) continue;
       const auto alg = static_cast<EncrAlg>(encr.number);
       const auto auth = is_combined(alg) ? AuthAlg::none : AuthAlg::hmac_sha512;
-      const auto made = make_transform({alg, auth, std::span(key).first(encr.max_bits / 8), std::span(key).first(encr.salt_bytes),
-                                        std::span(key).first(auth == AuthAlg::none ? 0 : 64)});
+      const auto made =
+          make_transform({alg, auth, std::span(key).first(encr.max_bits / 8), std::span(key).first(encr.salt_bytes),
+                          std::span(key).first(auth == AuthAlg::none ? 0 : 64)});
       ASSERT_TRUE(made) << made.error().text;
       std::vector<uint8_t> bytes(8 + 16 + 1408 + 64);
       Job job;

@@ -55,7 +55,8 @@ std::shared_ptr<const Transform> transform_of(const Suite& suite, uint32_t seed 
   const AlgorithmTable table = AlgorithmTable::builtin();
   const auto encr_key = random_bytes(suite.key_bytes, seed);
   const auto salt = random_bytes(table.find(AlgProto::esp, static_cast<uint8_t>(suite.encr))->salt_bytes, seed + 1);
-  const auto auth_key = random_bytes(table.find(AlgProto::ah, static_cast<uint8_t>(suite.auth))->min_bits / 8, seed + 2);
+  const auto auth_key =
+      random_bytes(table.find(AlgProto::ah, static_cast<uint8_t>(suite.auth))->min_bits / 8, seed + 2);
   auto made = make_transform({suite.encr, suite.auth, encr_key, salt, auth_key, suite.esn});
   EXPECT_TRUE(made) << made.error().text;
   return made ? *made : nullptr;
@@ -111,7 +112,7 @@ TEST_P(EngineEquality, SealedAlikeAndOpenedByEither) {
   ASSERT_NE(transform, nullptr);
   std::vector<Packet> a, b;
   std::vector<std::vector<uint8_t>> plain;
-  uint64_t sequence = 0xfffffff0;   // crosses 2^32
+  uint64_t sequence = 0xfffffff0;  // crosses 2^32
   for (const uint32_t length : lengths_for(transform->block_bytes())) {
     a.emplace_back(*transform, length, ++sequence, GetParam().esn);
     b.emplace_back(*transform, length, sequence, GetParam().esn);
@@ -121,7 +122,7 @@ TEST_P(EngineEquality, SealedAlikeAndOpenedByEither) {
     std::vector<Job> jobs;
     for (const Packet& p : packets) jobs.push_back(p.job);
     size_t at = 0;
-    for (size_t burst = 1; at < jobs.size(); burst = burst % 70 + 3) {   // bursts of many sizes
+    for (size_t burst = 1; at < jobs.size(); burst = burst % 70 + 3) {  // bursts of many sizes
       const auto some = std::span(jobs).subspan(at, std::min(burst, jobs.size() - at));
       sealing ? engine.seal(*transform, some) : engine.open(*transform, some);
       at += some.size();
@@ -130,7 +131,8 @@ TEST_P(EngineEquality, SealedAlikeAndOpenedByEither) {
   };
   run(*best, a, true);
   run(*openssl, b, true);
-  for (size_t i = 0; i < a.size(); ++i) ASSERT_EQ(a[i].wire(*transform), b[i].wire(*transform)) << "length " << a[i].job.length;
+  for (size_t i = 0; i < a.size(); ++i)
+    ASSERT_EQ(a[i].wire(*transform), b[i].wire(*transform)) << "length " << a[i].job.length;
   run(*openssl, a, false);
   run(*best, b, false);
   for (size_t i = 0; i < a.size(); ++i) {
@@ -149,7 +151,7 @@ TEST_P(EngineEquality, OneWrongBitAnywhereIsRefusedAndSparesTheOthers) {
     Packet sealed(*transform, 48, 77, GetParam().esn);
     engine->seal(*transform, {&sealed.job, 1});
     const size_t wire = sealed.wire(*transform).size();
-    const size_t first = GetParam().encr == EncrAlg::none ? 8 : 0;   // AH covers data only
+    const size_t first = GetParam().encr == EncrAlg::none ? 8 : 0;  // AH covers data only
     for (size_t at = first; at < wire; ++at) {
       Packet bad(*transform, 48, 77, GetParam().esn), good(*transform, 48, 77, GetParam().esn);
       bad.bytes = good.bytes = sealed.bytes;
@@ -188,7 +190,8 @@ TEST_P(EngineEquality, TheHighSequenceBitsCountWithEsnAndOnlyThen) {
 INSTANTIATE_TEST_SUITE_P(Every, EngineEquality, testing::ValuesIn([] {
                            std::vector<Suite> some;
                            for (const Suite& s : all_suites()) {
-                             const bool nothing = s.auth == AuthAlg::none && (s.encr == EncrAlg::none || s.encr == EncrAlg::null);
+                             const bool nothing =
+                                 s.auth == AuthAlg::none && (s.encr == EncrAlg::none || s.encr == EncrAlg::null);
                              if (!nothing) some.push_back(s);
                            }
                            return some;
@@ -228,11 +231,14 @@ TEST(Transform, RefusesWithTheAlgorithmAndTheLengthInTheText) {
   const std::vector<uint8_t> k(80);
   const auto n = [&](size_t bytes) { return std::span(k).first(bytes); };
   const Refusal refusals[] = {
-      {{EncrAlg::aes_cbc, AuthAlg::hmac_sha1, n(17), {}, n(20)}, "aes-cbc takes a key of 128, 192 or 256 bits, and this one has 136"},
+      {{EncrAlg::aes_cbc, AuthAlg::hmac_sha1, n(17), {}, n(20)},
+       "aes-cbc takes a key of 128, 192 or 256 bits, and this one has 136"},
       {{EncrAlg::blowfish_cbc, AuthAlg::hmac_sha1, n(57), {}, n(20)},
        "blowfish-cbc takes a key of 32 to 448 in steps of 8 bits, and this one has 456"},
-      {{EncrAlg::null, AuthAlg::hmac_sha512, {}, {}, n(32)}, "hmac-sha512 takes a key of 512 bits, and this one has 256"},
-      {{EncrAlg::aes_gcm16, AuthAlg::none, n(16), n(3), {}}, "aes-gcm takes 4 bytes of salt at the end of its key, and there are 3"},
+      {{EncrAlg::null, AuthAlg::hmac_sha512, {}, {}, n(32)},
+       "hmac-sha512 takes a key of 512 bits, and this one has 256"},
+      {{EncrAlg::aes_gcm16, AuthAlg::none, n(16), n(3), {}},
+       "aes-gcm takes 4 bytes of salt at the end of its key, and there are 3"},
       {{EncrAlg::aes_gcm16, AuthAlg::hmac_sha256, n(16), n(4), n(32)},
        "aes-gcm authenticates by itself: leave out hmac-sha256"},
       {{EncrAlg::null, AuthAlg::none, {}, {}, {}}, "neither encryption nor authentication: give at least one of them"},

@@ -1,12 +1,12 @@
 // Where seal's IVs and the ciphers' nonces come from.
 //
-// Counter modes (CTR, CCM, GCM, GMAC, ChaCha20-Poly1305): IV = seed.counter + the 64-bit sequence number, big-endian. It
-// never repeats under one transform, as RFC 4106 §3.1 asks. The random seed.counter matters when one key makes several
-// transforms (a manual key after a restart, or one key typed for both directions): two transforms that seal 2^32 packets
-// each then share an IV with a chance of 2^-31, where counters that both start at 1 would share them all.
+// Counter modes (CTR, CCM, GCM, GMAC, ChaCha20-Poly1305): IV = seed.counter + the 64-bit sequence number, big-endian.
+// It never repeats under one transform, as RFC 4106 §3.1 asks. The random seed.counter matters when one key makes
+// several transforms (a manual key after a restart, or one key typed for both directions): two transforms that seal
+// 2^32 packets each then share an IV with a chance of 2^-31, where counters that both start at 1 would share them all.
 //
-// CBC: IV = AES-128 under seed.key of the sequence number, cut to the block. seed.key is random and serves nothing else, so
-// the IV cannot be predicted (RFC 3602 §3) and costs one block.
+// CBC: IV = AES-128 under seed.key of the sequence number, cut to the block. seed.key is random and serves nothing
+// else, so the IV cannot be predicted (RFC 3602 §3) and costs one block.
 #pragma once
 
 #include "crypto/keyed.h"

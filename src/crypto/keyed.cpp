@@ -37,8 +37,8 @@ Result<> check_encr(const Keys& keys) {
   if (row == nullptr) return fail(EINVAL, "there is no encryption algorithm {}", static_cast<int>(keys.encr));
   TRY(check_key(*row, keys.encr_key.size()));
   if (keys.salt.size() == row->salt_bytes) return {};
-  return fail(EINVAL, "{} takes {} bytes of salt at the end of its key, and there are {}", row->names.front(), row->salt_bytes,
-              keys.salt.size());
+  return fail(EINVAL, "{} takes {} bytes of salt at the end of its key, and there are {}", row->names.front(),
+              row->salt_bytes, keys.salt.size());
 }
 
 Result<> check_auth(const Keys& keys) {
@@ -53,7 +53,9 @@ Result<> check_pair(const Keys& keys) {
     return fail(EINVAL, "neither encryption nor authentication: give at least one of them");
   }
   if (keys.auth == AuthAlg::none && keys.encr == EncrAlg::aes_ctr) {
-    return fail(EINVAL, "aes-ctr without authentication lets anyone change packets (RFC 3686 §7): add hmac-sha256, or use aes-gcm");
+    return fail(
+        EINVAL,
+        "aes-ctr without authentication lets anyone change packets (RFC 3686 §7): add hmac-sha256, or use aes-gcm");
   }
   if (keys.auth != AuthAlg::none && is_combined(keys.encr)) {
     return fail(EINVAL, "{} authenticates by itself: leave out {}", name_of(keys.encr), name_of(keys.auth));
@@ -63,21 +65,29 @@ Result<> check_pair(const Keys& keys) {
 
 Cipher cipher_of(EncrAlg alg) {
   switch (alg) {
-    case EncrAlg::none: return Cipher::none;
-    case EncrAlg::null: return Cipher::null;
+    case EncrAlg::none:
+      return Cipher::none;
+    case EncrAlg::null:
+      return Cipher::null;
     case EncrAlg::des_cbc:
     case EncrAlg::tdes_cbc:
     case EncrAlg::blowfish_cbc:
-    case EncrAlg::aes_cbc: return Cipher::cbc;
-    case EncrAlg::aes_ctr: return Cipher::ctr;
+    case EncrAlg::aes_cbc:
+      return Cipher::cbc;
+    case EncrAlg::aes_ctr:
+      return Cipher::ctr;
     case EncrAlg::aes_ccm8:
     case EncrAlg::aes_ccm12:
-    case EncrAlg::aes_ccm16: return Cipher::ccm;
+    case EncrAlg::aes_ccm16:
+      return Cipher::ccm;
     case EncrAlg::aes_gcm8:
     case EncrAlg::aes_gcm12:
-    case EncrAlg::aes_gcm16: return Cipher::gcm;
-    case EncrAlg::aes_gmac: return Cipher::gmac;
-    case EncrAlg::chacha20_poly1305: return Cipher::chacha;
+    case EncrAlg::aes_gcm16:
+      return Cipher::gcm;
+    case EncrAlg::aes_gmac:
+      return Cipher::gmac;
+    case EncrAlg::chacha20_poly1305:
+      return Cipher::chacha;
   }
   return Cipher::none;
 }
@@ -91,13 +101,19 @@ OpensslCipher openssl_cipher_of(EncrAlg alg, size_t key_bytes) {
   if (alg == EncrAlg::tdes_cbc) return OpensslCipher::tdes_cbc;
   if (alg == EncrAlg::blowfish_cbc) return OpensslCipher::blowfish_cbc;
   switch (cipher_of(alg)) {
-    case Cipher::cbc: return by_size(OpensslCipher::aes128_cbc, key_bytes);
-    case Cipher::ctr: return by_size(OpensslCipher::aes128_ctr, key_bytes);
-    case Cipher::ccm: return by_size(OpensslCipher::aes128_ccm, key_bytes);
+    case Cipher::cbc:
+      return by_size(OpensslCipher::aes128_cbc, key_bytes);
+    case Cipher::ctr:
+      return by_size(OpensslCipher::aes128_ctr, key_bytes);
+    case Cipher::ccm:
+      return by_size(OpensslCipher::aes128_ccm, key_bytes);
     case Cipher::gcm:
-    case Cipher::gmac: return by_size(OpensslCipher::aes128_gcm, key_bytes);
-    case Cipher::chacha: return OpensslCipher::chacha20_poly1305;
-    default: return OpensslCipher::none;
+    case Cipher::gmac:
+      return by_size(OpensslCipher::aes128_gcm, key_bytes);
+    case Cipher::chacha:
+      return OpensslCipher::chacha20_poly1305;
+    default:
+      return OpensslCipher::none;
   }
 }
 
@@ -129,11 +145,15 @@ void fill(KeyMaterial& material, const KeyedTransform::Shape& shape, const Keys&
     material.hmac_inner[i] ^= 0x36;
     material.hmac_outer[i] ^= 0x5c;
   }
-  if (keys.iv_seed != nullptr) material.iv = *keys.iv_seed;
-  else CHECK(::getentropy(&material.iv, sizeof material.iv) == 0);
+  if (keys.iv_seed != nullptr)
+    material.iv = *keys.iv_seed;
+  else
+    CHECK(::getentropy(&material.iv, sizeof material.iv) == 0);
 }
 
-constexpr size_t round_to_cache_line(size_t size) { return (size + 63) / 64 * 64; }
+constexpr size_t round_to_cache_line(size_t size) {
+  return (size + 63) / 64 * 64;
+}
 
 #ifdef ADIT_IPSEC_MB
 constexpr size_t kMbBytes = sizeof(MbKeys);

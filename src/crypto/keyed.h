@@ -9,8 +9,24 @@ enum class Cipher : uint8_t { none, null, cbc, ctr, ccm, gcm, gmac, chacha };
 
 // Which OpenSSL cipher does it; openssl_engine.cpp holds the names in this order.
 enum class OpensslCipher : uint8_t {
-  des_cbc, tdes_cbc, blowfish_cbc, aes128_cbc, aes192_cbc, aes256_cbc, aes128_ctr, aes192_ctr, aes256_ctr,
-  aes128_ccm, aes192_ccm, aes256_ccm, aes128_gcm, aes192_gcm, aes256_gcm, chacha20_poly1305, count, none = count
+  des_cbc,
+  tdes_cbc,
+  blowfish_cbc,
+  aes128_cbc,
+  aes192_cbc,
+  aes256_cbc,
+  aes128_ctr,
+  aes192_ctr,
+  aes256_ctr,
+  aes128_ccm,
+  aes192_ccm,
+  aes256_ccm,
+  aes128_gcm,
+  aes192_gcm,
+  aes256_gcm,
+  chacha20_poly1305,
+  count,
+  none = count
 };
 
 // Everything secret of a transform; lives in a Secret's pages and is wiped with them.

@@ -31,7 +31,9 @@ class KnownAnswer : public testing::TestWithParam<EngineKind> {
   std::unique_ptr<Engine> engine = *make_engine(GetParam());
 };
 
-std::vector<uint8_t> taken(const uint8_t* from, size_t count) { return {from, from + count}; }
+std::vector<uint8_t> taken(const uint8_t* from, size_t count) {
+  return {from, from + count};
+}
 
 TEST_P(KnownAnswer, Job) {
   const auto cases = all_vectors(ADIT_SOURCE_DIR, "plain");
@@ -40,7 +42,7 @@ TEST_P(KnownAnswer, Job) {
     SCOPED_TRACE(c.text("name"));
     const auto key = c.bytes("key"), salt = c.bytes("salt"), auth_key = c.bytes("auth_key"), iv = c.bytes("iv");
     const auto plain = c.bytes("plain"), cipher = c.has("cipher") ? c.bytes("cipher") : plain, icv = c.bytes("icv");
-    IvSeed seed;   // such that a counter mode's IV is the one of the case
+    IvSeed seed;  // such that a counter mode's IV is the one of the case
     if (iv.size() == 8) seed.counter = load_be64(iv.data()) - c.number("sequence");
     const auto made = make_transform({c.encr(), c.auth(), key, salt, auth_key, c.number("esn") == 1, &seed});
     ASSERT_TRUE(made) << made.error().text;

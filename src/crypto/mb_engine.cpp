@@ -21,12 +21,18 @@ bool library_has(const KeyedTransform::Shape& shape) {
 
 IMB_HASH_ALG hash_of(const KeyedTransform::Shape& shape) {
   switch (shape.auth) {
-    case AuthAlg::hmac_md5: return IMB_AUTH_MD5;
-    case AuthAlg::hmac_sha1: return IMB_AUTH_HMAC_SHA_1;
-    case AuthAlg::hmac_sha256: return IMB_AUTH_HMAC_SHA_256;
-    case AuthAlg::hmac_sha384: return IMB_AUTH_HMAC_SHA_384;
-    case AuthAlg::hmac_sha512: return IMB_AUTH_HMAC_SHA_512;
-    case AuthAlg::none: break;
+    case AuthAlg::hmac_md5:
+      return IMB_AUTH_MD5;
+    case AuthAlg::hmac_sha1:
+      return IMB_AUTH_HMAC_SHA_1;
+    case AuthAlg::hmac_sha256:
+      return IMB_AUTH_HMAC_SHA_256;
+    case AuthAlg::hmac_sha384:
+      return IMB_AUTH_HMAC_SHA_384;
+    case AuthAlg::hmac_sha512:
+      return IMB_AUTH_HMAC_SHA_512;
+    case AuthAlg::none:
+      break;
   }
   if (shape.cipher == Cipher::ccm) return IMB_AUTH_AES_CCM;
   if (shape.cipher == Cipher::chacha) return IMB_AUTH_CHACHA20_POLY1305;
@@ -37,11 +43,16 @@ IMB_CIPHER_MODE cipher_mode_of(const KeyedTransform::Shape& shape) {
   if (shape.encr == EncrAlg::des_cbc) return IMB_CIPHER_DES;
   if (shape.encr == EncrAlg::tdes_cbc) return IMB_CIPHER_DES3;
   switch (shape.cipher) {
-    case Cipher::cbc: return IMB_CIPHER_CBC;
-    case Cipher::ctr: return IMB_CIPHER_CNTR;
-    case Cipher::ccm: return IMB_CIPHER_CCM;
-    case Cipher::chacha: return IMB_CIPHER_CHACHA20_POLY1305;
-    default: return IMB_CIPHER_NULL;
+    case Cipher::cbc:
+      return IMB_CIPHER_CBC;
+    case Cipher::ctr:
+      return IMB_CIPHER_CNTR;
+    case Cipher::ccm:
+      return IMB_CIPHER_CCM;
+    case Cipher::chacha:
+      return IMB_CIPHER_CHACHA20_POLY1305;
+    default:
+      return IMB_CIPHER_NULL;
   }
 }
 
@@ -72,8 +83,8 @@ class MbEngine final : public Engine {
   MbManager manager_;
   IMB_JOB* slots_[IMB_MAX_BURST_SIZE] = {};
   alignas(64) Nonce nonces_[IMB_MAX_BURST_SIZE];
-  alignas(64) Tag tags_[IMB_MAX_BURST_SIZE];       // computed by open, by place in the burst
-  uint8_t received_[IMB_MAX_BURST_SIZE][32];       // ICVs as they came
+  alignas(64) Tag tags_[IMB_MAX_BURST_SIZE];  // computed by open, by place in the burst
+  uint8_t received_[IMB_MAX_BURST_SIZE][32];  // ICVs as they came
 };
 
 void MbEngine::run(const Transform& base, std::span<Job> jobs, bool sealing) {
@@ -82,7 +93,7 @@ void MbEngine::run(const Transform& base, std::span<Job> jobs, bool sealing) {
   bool take = library_has(transform.shape);
   for (const Job& job : jobs) {
     CHECK(job.length % transform.shape.cipher_block == 0);
-    take = take && (job.length != 0 || cipher == Cipher::gcm);   // the job interface refuses some empty messages
+    take = take && (job.length != 0 || cipher == Cipher::gcm);  // the job interface refuses some empty messages
   }
   if (!take) return sealing ? openssl_->seal(base, jobs) : openssl_->open(base, jobs);
   if (sealing) write_ivs(transform, jobs);
@@ -102,7 +113,7 @@ void MbEngine::write_ivs(const KeyedTransform& transform, std::span<Job> jobs) {
     return;
   }
   static constexpr uint8_t kZeros[16] = {};
-  for (const Job& job : jobs) {   // CFB of one block of zeros is the block cipher itself
+  for (const Job& job : jobs) {  // CFB of one block of zeros is the block cipher itself
     alignas(16) uint8_t block[16], out[16];
     write_iv_block(block, job.sequence);
     manager_.get()->aes128_cfb_one(out, kZeros, block, transform.mb_keys()->iv_encrypt, sizeof out);
@@ -132,14 +143,16 @@ void MbEngine::gcm(const KeyedTransform& transform, std::span<Job> jobs, bool se
   }
 }
 
-// Piece by piece, because with ESN what is authenticated does not lie in one piece (RFC 4543 §3.3: header, IV, payload).
+// Piece by piece, because with ESN what is authenticated does not lie in one piece (RFC 4543 §3.3: header, IV,
+// payload).
 void MbEngine::gmac(const KeyedTransform& transform, std::span<Job> jobs, bool sealing) {
   const IMB_MGR& m = *manager_.get();
   const uint32_t bytes = transform.shape.key_bytes, icv = transform.shape.icv;
   const aes_gmac_init_t init = bytes == 16 ? m.gmac128_init : bytes == 24 ? m.gmac192_init : m.gmac256_init;
   const aes_gmac_update_t update = bytes == 16 ? m.gmac128_update : bytes == 24 ? m.gmac192_update : m.gmac256_update;
-  const aes_gmac_finalize_t finalize =
-      bytes == 16 ? m.gmac128_finalize : bytes == 24 ? m.gmac192_finalize : m.gmac256_finalize;
+  const aes_gmac_finalize_t finalize = bytes == 16   ? m.gmac128_finalize
+                                       : bytes == 24 ? m.gmac192_finalize
+                                                     : m.gmac256_finalize;
   const gcm_key_data* keys = &transform.mb_keys()->gcm;
   gcm_context_data context;
   Nonce nonce;
@@ -159,7 +172,7 @@ void MbEngine::gmac(const KeyedTransform& transform, std::span<Job> jobs, bool s
 void MbEngine::burst(const KeyedTransform& transform, std::span<Job> jobs, bool sealing) {
   IMB_MGR* m = manager_.get();
   const auto count = static_cast<uint32_t>(jobs.size());
-  CHECK(m->get_next_burst(m, count, slots_) == count);   // each burst is flushed: the queue is empty
+  CHECK(m->get_next_burst(m, count, slots_) == count);  // each burst is flushed: the queue is empty
   for (uint32_t i = 0; i < count; ++i) {
     jobs[i].ok = false;
     fill(*slots_[i], transform, jobs[i], i, sealing);

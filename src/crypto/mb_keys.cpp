@@ -35,12 +35,23 @@ void expand_hmac(AuthAlg alg, const KeyMaterial& material, MbKeys& keys) {
   const IMB_MGR& f = functions();
   hash_one_block_t one_block = nullptr;
   switch (alg) {
-    case AuthAlg::none: return;
-    case AuthAlg::hmac_md5: one_block = f.md5_one_block; break;
-    case AuthAlg::hmac_sha1: one_block = f.sha1_one_block; break;
-    case AuthAlg::hmac_sha256: one_block = f.sha256_one_block; break;
-    case AuthAlg::hmac_sha384: one_block = f.sha384_one_block; break;
-    case AuthAlg::hmac_sha512: one_block = f.sha512_one_block; break;
+    case AuthAlg::none:
+      return;
+    case AuthAlg::hmac_md5:
+      one_block = f.md5_one_block;
+      break;
+    case AuthAlg::hmac_sha1:
+      one_block = f.sha1_one_block;
+      break;
+    case AuthAlg::hmac_sha256:
+      one_block = f.sha256_one_block;
+      break;
+    case AuthAlg::hmac_sha384:
+      one_block = f.sha384_one_block;
+      break;
+    case AuthAlg::hmac_sha512:
+      one_block = f.sha512_one_block;
+      break;
   }
   one_block(material.hmac_inner, keys.hmac_inner);
   one_block(material.hmac_outer, keys.hmac_outer);
@@ -51,17 +62,24 @@ void expand_hmac(AuthAlg alg, const KeyMaterial& material, MbKeys& keys) {
 void expand_mb_keys(const KeyedTransform::Shape& shape, const KeyMaterial& material, MbKeys& keys) {
   switch (shape.encr) {
     case EncrAlg::des_cbc:
-    case EncrAlg::tdes_cbc: expand_des(material.encr_key, shape.key_bytes, keys); break;
+    case EncrAlg::tdes_cbc:
+      expand_des(material.encr_key, shape.key_bytes, keys);
+      break;
     case EncrAlg::aes_cbc:
     case EncrAlg::aes_ctr:
     case EncrAlg::aes_ccm8:
     case EncrAlg::aes_ccm12:
-    case EncrAlg::aes_ccm16: expand_aes(material.encr_key, shape.key_bytes, keys); break;
+    case EncrAlg::aes_ccm16:
+      expand_aes(material.encr_key, shape.key_bytes, keys);
+      break;
     case EncrAlg::aes_gcm8:
     case EncrAlg::aes_gcm12:
     case EncrAlg::aes_gcm16:
-    case EncrAlg::aes_gmac: expand_gcm(material.encr_key, shape.key_bytes, keys); break;
-    default: break;   // no cipher, one without a schedule, or one that OpenSSL does
+    case EncrAlg::aes_gmac:
+      expand_gcm(material.encr_key, shape.key_bytes, keys);
+      break;
+    default:
+      break;  // no cipher, one without a schedule, or one that OpenSSL does
   }
   if (shape.cipher == Cipher::cbc) {
     alignas(16) uint8_t unused[11 * 16];

@@ -14,15 +14,21 @@ namespace adit::crypto {
 namespace {
 
 // In the order of OpensslCipher.
-constexpr const char* kCipherNames[] = {
-    "DES-CBC",     "DES-EDE3-CBC", "BF-CBC",      "AES-128-CBC", "AES-192-CBC", "AES-256-CBC", "AES-128-CTR", "AES-192-CTR",
-    "AES-256-CTR", "AES-128-CCM",  "AES-192-CCM", "AES-256-CCM", "AES-128-GCM", "AES-192-GCM", "AES-256-GCM",
-    "ChaCha20-Poly1305"};
+constexpr const char* kCipherNames[] = {"DES-CBC",     "DES-EDE3-CBC", "BF-CBC",      "AES-128-CBC",
+                                        "AES-192-CBC", "AES-256-CBC",  "AES-128-CTR", "AES-192-CTR",
+                                        "AES-256-CTR", "AES-128-CCM",  "AES-192-CCM", "AES-256-CCM",
+                                        "AES-128-GCM", "AES-192-GCM",  "AES-256-GCM", "ChaCha20-Poly1305"};
 static_assert(std::size(kCipherNames) == static_cast<size_t>(OpensslCipher::count));
 
-struct LibraryDeleter { void operator()(OSSL_LIB_CTX* l) const { OSSL_LIB_CTX_free(l); } };
-struct ProviderDeleter { void operator()(OSSL_PROVIDER* p) const { OSSL_PROVIDER_unload(p); } };
-struct CipherDeleter { void operator()(EVP_CIPHER_CTX* c) const { EVP_CIPHER_CTX_free(c); } };
+struct LibraryDeleter {
+  void operator()(OSSL_LIB_CTX* l) const { OSSL_LIB_CTX_free(l); }
+};
+struct ProviderDeleter {
+  void operator()(OSSL_PROVIDER* p) const { OSSL_PROVIDER_unload(p); }
+};
+struct CipherDeleter {
+  void operator()(EVP_CIPHER_CTX* c) const { EVP_CIPHER_CTX_free(c); }
+};
 using Library = std::unique_ptr<OSSL_LIB_CTX, LibraryDeleter>;
 using Provider = std::unique_ptr<OSSL_PROVIDER, ProviderDeleter>;
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, CipherDeleter>;
@@ -117,10 +123,11 @@ bool OpensslEngine::write_ivs(const KeyedTransform& transform, std::span<Job> jo
   return EVP_EncryptInit_ex2(ecb, nullptr, kNoKey, nullptr, nullptr) == 1;
 }
 
-bool OpensslEngine::set_key(EVP_CIPHER_CTX* context, const KeyedTransform& transform, const uint8_t* key, bool sealing) {
+bool OpensslEngine::set_key(EVP_CIPHER_CTX* context, const KeyedTransform& transform, const uint8_t* key,
+                            bool sealing) {
   const KeyedTransform::Shape& shape = transform.shape;
   if (shape.encr == EncrAlg::blowfish_cbc && EVP_CIPHER_CTX_set_key_length(context, shape.key_bytes) != 1) return false;
-  if (shape.cipher == Cipher::ccm) {   // both must be known before the key
+  if (shape.cipher == Cipher::ccm) {  // both must be known before the key
     if (EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IVLEN, 11, nullptr) != 1) return false;
     if (EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, shape.icv, nullptr) != 1) return false;
   }
@@ -152,7 +159,8 @@ bool OpensslEngine::encrypt_or_decrypt(EVP_CIPHER_CTX* context, const KeyedTrans
     write_nonce(transform, job, nonce);
     iv = nonce;
   }
-  return EVP_CipherInit_ex2(context, nullptr, nullptr, iv, -1, nullptr) == 1 && update(context, job.data, job.data, job.length);
+  return EVP_CipherInit_ex2(context, nullptr, nullptr, iv, -1, nullptr) == 1 &&
+         update(context, job.data, job.data, job.length);
 }
 
 bool OpensslEngine::aead(EVP_CIPHER_CTX* context, const KeyedTransform& transform, Job& job, bool sealing) {
@@ -164,7 +172,7 @@ bool OpensslEngine::aead(EVP_CIPHER_CTX* context, const KeyedTransform& transfor
   if (EVP_CipherInit_ex2(context, nullptr, nullptr, nonce, -1, nullptr) != 1) return false;
   if (ccm && !update(context, nullptr, nullptr, job.length)) return false;
   if (!update(context, nullptr, job.aad, job.aad_length)) return false;
-  if (shape.cipher == Cipher::gmac) {   // RFC 4543 §3.3: the IV and the payload are authenticated, not encrypted
+  if (shape.cipher == Cipher::gmac) {  // RFC 4543 §3.3: the IV and the payload are authenticated, not encrypted
     if (!update(context, nullptr, job.iv, shape.iv) || !update(context, nullptr, job.data, job.length)) return false;
   } else if ((ccm || job.length != 0) && !update(context, job.data, job.data, job.length)) {
     return false;

@@ -4,8 +4,8 @@ namespace adit::crypto {
 namespace {
 
 // One hash: its state, and the three steps over it.
-template <typename State, int (*init)(State*), int (*update)(State*, const void*, size_t), int (*final)(uint8_t*, State*),
-          size_t digest_bytes>
+template <typename State, int (*init)(State*), int (*update)(State*, const void*, size_t),
+          int (*final)(uint8_t*, State*), size_t digest_bytes>
 struct Hash {
   template <typename Pair>
   static void set_key(Pair& pair, const KeyMaterial& material, uint32_t block) {
@@ -49,24 +49,46 @@ void OpensslHmac::set_key(const KeyedTransform& transform) {
   const KeyMaterial& material = transform.material();
   const uint32_t block = hash_block_bytes(transform.shape.auth);
   switch (transform.shape.auth) {
-    case AuthAlg::none: break;
-    case AuthAlg::hmac_md5: Md5::set_key(states_.md5, material, block); break;
-    case AuthAlg::hmac_sha1: Sha1::set_key(states_.sha1, material, block); break;
-    case AuthAlg::hmac_sha256: Sha256::set_key(states_.sha256, material, block); break;
-    case AuthAlg::hmac_sha384: Sha384::set_key(states_.sha512, material, block); break;
-    case AuthAlg::hmac_sha512: Sha512::set_key(states_.sha512, material, block); break;
+    case AuthAlg::none:
+      break;
+    case AuthAlg::hmac_md5:
+      Md5::set_key(states_.md5, material, block);
+      break;
+    case AuthAlg::hmac_sha1:
+      Sha1::set_key(states_.sha1, material, block);
+      break;
+    case AuthAlg::hmac_sha256:
+      Sha256::set_key(states_.sha256, material, block);
+      break;
+    case AuthAlg::hmac_sha384:
+      Sha384::set_key(states_.sha512, material, block);
+      break;
+    case AuthAlg::hmac_sha512:
+      Sha512::set_key(states_.sha512, material, block);
+      break;
   }
 }
 
 void OpensslHmac::compute(const KeyedTransform& transform, const Job& job, uint8_t* icv) const {
   const KeyedTransform::Shape& shape = transform.shape;
   switch (shape.auth) {
-    case AuthAlg::none: break;
-    case AuthAlg::hmac_md5: Md5::compute(states_.md5, shape, job, icv); break;
-    case AuthAlg::hmac_sha1: Sha1::compute(states_.sha1, shape, job, icv); break;
-    case AuthAlg::hmac_sha256: Sha256::compute(states_.sha256, shape, job, icv); break;
-    case AuthAlg::hmac_sha384: Sha384::compute(states_.sha512, shape, job, icv); break;
-    case AuthAlg::hmac_sha512: Sha512::compute(states_.sha512, shape, job, icv); break;
+    case AuthAlg::none:
+      break;
+    case AuthAlg::hmac_md5:
+      Md5::compute(states_.md5, shape, job, icv);
+      break;
+    case AuthAlg::hmac_sha1:
+      Sha1::compute(states_.sha1, shape, job, icv);
+      break;
+    case AuthAlg::hmac_sha256:
+      Sha256::compute(states_.sha256, shape, job, icv);
+      break;
+    case AuthAlg::hmac_sha384:
+      Sha384::compute(states_.sha512, shape, job, icv);
+      break;
+    case AuthAlg::hmac_sha512:
+      Sha512::compute(states_.sha512, shape, job, icv);
+      break;
   }
 }
 

@@ -1,5 +1,5 @@
-// HMAC (RFC 2104) over OpenSSL's hashes. EVP's HMAC and its digests allocate for every message (OpenSSL 3.0), the plain hash
-// functions do not, and their state after the padded key's block can be kept for a burst.
+// HMAC (RFC 2104) over OpenSSL's hashes. EVP's HMAC and its digests allocate for every message (OpenSSL 3.0), the plain
+// hash functions do not, and their state after the padded key's block can be kept for a burst.
 #pragma once
 
 #define OPENSSL_SUPPRESS_DEPRECATED
@@ -20,12 +20,14 @@ class OpensslHmac {
 
  private:
   template <typename State>
-  struct Pair { State inner, outer; };
+  struct Pair {
+    State inner, outer;
+  };
   union States {
     Pair<MD5_CTX> md5;
     Pair<SHA_CTX> sha1;
     Pair<SHA256_CTX> sha256;
-    Pair<SHA512_CTX> sha512;   // and SHA-384
+    Pair<SHA512_CTX> sha512;  // and SHA-384
   };
   States states_;
 };

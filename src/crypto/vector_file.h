@@ -20,7 +20,9 @@ class VectorCase {
   [[nodiscard]] bool empty() const { return fields_.empty(); }
   [[nodiscard]] bool has(const std::string& field) const { return fields_.contains(field); }
   [[nodiscard]] std::string text(const std::string& field) const { return has(field) ? fields_.at(field) : ""; }
-  [[nodiscard]] uint64_t number(const std::string& field) const { return has(field) ? std::stoull(fields_.at(field)) : 0; }
+  [[nodiscard]] uint64_t number(const std::string& field) const {
+    return has(field) ? std::stoull(fields_.at(field)) : 0;
+  }
   [[nodiscard]] std::vector<uint8_t> bytes(const std::string& field) const {
     const std::string digits = text(field);
     std::vector<uint8_t> result;
@@ -53,7 +55,8 @@ inline std::vector<VectorCase> read_vectors(const std::filesystem::path& path) {
   };
   for (std::string line; std::getline(file, line);) {
     const size_t equals = line.find(" =");
-    if (line.empty()) end_case();
+    if (line.empty())
+      end_case();
     else if (line[0] != '#' && equals != std::string::npos) {
       current.set(line.substr(0, equals), line.size() > equals + 3 ? line.substr(equals + 3) : "");
     }

@@ -1,5 +1,5 @@
-// AH (RFC 4302). The integrity check covers the whole packet with its mutable fields as zeros: they are zeroed in place, the
-// headers as they were kept aside, and put back afterwards.
+// AH (RFC 4302). The integrity check covers the whole packet with its mutable fields as zeros: they are zeroed in
+// place, the headers as they were kept aside, and put back afterwards.
 #include "esp/ah_fields.h"
 #include "esp/burst.h"
 #include "net/checksum.h"
@@ -9,8 +9,8 @@
 namespace adit::esp {
 namespace {
 
-constexpr uint32_t kAhFixedBytes = 12;   // next header, length, reserved, SPI, sequence number
-constexpr size_t kChunk = 16;            // packets at a time; bounds what is kept on the stack
+constexpr uint32_t kAhFixedBytes = 12;  // next header, length, reserved, SPI, sequence number
+constexpr size_t kChunk = 16;           // packets at a time; bounds what is kept on the stack
 
 struct Kept {
   AhPlace place;
@@ -30,12 +30,16 @@ uint32_t ah_bytes_for(const crypto::Transform& transform, bool v6) {
 }
 
 void set_length(uint8_t* packet, bool v6, uint32_t length) {
-  if (v6) store_be16(packet + 4, static_cast<uint16_t>(length - net::kIpv6HeaderBytes));
-  else store_be16(packet + 2, static_cast<uint16_t>(length));
+  if (v6)
+    store_be16(packet + 4, static_cast<uint16_t>(length - net::kIpv6HeaderBytes));
+  else
+    store_be16(packet + 2, static_cast<uint16_t>(length));
 }
 
 // With ESN the engine writes the high sequence bits behind the packet.
-bool has_tailroom(const sad::Sa& sa, const net::Packet& packet) { return !sa.spec.esn || packet.tailroom >= 4; }
+bool has_tailroom(const sad::Sa& sa, const net::Packet& packet) {
+  return !sa.spec.esn || packet.tailroom >= 4;
+}
 
 crypto::Job& add_job(JobBurst& burst, net::Packet& packet) {
   crypto::Job& job = burst.add(packet);
@@ -146,9 +150,12 @@ void open_chunk(crypto::Engine& engine, sad::Sa& sa, std::span<net::Packet> pack
   engine.open(*sa.transform, chunk.burst.jobs());
   for (size_t i = 0; i < chunk.burst.size(); ++i) {
     net::Packet& packet = chunk.burst.packet(i);
-    if (!chunk.burst.jobs()[i].ok) packet.drop = DropReason::bad_icv;
-    else if (!sa.replay.commit(packet.sequence)) packet.drop = DropReason::replay;
-    else take_out(packet, chunk.kept[&packet - packets.data()]);
+    if (!chunk.burst.jobs()[i].ok)
+      packet.drop = DropReason::bad_icv;
+    else if (!sa.replay.commit(packet.sequence))
+      packet.drop = DropReason::replay;
+    else
+      take_out(packet, chunk.kept[&packet - packets.data()]);
   }
 }
 

@@ -7,17 +7,19 @@ namespace adit::esp {
 namespace {
 
 constexpr uint8_t kOptionEnd = 0, kOptionNop = 1, kOptionLooseRoute = 131, kOptionStrictRoute = 137;
-constexpr uint8_t kOption6Pad1 = 0, kOption6Mutable = 0x20;   // RFC 8200 §4.2: the third bit
+constexpr uint8_t kOption6Pad1 = 0, kOption6Mutable = 0x20;  // RFC 8200 §4.2: the third bit
 
 // RFC 4302 appendix A1.
 constexpr bool is_immutable_v4(uint8_t option) {
   switch (option) {
-    case 130:   // security
-    case 133:   // extended security
-    case 134:   // commercial security
-    case 148:   // router alert
-    case 149: return true;   // sender directed multi-destination delivery
-    default: return false;
+    case 130:  // security
+    case 133:  // extended security
+    case 134:  // commercial security
+    case 148:  // router alert
+    case 149:
+      return true;  // sender directed multi-destination delivery
+    default:
+      return false;
   }
 }
 
@@ -26,7 +28,7 @@ std::expected<AhPlace, DropReason> find_v4(ByteSpan packet) {
   const uint32_t header = (packet[0] & 15u) * 4;
   if (header < net::kIpv4HeaderBytes) return std::unexpected(DropReason::bad_header);
   if (packet.size() < header || load_be16(&packet[2]) != packet.size()) return std::unexpected(DropReason::truncated);
-  if ((load_be16(&packet[6]) & 0x3fff) != 0) return std::unexpected(DropReason::bad_header);   // a fragment
+  if ((load_be16(&packet[6]) & 0x3fff) != 0) return std::unexpected(DropReason::bad_header);  // a fragment
   return AhPlace{header, 9, false};
 }
 
@@ -66,9 +68,9 @@ bool zero_v4_options(uint8_t* packet, uint32_t header) {
 }
 
 bool zero_v4(uint8_t* packet, uint32_t header) {
-  packet[1] = 0;                      // DSCP, ECN
-  std::memset(packet + 6, 0, 3);      // flags, fragment offset, TTL
-  std::memset(packet + 10, 0, 2);     // checksum
+  packet[1] = 0;                   // DSCP, ECN
+  std::memset(packet + 6, 0, 3);   // flags, fragment offset, TTL
+  std::memset(packet + 10, 0, 2);  // checksum
   return zero_v4_options(packet, header);
 }
 
@@ -87,8 +89,8 @@ bool zero_v6_options(uint8_t* header, uint32_t bytes) {
 }
 
 bool zero_v6(uint8_t* packet, uint32_t end) {
-  store_be32(packet, 0x60000000);     // traffic class, flow label
-  packet[7] = 0;                      // hop limit
+  store_be32(packet, 0x60000000);  // traffic class, flow label
+  packet[7] = 0;                   // hop limit
   uint8_t next = packet[6];
   for (uint32_t at = net::kIpv6HeaderBytes; at < end;) {
     const uint32_t bytes = (packet[at + 1] + 1u) * 8;

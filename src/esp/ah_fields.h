@@ -8,10 +8,11 @@
 
 namespace adit::esp {
 
-// Behind the IPv4 header with its options; in IPv6 behind hop-by-hop, routing and destination options (RFC 4302 §3.1.1).
+// Behind the IPv4 header with its options; in IPv6 behind hop-by-hop, routing and destination options (RFC 4302
+// §3.1.1).
 struct AhPlace {
-  uint32_t offset = 0;        // of the AH header, or of where it goes
-  uint32_t next_offset = 0;   // of the byte that names what stands at `offset`
+  uint32_t offset = 0;       // of the AH header, or of where it goes
+  uint32_t next_offset = 0;  // of the byte that names what stands at `offset`
   bool v6 = false;
 };
 

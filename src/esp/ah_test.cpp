@@ -94,11 +94,11 @@ TEST(Ah, StandsWhereRfc4302PutsItWithTheAlignmentOfItsFamily) {
 // The bytes that the network may change on the way; everything else is covered.
 bool is_mutable(const Bytes& packet, size_t at) {
   if (packet[0] >> 4 == 4) {
-    const bool option = packet[0] == 0x48 && at >= 24 && at < 31 && at != 25;   // record route; not its length
+    const bool option = packet[0] == 0x48 && at >= 24 && at < 31 && at != 25;  // record route; not its length
     return at == 1 || (at >= 6 && at <= 8) || at == 10 || at == 11 || option;
   }
   const bool option = packet[6] == 0 && at >= 44 && at < 48;
-  return at < 4 || at == 7 || option;   // the changed bit of byte 0 is one of the traffic class
+  return at < 4 || at == 7 || option;  // the changed bit of byte 0 is one of the traffic class
 }
 
 TEST(Ah, EveryByteIsCoveredOrMutable) {
@@ -108,7 +108,7 @@ TEST(Ah, EveryByteIsCoveredOrMutable) {
     for (size_t at = 0; at < wire.size(); ++at) {
       const auto in = make_sa(kAh);
       Bytes changed = wire;
-      changed[at] ^= at >= 6 && at < 8 && wire[0] >> 4 == 4 ? 0x40 : 0x04;   // not so that it becomes a fragment
+      changed[at] ^= at >= 6 && at < 8 && wire[0] >> 4 == 4 ? 0x40 : 0x04;  // not so that it becomes a fragment
       const bool fragment = wire[0] >> 4 == 4 && at == 7;
       const DropReason drop = ah_opened(*in, changed);
       if (is_mutable(wire, at) && !fragment) {
@@ -128,9 +128,11 @@ TEST(Ah, EveryTruncationIsDropped) {
       const auto in = make_sa(kAh);
       Bytes cut(wire.begin(), wire.begin() + static_cast<ptrdiff_t>(length));
       EXPECT_NE(ah_opened(*in, cut), DropReason::none);
-      if (length >= 40) {   // and with a length field that agrees
-        if (wire[0] >> 4 == 4) store_be16(&cut[2], static_cast<uint16_t>(length));
-        else store_be16(&cut[4], static_cast<uint16_t>(length - 40));
+      if (length >= 40) {  // and with a length field that agrees
+        if (wire[0] >> 4 == 4)
+          store_be16(&cut[2], static_cast<uint16_t>(length));
+        else
+          store_be16(&cut[4], static_cast<uint16_t>(length - 40));
         EXPECT_NE(ah_opened(*in, cut), DropReason::none);
       }
     }
@@ -151,7 +153,7 @@ TEST(Ah, ReplaysAndEsn) {
 TEST(Ah, APeerThatPadsTo8BytesWithIpv4IsUnderstood) {
   const auto out = make_sa(kAh), in = make_sa(kAh);
   Bytes wire = ah_sealed(*out, v4_packet({}, 20));
-  wire.insert(wire.begin() + 20 + 28, 4, 0);   // 28 -> 32 bytes
+  wire.insert(wire.begin() + 20 + 28, 4, 0);  // 28 -> 32 bytes
   wire[21] = 32 / 4 - 2;
   store_be16(&wire[2], static_cast<uint16_t>(wire.size()));
   std::fill_n(wire.begin() + 20 + 12, 16, uint8_t{0});
@@ -180,7 +182,8 @@ TEST(Ah, RefusesFragmentsAndBrokenHeaders) {
   fragment[6] = 0x20;
   EXPECT_EQ(refuse(fragment), DropReason::bad_header);
   EXPECT_EQ(refuse(v6_packet(44, {4, 0, 0, 1, 0, 0, 0, 1}, 20)), DropReason::bad_header);
-  EXPECT_EQ(refuse(v6_packet(43, {4, 2, 0, 1, 0, 0, 0, 0}, 40)), DropReason::bad_header) << "a routing header under way";
+  EXPECT_EQ(refuse(v6_packet(43, {4, 2, 0, 1, 0, 0, 0, 0}, 40)), DropReason::bad_header)
+      << "a routing header under way";
   EXPECT_EQ(refuse(v4_packet({7, 9, 4, 0}, 20)), DropReason::bad_header) << "an option longer than the header";
   EXPECT_EQ(refuse(v4_packet({7, 1, 4, 0}, 20)), DropReason::bad_header);
   EXPECT_EQ(refuse(v6_packet(60, {4, 0, 1, 9, 0, 0, 0, 0}, 20)), DropReason::bad_header);
@@ -191,7 +194,7 @@ TEST(Ah, RefusesFragmentsAndBrokenHeaders) {
 
 TEST(Ah, ASourceRouteIsCoveredAsItWillArrive) {
   Bytes sent = v4_packet({131, 7, 4, 9, 9, 9, 9, 0}, 8), arrived = v4_packet({131, 7, 8, 5, 6, 7, 8, 0}, 8);
-  std::fill_n(arrived.begin() + 16, 4, uint8_t{9});   // the last hop of the route
+  std::fill_n(arrived.begin() + 16, 4, uint8_t{9});  // the last hop of the route
   for (Bytes* packet : {&sent, &arrived}) ASSERT_TRUE(zero_mutable_fields(packet->data(), *find_ah_place(*packet)));
   EXPECT_EQ(sent, arrived);
 }

@@ -1,5 +1,5 @@
-// Inside the room: what sealing and opening share. A burst's crypto jobs beside the packets they belong to, on the stack;
-// only the places in use are ever written.
+// Inside the room: what sealing and opening share. A burst's crypto jobs beside the packets they belong to, on the
+// stack; only the places in use are ever written.
 #pragma once
 
 #include <memory>
@@ -10,9 +10,9 @@
 
 namespace adit::esp {
 
-constexpr uint32_t kEspHeaderBytes = 8;     // SPI, sequence number (RFC 4303 §2)
-constexpr uint32_t kEspTrailerBytes = 2;    // pad length, next header
-constexpr uint8_t kDummyNextHeader = 59;    // RFC 4303 §2.6
+constexpr uint32_t kEspHeaderBytes = 8;   // SPI, sequence number (RFC 4303 §2)
+constexpr uint32_t kEspTrailerBytes = 2;  // pad length, next header
+constexpr uint8_t kDummyNextHeader = 59;  // RFC 4303 §2.6
 
 class JobBurst {
  public:
@@ -28,14 +28,14 @@ class JobBurst {
   [[nodiscard]] net::Packet& packet(size_t index) { return *packets_[index]; }
   [[nodiscard]] size_t size() const { return count_; }
 
-  JobBurst() {}   // leaves everything unwritten
+  JobBurst() {}  // leaves everything unwritten
   JobBurst(const JobBurst&) = delete;
   JobBurst& operator=(const JobBurst&) = delete;
 
  private:
   size_t count_ = 0;
   union {
-    crypto::Job jobs_[kMaxBurst];   // constructed one by one; nothing to destroy
+    crypto::Job jobs_[kMaxBurst];  // constructed one by one; nothing to destroy
   };
   net::Packet* packets_[kMaxBurst];
   uint8_t scratch_[kMaxBurst][32];

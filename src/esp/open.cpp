@@ -11,7 +11,9 @@ constexpr auto kPadding = [] {
 }();
 
 // Without an integrity check a sequence number proves nothing, and marking it would let anyone block the real packets.
-bool guards_replay(const sad::Sa& sa) { return sa.transform->icv_bytes() != 0; }
+bool guards_replay(const sad::Sa& sa) {
+  return sa.transform->icv_bytes() != 0;
+}
 
 DropReason prepare(JobBurst& burst, const sad::Sa& sa, net::Packet& packet) {
   const crypto::Transform& transform = *sa.transform;

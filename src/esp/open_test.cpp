@@ -11,10 +11,11 @@ TEST(Open, OneWrongByteAnywhereIsNeverAccepted) {
       const auto out = make_sa(suite, esn), in = make_sa(suite, esn);
       const auto wire = sealed(*engine, *out, payload(40));
       Packets packets;
-      for (size_t at = 4; at < wire.size(); ++at) {   // the SPI led to this SA; it is covered all the same
+      for (size_t at = 4; at < wire.size(); ++at) {  // the SPI led to this SA; it is covered all the same
         auto bad = wire;
         bad[at] ^= 0x40;
-        EXPECT_EQ(open_one(*engine, *in, packets, bad).drop, DropReason::bad_icv) << name_of(suite.encr) << " byte " << at;
+        EXPECT_EQ(open_one(*engine, *in, packets, bad).drop, DropReason::bad_icv)
+            << name_of(suite.encr) << " byte " << at;
       }
       for (size_t at = 0; at < 4; ++at) {
         auto bad = wire;
@@ -55,11 +56,11 @@ TEST(Open, TheSecondOfTwoInOneBurstIsAReplay) {
 TEST(Open, WindowEdges) {
   const auto out = make_sa({}), in = make_sa({}, false, 64);
   std::vector<std::vector<uint8_t>> wire;
-  for (int i = 0; i <= 100; ++i) wire.push_back(sealed(*engine, *out, payload(20)));   // wire[i] is number i + 1
+  for (int i = 0; i <= 100; ++i) wire.push_back(sealed(*engine, *out, payload(20)));  // wire[i] is number i + 1
   Packets packets;
-  EXPECT_EQ(open_one(*engine, *in, packets, wire[99]).drop, DropReason::none);         // 100 is the highest
-  EXPECT_EQ(open_one(*engine, *in, packets, wire[35]).drop, DropReason::replay);       // 36: just left of the window
-  EXPECT_EQ(open_one(*engine, *in, packets, wire[36]).drop, DropReason::none);         // 37: its left edge
+  EXPECT_EQ(open_one(*engine, *in, packets, wire[99]).drop, DropReason::none);    // 100 is the highest
+  EXPECT_EQ(open_one(*engine, *in, packets, wire[35]).drop, DropReason::replay);  // 36: just left of the window
+  EXPECT_EQ(open_one(*engine, *in, packets, wire[36]).drop, DropReason::none);    // 37: its left edge
   EXPECT_EQ(open_one(*engine, *in, packets, wire[36]).drop, DropReason::replay);
   EXPECT_EQ(open_one(*engine, *in, packets, wire[100]).drop, DropReason::none);
   EXPECT_EQ(open_one(*engine, *in, packets, wire[37]).drop, DropReason::none);

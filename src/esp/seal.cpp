@@ -1,11 +1,12 @@
-// Outbound ESP (RFC 4303 §3.3): trailer, header and sequence number for each packet, then the burst at once to the engine.
+// Outbound ESP (RFC 4303 §3.3): trailer, header and sequence number for each packet, then the burst at once to the
+// engine.
 #include "esp/burst.h"
 #include "net/flow.h"
 
 namespace adit::esp {
 namespace {
 
-constexpr auto kPadding = [] {   // RFC 4303 §2.4: 1, 2, 3 …
+constexpr auto kPadding = [] {  // RFC 4303 §2.4: 1, 2, 3 …
   std::array<uint8_t, 16> bytes{};
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i + 1);
   return bytes;
@@ -28,7 +29,8 @@ void write_header(net::Packet& packet, const sad::Sa& sa) {
 }
 
 bool has_room(const net::Packet& packet, const crypto::Transform& transform) {
-  const uint32_t behind = padding_for(packet.length, transform.block_bytes()) + kEspTrailerBytes + transform.icv_bytes();
+  const uint32_t behind =
+      padding_for(packet.length, transform.block_bytes()) + kEspTrailerBytes + transform.icv_bytes();
   return packet.headroom >= kEspHeaderBytes + transform.iv_bytes() && packet.tailroom >= behind;
 }
 
@@ -69,8 +71,8 @@ void seal(crypto::Engine& engine, sad::Sa& sa, std::span<net::Packet> packets) {
 
 uint32_t overhead(const sad::Sa& sa, uint32_t payload_length) {
   const crypto::Transform& transform = *sa.transform;
-  return kEspHeaderBytes + transform.iv_bytes() + padding_for(payload_length, transform.block_bytes()) + kEspTrailerBytes +
-         transform.icv_bytes();
+  return kEspHeaderBytes + transform.iv_bytes() + padding_for(payload_length, transform.block_bytes()) +
+         kEspTrailerBytes + transform.icv_bytes();
 }
 
 }  // namespace adit::esp

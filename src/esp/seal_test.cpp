@@ -21,7 +21,8 @@ TEST(Seal, EveryLengthWithEverySuiteOpensAgainAndCostsItsOverhead) {
       const auto out = make_sa(suite, esn), in = make_sa(suite, esn);
       Packets packets;
       std::vector<std::vector<uint8_t>> plain;
-      for (size_t length = 0; length < 120; ++length) packets.add(plain.emplace_back(payload(length)), length % 2 ? 4 : 41);
+      for (size_t length = 0; length < 120; ++length)
+        packets.add(plain.emplace_back(payload(length)), length % 2 ? 4 : 41);
       seal(*engine, *out, packets.all());
       for (size_t i = 0; i < plain.size(); ++i) {
         ASSERT_EQ(packets[i].drop, DropReason::none);

@@ -13,11 +13,13 @@ void give_sequence_numbers(sad::Sa& sa, std::span<net::Packet> packets) {
     }
     return;
   }
-  for (net::Packet& packet : packets) {   // the last numbers there are
+  for (net::Packet& packet : packets) {  // the last numbers there are
     if (packet.drop != DropReason::none) continue;
     const auto number = sa.reserve_sequence(1);
-    if (number) packet.sequence = *number;
-    else packet.drop = DropReason::sequence_exhausted;
+    if (number)
+      packet.sequence = *number;
+    else
+      packet.drop = DropReason::sequence_exhausted;
   }
 }
 

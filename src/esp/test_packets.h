@@ -77,7 +77,9 @@ class Packets {
   std::vector<net::Packet> packets_;
 };
 
-inline std::vector<uint8_t> bytes_of(const net::Packet& packet) { return {packet.data, packet.data + packet.length}; }
+inline std::vector<uint8_t> bytes_of(const net::Packet& packet) {
+  return {packet.data, packet.data + packet.length};
+}
 
 inline std::vector<uint8_t> payload(size_t length, uint32_t seed = 1) {
   std::mt19937 random(seed);
@@ -86,7 +88,8 @@ inline std::vector<uint8_t> payload(size_t length, uint32_t seed = 1) {
   return bytes;
 }
 
-inline std::vector<uint8_t> sealed(crypto::Engine& engine, sad::Sa& sa, std::vector<uint8_t> bytes, uint8_t protocol = 4) {
+inline std::vector<uint8_t> sealed(crypto::Engine& engine, sad::Sa& sa, std::vector<uint8_t> bytes,
+                                   uint8_t protocol = 4) {
   Packets one;
   one.add(std::move(bytes), protocol);
   seal(engine, sa, one.all());

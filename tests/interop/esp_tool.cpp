@@ -3,9 +3,9 @@
 //   seal|open|ah-seal|ah-open NAME=VALUE… HEX        -> ok PROTOCOL SEQUENCE HEX | drop REASON | error TEXT
 //
 // Names: engine (best, openssl), encr, auth (names of the algorithm table), key, salt, authkey (hex), spi (hex),
-// seq (the number that the packet has, or seal shall give it), esn=1, protocol (seal: next header), udp=SOURCE,DESTINATION
-// (seal puts a UDP header in front, open takes one off). seal: HEX is the payload; open: from the ESP or UDP header on;
-// ah-*: a whole IP packet.
+// seq (the number that the packet has, or seal shall give it), esn=1, protocol (seal: next header),
+// udp=SOURCE,DESTINATION (seal puts a UDP header in front, open takes one off). seal: HEX is the payload; open: from
+// the ESP or UDP header on; ah-*: a whole IP packet.
 #include <fmt/format.h>
 
 #include <iostream>
@@ -34,8 +34,10 @@ Command parse(const std::string& line) {
   words >> command.verb;
   for (std::string word; words >> word;) {
     const size_t equals = word.find('=');
-    if (equals == std::string::npos) command.hex = word;
-    else command.values[word.substr(0, equals)] = word.substr(equals + 1);
+    if (equals == std::string::npos)
+      command.hex = word;
+    else
+      command.values[word.substr(0, equals)] = word.substr(equals + 1);
   }
   return command;
 }
@@ -82,7 +84,8 @@ void put_udp(net::Packet& packet, const std::string& ports) {
 }
 
 std::string answer(const net::Packet& packet) {
-  if (packet.drop != DropReason::none) return fmt::format("drop {}", kDropReasonTexts[static_cast<size_t>(packet.drop)].name);
+  if (packet.drop != DropReason::none)
+    return fmt::format("drop {}", kDropReasonTexts[static_cast<size_t>(packet.drop)].name);
   std::string hex;
   for (const uint8_t byte : packet.bytes()) fmt::format_to(std::back_inserter(hex), "{:02x}", byte);
   return fmt::format("ok {} {} {}", packet.protocol, packet.sequence, hex.empty() ? "-" : hex);
@@ -93,8 +96,8 @@ Result<std::string> run(const Command& command, crypto::Engine& engine) {
   TRY_ASSIGN(const Secret bytes, Secret::from_hex(command.hex == "-" ? "" : command.hex));
   std::vector<uint8_t> buffer(net::kHeadroom + bytes.size() + net::kTailroom);
   std::ranges::copy(bytes.bytes(), buffer.begin() + net::kHeadroom);
-  net::Packet packet{buffer.data() + net::kHeadroom, static_cast<uint32_t>(bytes.size()), net::kHeadroom, net::kTailroom,
-                     static_cast<uint8_t>(command.number("protocol"))};
+  net::Packet packet{buffer.data() + net::kHeadroom, static_cast<uint32_t>(bytes.size()), net::kHeadroom,
+                     net::kTailroom, static_cast<uint8_t>(command.number("protocol"))};
   const std::string udp = command.text("udp");
   if (command.verb == "seal") {
     esp::seal(engine, *sa, {&packet, 1});
