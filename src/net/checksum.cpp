@@ -124,7 +124,7 @@ uint16_t update_checksum_byte(uint16_t checksum, size_t offset, uint8_t old_byte
 
 void set_ipv4_checksum(uint8_t* header) {
   store_be16(header + 10, 0);
-  store_be16(header + 10, checksum({header, (header[0] & 0xfu) * 4}));
+  store_be16(header + 10, checksum({header, (header[0] & size_t{0xf}) * 4}));
 }
 
 }  // namespace adit::net
