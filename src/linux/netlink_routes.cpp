@@ -93,7 +93,8 @@ std::optional<Route> ask(Netlink& netlink, const net::Address& destination, uint
   auto* header = message.header<rtmsg>();
   header->rtm_family = static_cast<uint8_t>(family_number(destination.family()));
   header->rtm_dst_len = net::address_bits(destination.family());
-  header->rtm_flags = flags;
+  // The kernel names the table by itself in IPv6, and refuses to be asked to.
+  header->rtm_flags = destination.is_v4() ? flags | RTM_F_LOOKUP_TABLE : flags;
   message.put_address(RTA_DST, destination);
   if (mark != 0) message.put_u32(RTA_MARK, mark);
   std::optional<Route> found;
@@ -163,14 +164,14 @@ Result<> remove_route(Netlink& netlink, const Route& route) {
 
 Result<Route> lookup_route(Netlink& netlink, const net::Address& destination, uint32_t mark) {
   Result<> asked;
-  auto matched = ask(netlink, destination, mark, RTM_F_LOOKUP_TABLE | RTM_F_FIB_MATCH, asked);
+  auto matched = ask(netlink, destination, mark, RTM_F_FIB_MATCH, asked);
   if (!asked) return fail(asked.error().code, "no way to {}: {}", destination.str(), asked.error().text);
   if (!matched) return fail(ENETUNREACH, "no route to {}", destination.str());
   if (matched->unreachable || matched->blackhole)
     return fail(matched->unreachable ? EHOSTUNREACH : EINVAL, "no way to {}: route {}", destination.str(),
                 describe_route(*matched));
   Result<> again;
-  if (const auto chosen = ask(netlink, destination, mark, RTM_F_LOOKUP_TABLE, again)) {
+  if (const auto chosen = ask(netlink, destination, mark, 0, again)) {
     matched->preferred_source = chosen->preferred_source;
     matched->interface_index = chosen->interface_index;
     matched->gateway = chosen->gateway;
