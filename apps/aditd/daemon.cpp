@@ -1,0 +1,115 @@
+#include "daemon.h"
+
+#include <algorithm>
+#include <csignal>
+
+#include "engine/addresses.h"
+#include "engine/dataplane.h"
+#include "engine/keys.h"
+#include "engine/policy.h"
+#include "engine/protocol_properties.h"
+#include "engine/routes.h"
+#include "engine/services.h"
+#include "notify.h"
+#include "protocol/addresses_api.h"
+#include "protocol/engine_api.h"
+#include "protocol/routes_api.h"
+#include "protocol/services_api.h"
+
+namespace adit {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Kernel changes come in swarms, many of them our own: they are looked at together, and never for more than a fifth of the time.
+constexpr milliseconds kShortestCalm{5}, kLongestCalm{500};
+constexpr int kCalmRatio = 4;
+
+// adit.sock: anybody may read, writing asks for root (the kernel's credentials). The key and policy sockets: root alone.
+constexpr mode_t kOpenSocket = 0666, kOwnSocket = 0600;
+
+}  // namespace
+
+Daemon::Daemon(engine::Engine& engine, platform::Platform& platform) : engine_(engine), platform_(platform) {}
+
+Daemon::~Daemon() {
+  // The loop's descriptor is the platform's: only ours is given up.
+  if (kernel_.is_open()) kernel_.release();
+  engine_.dataplane().shared().events.bell = nullptr;
+}
+
+Result<> Daemon::open() {
+  protocol::add_link_methods(methods_, engine_);
+  protocol::add_guard_methods(methods_, engine_);
+  protocol::add_event_methods(methods_, engine_);
+  protocol::add_trace_methods(methods_, engine_, io_);
+  protocol::add_service_methods(methods_, engine_.services());
+  protocol::add_address_methods(methods_, engine_.addresses(), engine_.protocol_properties());
+  protocol::add_route_methods(methods_, engine_.routes());
+  const std::string& run_dir = engine_.settings().run_dir;
+  TRY_ASSIGN(keys_, protocol::KeyServer::listen(io_, run_dir + "/pf_key.sock", engine_.keys(), kOwnSocket));
+  TRY_ASSIGN(varlink_, protocol::VarlinkServer::listen(io_, run_dir + "/adit.sock", methods_, kOpenSocket));
+  return {};
+}
+
+void Daemon::run() {
+  watch_signals();
+  watch_workers();
+  watch_kernel();
+  tick();
+  notify_service_manager("READY=1");
+  io_.run();
+  notify_service_manager("STOPPING=1");
+}
+
+void Daemon::watch_signals() {
+  signals_.add(SIGTERM);
+  signals_.add(SIGINT);
+  signals_.add(SIGHUP);
+  signals_.async_wait([this](const asio::error_code& error, int signal) {
+    if (error) return;
+    if (signal != SIGHUP) return io_.stop();
+    (void)engine_.refresh();
+    watch_signals();
+  });
+}
+
+void Daemon::watch_workers() {
+  auto& queue = engine_.dataplane().shared().events;
+  queue.bell = [this] { asio::post(io_, [this] { engine_.handle_worker_events(); }); };
+  engine_.handle_worker_events();   // what came before the bell hung
+}
+
+void Daemon::watch_kernel() {
+  if (!kernel_.is_open()) {
+    const auto fd = platform_.change_fd();
+    if (!fd) return engine_.events().add(engine::Severity::warning, "platform", "", fd.error().text);
+    kernel_.assign(*fd);
+  }
+  kernel_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const asio::error_code& error) {
+    if (!error) settle_kernel_changes();
+  });
+}
+
+void Daemon::settle_kernel_changes() {
+  const auto wanted = std::chrono::duration_cast<milliseconds>(last_cost_ * kCalmRatio);
+  calm_.expires_after(std::clamp(wanted, kShortestCalm, kLongestCalm));
+  calm_.async_wait([this](const asio::error_code& error) {
+    if (error) return;
+    const auto began = std::chrono::steady_clock::now();
+    engine_.handle_platform_changes();
+    last_cost_ = std::chrono::steady_clock::now() - began;
+    watch_kernel();
+  });
+}
+
+void Daemon::tick() {
+  second_.expires_after(std::chrono::seconds(1));
+  second_.async_wait([this](const asio::error_code& error) {
+    if (error) return;
+    engine_.tick();
+    tick();
+  });
+}
+
+}  // namespace adit

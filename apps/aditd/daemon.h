@@ -1,0 +1,46 @@
+// aditd's event loop around one engine: sockets, signals, timers, and what workers and kernel have to say.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include <asio.hpp>
+
+#include "engine/engine.h"
+#include "protocol/pf_key_server.h"
+#include "protocol/varlink_server.h"
+
+namespace adit {
+
+class Daemon {
+ public:
+  Daemon(engine::Engine& engine, platform::Platform& platform);
+  ~Daemon();
+
+  // Opens the sockets below the run directory; the engine has started.
+  Result<> open();
+  // Until SIGTERM or SIGINT.
+  void run();
+
+ private:
+  void watch_signals();
+  void watch_kernel();
+  void settle_kernel_changes();
+  void watch_workers();
+  void tick();
+
+  engine::Engine& engine_;
+  platform::Platform& platform_;
+  asio::io_context io_{1};
+  asio::signal_set signals_{io_};
+  asio::steady_timer second_{io_};
+  asio::steady_timer calm_{io_};
+  asio::posix::stream_descriptor kernel_{io_};
+  std::chrono::steady_clock::duration last_cost_{};
+  protocol::VarlinkMethods methods_;
+  std::unique_ptr<protocol::VarlinkServer> varlink_;
+  std::unique_ptr<protocol::KeyServer> keys_;
+};
+
+}  // namespace adit
