@@ -110,7 +110,9 @@ std::optional<uint64_t> Sa::next_due(uint64_t wall_seconds) const {
     consider(first == 0 ? wall_seconds : first, limits_[i].use_seconds.load(kRelaxed));
   }
   if (last == 0) consider(added, limits_[2].add_seconds.load(kRelaxed));
-  consider(last == 0 ? wall_seconds : last, limits_[2].use_seconds.load(kRelaxed));
+  // A silence that was told already: the next can only follow a use from now on.
+  const uint64_t idle_use = limits_[2].use_seconds.load(kRelaxed);
+  consider(last == 0 || later(last, idle_use) <= wall_seconds ? wall_seconds : last, idle_use);
   if (next == kNever) return std::nullopt;
   return next;
 }
