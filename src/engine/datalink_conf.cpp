@@ -73,6 +73,8 @@ Result<TunnelRecord> record_of(uint32_t id, const Attributes& attributes) {
   TRY_ASSIGN(const auto temporary, number_of<uint32_t>(attributes, "temporary"));
   record.secured = secured.value_or(0) != 0;
   record.temporary = temporary.value_or(0) != 0;
+  TRY_ASSIGN(const auto policy, number_of<uint32_t>(attributes, "policy"));
+  record.had_policy = policy.value_or(0) != 0;
   TRY_ASSIGN(record.properties.hoplimit, number_of<uint8_t>(attributes, "hoplimit"));
   TRY_ASSIGN(record.properties.encaplimit, number_of<uint8_t>(attributes, "encaplimit"));
   TRY_ASSIGN(record.properties.mtu, number_of<uint32_t>(attributes, "mtu"));
@@ -108,6 +110,7 @@ std::string format_line(const TunnelRecord& record) {
   if (record.remote_seen) add_text("raddr_seen", record.remote_seen->str());
   if (record.secured) add_number("secured", 1);
   if (record.temporary) add_number("temporary", 1);
+  if (record.had_policy) add_number("policy", 1);
   const LinkProperties& properties = record.properties;
   if (properties.hoplimit) add_number("hoplimit", *properties.hoplimit);
   if (properties.encaplimit) add_number("encaplimit", *properties.encaplimit);

@@ -29,6 +29,7 @@ struct TunnelRecord {
   std::optional<net::Address> local_seen, remote_seen;
   bool secured = false;
   bool temporary = false;              // in the run directory's file only
+  bool had_policy = false;             // in the run directory's file only: an active head was attached when it was written
   LinkProperties properties;
   friend bool operator==(const TunnelRecord&, const TunnelRecord&) = default;
 };

@@ -45,6 +45,8 @@ void Links::adopt(TunnelRecord active, std::optional<TunnelRecord> stored) {
   resolve_at_start(tunnel);
   tunnel.local_here = tunnel.ends.local && check_local_here(context_.platform, *tunnel.ends.local);
   policy_.tunnel_made(name);
+  const auto head = policy_.head_of(name);
+  tunnel.lost_policy = tunnel.active.had_policy && !tunnel.active.secured && !(head && head->active());
   put_device_back(tunnel, nullptr);
 }
 

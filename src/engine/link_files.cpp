@@ -12,7 +12,9 @@ Result<> Links::save_stored() const {
   DatalinkConf conf;
   conf.others = foreign_lines_;
   for (const auto& [name, tunnel] : tunnels_) {
-    if (tunnel.stored) conf.tunnels.push_back(*tunnel.stored);
+    if (!tunnel.stored) continue;
+    conf.tunnels.push_back(*tunnel.stored);
+    conf.tunnels.back().had_policy = false;
   }
   return replace_file(context_.in_root(kStored), format_datalink_conf(conf), 0644, Lasting::disk, "datalink.conf");
 }

@@ -12,9 +12,12 @@ tunnel::LinkState Links::state_of(const Tunnel& tunnel) const {
   facts.adopted = adopted_;
   facts.admin_up = service_up_;
   facts.bound = tunnel.ends.bound() && tunnel.local_here;
-  facts.secured = tunnel.active.secured;
+  facts.secured = tunnel.active.secured || tunnel.lost_policy;
   facts.policy = head != nullptr && head->active();
   auto state = tunnel::link_state(tunnel.active.name, facts);
+  if (tunnel.lost_policy && !state.usable)
+    state.why_closed = fmt::format("{} is closed because the rules it had were in no file and went with an earlier aditd; give it "
+                                   "rules, or let it pass clear text with `svcadm restart network/iptun`", tunnel.active.name);
   if (!service_up_ && tunnel.device && adopted_)
     state.why_closed = fmt::format("{} is down because the service network/iptun is not online; `svcadm enable network/iptun` "
                                    "opens it", tunnel.active.name);
@@ -45,7 +48,7 @@ std::shared_ptr<const datapath::Link> Links::picture_of(const Tunnel& tunnel, bo
   link->name = record.name;
   link->outer = outer_of(tunnel);
   link->bound = tunnel.ends.bound();
-  link->secured = record.secured;
+  link->secured = record.secured || tunnel.lost_policy;
   link->up = usable;
   link->mtu = tunnel.device_mtu;
   link->path_mtu = tunnel.learned_mtu != 0 ? tunnel.learned_mtu : tunnel.underlay_mtu;
@@ -66,6 +69,7 @@ Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
     return false;
   };
   std::vector<std::pair<Tunnel*, tunnel::LinkState>> next;
+  if (adopted_) remember_policies(tunnels);
   for (Tunnel* tunnel : tunnels) next.emplace_back(tunnel, state_of(*tunnel));
 
   for (auto& [tunnel, state] : next) {
@@ -97,6 +101,22 @@ Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
                         state.usable ? fmt::format("{} is up", name) : state.why_closed);
   }
   return result;
+}
+
+// Rules that came by PF_POLICY are in no file. A daemon that starts after a crash must know that an unsecured tunnel had some:
+// without them it would pass in the clear what they protected (I4).
+void Links::remember_policies(const std::vector<Tunnel*>& tunnels) {
+  bool changed = false;
+  for (Tunnel* tunnel : tunnels) {
+    const auto head = policy_.head_of(tunnel->active.name);
+    const bool has = head != nullptr && head->active();
+    if (has) tunnel->lost_policy = false;
+    if (tunnel->lost_policy || tunnel->active.had_policy == has) continue;
+    tunnel->active.had_policy = has;
+    changed = true;
+  }
+  if (!changed) return;
+  if (auto saved = save_active(); !saved) context_.events.add(Severity::warning, "link.not-saved", "", saved.error().text);
 }
 
 void Links::refresh_all() {

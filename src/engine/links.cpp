@@ -283,6 +283,9 @@ Result<Outcome> Links::rename(const std::string& name, const std::string& new_na
 
 Result<Outcome> Links::bring_up() {
   service_up_ = true;
+  for (auto& [name, tunnel] : tunnels_) {
+    if (adopted_) tunnel.lost_policy = false;
+  }
   refresh_all();
   return Outcome{};
 }

@@ -50,7 +50,7 @@ class Links final : public LinkView {
   Result<std::vector<LinkProperty>> show_properties(const std::string& name, const std::vector<std::string>& properties,
                                                     bool persistent) const;
 
-  // ---- svc:/network/iptun. Down: carriers off, devices and guard stay.
+  // ---- svc:/network/iptun. Down: carriers off, devices and guard stay. Up also opens unsecured tunnels that lost their rules.
   Result<Outcome> bring_up();
   Result<Outcome> take_down();
 
@@ -79,6 +79,8 @@ class Links final : public LinkView {
     std::optional<TunnelRecord> stored;        // in datalink.conf; nullopt: temporary
     Endpoints ends;
     bool local_here = false;
+    // Not secured, but it had rules when the last daemon died and has none now: closed until it has, or iptun is restarted.
+    bool lost_policy = false;
     bool device = false;                       // the TUN is there and our workers have its queues
     uint32_t underlay_mtu = 1500;
     uint32_t learned_mtu = 0;                  // path MTU; 0: none learned
@@ -124,6 +126,7 @@ class Links final : public LinkView {
   Result<> refresh(const std::vector<Tunnel*>& tunnels);       // closes, publishes, opens: in this order
   Result<> refresh(Tunnel& tunnel) { return refresh(std::vector<Tunnel*>{&tunnel}); }
   void refresh_all();
+  void remember_policies(const std::vector<Tunnel*>& tunnels);
   [[nodiscard]] TunnelView view_of(const Tunnel& tunnel) const;
 
   // link_adoption.cpp

@@ -1,0 +1,71 @@
+#include "engine/datalink_conf.h"
+
+#include <gtest/gtest.h>
+
+namespace adit::engine {
+namespace {
+
+DatalinkConf sample() {
+  DatalinkConf conf;
+  conf.others = {"7\tname=string,net0;class=int,1;media=int,16777220;devname=string,e1000g0;"};
+  TunnelRecord v4{tunnel::LinkId{1}, "v4_bob0", tunnel::Type::ipv4, "alice.example", "5.6.7.8"};
+  v4.local_seen = *net::Address::parse("1.2.3.4");
+  v4.remote_seen = *net::Address::parse("5.6.7.8");
+  v4.secured = true;
+  v4.properties.hoplimit = 9;
+  v4.properties.mtu = 1300;
+  v4.properties.mssclamp = false;
+  TunnelRecord v6{tunnel::LinkId{2}, "v6_bob0", tunnel::Type::ipv6};
+  v6.temporary = true;
+  v6.properties.encaplimit = 0;
+  conf.tunnels = {v4, v6};
+  return conf;
+}
+
+TEST(DatalinkConf, ReadsBackWhatItWrote) {
+  const auto read = parse_datalink_conf(format_datalink_conf(sample()));
+  ASSERT_TRUE(read) << read.error().text;
+  EXPECT_EQ(read->tunnels, sample().tunnels);
+  EXPECT_EQ(read->others, sample().others);
+}
+
+TEST(DatalinkConf, ALineHasTheReferencesForm) {
+  const std::string text = format_datalink_conf(sample());
+  EXPECT_NE(text.find("\n1\tname=string,v4_bob0;class=int,128;media=int,2147483649;type=int,1;laddr=string,alice.example;"),
+            std::string::npos) << text;
+}
+
+TEST(DatalinkConf, ErrorsNameTheLineAndTheReason) {
+  const auto refused = [](const std::string& line, const char* why) {
+    const auto read = parse_datalink_conf("# comment\n" + line + "\n");
+    ASSERT_FALSE(read) << line;
+    EXPECT_TRUE(read.error().text.starts_with("line 2: ")) << read.error().text;
+    EXPECT_NE(read.error().text.find(why), std::string::npos) << read.error().text;
+  };
+  refused("name=string,t0;", "link id");
+  refused("0\tname=string,t0;type=int,1;", "link id");
+  refused("x\tname=string,t0;type=int,1;", "link id");
+  refused("1\tname=string,t0;type=int,3;", "type must be");
+  refused("1\tname=string,t0;", "type must be");
+  refused("1\tname=string,t0;type=int,1;type=int,1;", "twice");
+  refused("1\tname=string,t0;type=int,1;hoplimit=int,256;", "hoplimit");
+  refused("1\tname=string,t0;type=int,1;laddr_seen=string,1.2.3;", "1.2.3");
+  refused("1\tname=string,tunnel;type=int,1;", "tunnel");
+  refused("1\tjunk", "junk");
+}
+
+TEST(DatalinkConf, NamesAndIdsAreUnique) {
+  EXPECT_FALSE(parse_datalink_conf("1\tname=string,t0;type=int,1;\n2\tname=string,t0;type=int,1;\n"));
+  EXPECT_FALSE(parse_datalink_conf("1\tname=string,t0;type=int,1;\n1\tname=string,t1;type=int,1;\n"));
+}
+
+TEST(DatalinkConf, EveryTruncationIsReadOrRefusedWithoutHarm) {
+  const std::string text = format_datalink_conf(sample());
+  for (size_t length = 0; length < text.size(); ++length) {
+    const auto read = parse_datalink_conf(std::string_view(text).substr(0, length));
+    if (read) EXPECT_LE(read->tunnels.size(), 2u);
+  }
+}
+
+}  // namespace
+}  // namespace adit::engine

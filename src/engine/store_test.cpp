@@ -1,0 +1,78 @@
+#include "engine/store.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace adit::engine {
+namespace {
+
+struct Died {};
+std::vector<std::string> points;
+
+class StoreTest : public ::testing::Test {
+ protected:
+  StoreTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "adit-store-XXXXXX").string();
+    directory_ = mkdtemp(name.data());
+    points.clear();
+  }
+  ~StoreTest() override {
+    set_crash_hook(nullptr);
+    std::filesystem::remove_all(directory_);
+  }
+  std::string directory_;
+};
+
+TEST_F(StoreTest, WritesWhatReadsBackWithItsMode) {
+  const std::string path = directory_ + "/a/b/file";
+  ASSERT_TRUE(replace_file(path, "one", 0600, Lasting::disk, "test"));
+  ASSERT_TRUE(replace_file(path, "two", 0600, Lasting::boot, "test"));
+  EXPECT_EQ(**read_file(path), "two");
+  struct stat status{};
+  ASSERT_EQ(::stat(path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+  EXPECT_FALSE(std::filesystem::exists(path + ".new"));
+}
+
+TEST_F(StoreTest, AMissingFileIsNoError) {
+  const auto text = read_file(directory_ + "/none");
+  ASSERT_TRUE(text);
+  EXPECT_FALSE(text->has_value());
+  EXPECT_TRUE(remove_file(directory_ + "/none"));
+}
+
+TEST_F(StoreTest, AnErrorLeavesTheOldTextAndSaysSo) {
+  const std::string path = directory_ + "/file";
+  ASSERT_TRUE(replace_file(path, "old", 0644, Lasting::disk, "test"));
+  std::filesystem::create_directory(path + ".new");
+  const auto replaced = replace_file(path, "new", 0644, Lasting::disk, "test");
+  ASSERT_FALSE(replaced);
+  EXPECT_EQ(replaced.error().code, EISDIR);
+  EXPECT_NE(replaced.error().text.find("nothing was changed"), std::string::npos);
+  EXPECT_EQ(**read_file(path), "old");
+}
+
+TEST_F(StoreTest, AtEveryCrashPointTheFileIsOldOrNewAsAWhole) {
+  const std::string path = directory_ + "/file";
+  set_crash_hook([](std::string_view name) { points.emplace_back(name); });
+  ASSERT_TRUE(replace_file(path, "old", 0644, Lasting::disk, "test"));
+  EXPECT_EQ(points, (std::vector<std::string>{"test:opened", "test:written", "test:synced", "test:renamed"}));
+  for (size_t at = 0; at < 4; ++at) {
+    set_crash_hook(nullptr);
+    ASSERT_TRUE(replace_file(path, "old", 0644, Lasting::disk, "test"));
+    static size_t left;
+    left = at;
+    set_crash_hook([](std::string_view) {
+      if (left-- == 0) throw Died{};
+    });
+    EXPECT_THROW((void)replace_file(path, "new", 0644, Lasting::disk, "test"), Died);
+    EXPECT_EQ(**read_file(path), at < 3 ? "old" : "new");
+  }
+}
+
+}  // namespace
+}  // namespace adit::engine
