@@ -20,7 +20,7 @@ class TunPort {
   [[nodiscard]] virtual int fd() const = 0;                        // to wait on; -1 for a fake
   // Up to buffer.size() bytes of one IP packet or super-packet. 0: nothing there now. <0: -errno (EIO: carrier off).
   virtual ssize_t read(MutByteSpan buffer, Offload& offload) = 0;
-  // Writes one IP packet or super-packet whole, gathered from `pieces`. 0, or -errno (EAGAIN: full, EIO: link down).
+  // Writes one IP packet or super-packet whole, gathered from up to net::Coalescer::kMaxPackets `pieces`. 0, or -errno (EAGAIN: full, EIO: link down).
   virtual int write(std::span<const ByteSpan> pieces, const Offload& offload) = 0;
 };
 
@@ -72,12 +72,13 @@ struct WireError {
 class WirePort {
  public:
   virtual ~WirePort() = default;
-  [[nodiscard]] virtual std::span<const int> fds() const = 0;
+  [[nodiscard]] virtual std::span<const int> fds() const = 0;     // readable: there is something to receive, or an error
   // Sends in as few system calls as it can. results[i]: 0 or -errno (EMSGSIZE: path MTU; then path_mtu() tells).
   virtual void send(std::span<const WireSend> items, std::span<int> results) = 0;
   // Fills up to items.size() entries; `buffers` (kBufferBytes each, with kHeadroom kept free in front) are given by the caller,
   // one an entry. Returns how many.
   virtual size_t receive(std::span<uint8_t* const> buffers, std::span<WireReceived> items) = 0;
+  // ICMP errors that came; asked after each receive, so it must cost nothing when there are none.
   virtual size_t errors(std::span<WireError> items) = 0;
   // The kernel's path MTU to that destination from that source, 0: unknown.
   virtual uint32_t path_mtu(const net::Address& source, const net::Address& destination) = 0;

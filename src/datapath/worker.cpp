@@ -160,21 +160,21 @@ void Worker::Impl::begin_round() {
 
 size_t Worker::Impl::carry_ready(std::span<const epoll_event> ready) {
   size_t moved = 0;
-  bool wire_ready = false, wire_errors = false;
+  bool wire_ready = false;
   for (const epoll_event& event : ready) {
     if (event.data.u64 == kWakeTag) {
       run_tasks();
     } else if (event.data.u64 == kWireTag) {
       wire_ready = true;
-      wire_errors |= (event.events & EPOLLERR) != 0;
     } else {
       moved += carry_link(tunnel::LinkId{static_cast<uint32_t>(event.data.u64)});
     }
   }
   outbound.flush();
-  const size_t received = wire_ready ? inbound.carry_burst() : 0;
-  if (wire_errors || (wire_ready && received == 0)) carry_outer_errors(context, answers);
-  return moved + received;
+  if (!wire_ready) return moved;
+  moved += inbound.carry_burst();
+  carry_outer_errors(context, answers);
+  return moved;
 }
 
 size_t Worker::Impl::carry_link(tunnel::LinkId id) {
