@@ -146,7 +146,7 @@ TEST_P(EngineEquality, SealedAlikeAndOpenedByEither) {
 TEST_P(EngineEquality, OneWrongBitAnywhereIsRefusedAndSparesTheOthers) {
   const auto transform = transform_of(GetParam());
   ASSERT_NE(transform, nullptr);
-  if (transform->icv_bytes() == 0) GTEST_SKIP() << "no authentication";
+  const bool unauthenticated = transform->icv_bytes() == 0;  // then nothing is noticed
   for (Engine* engine : {best.get(), openssl.get()}) {
     Packet sealed(*transform, 48, 77, GetParam().esn);
     engine->seal(*transform, {&sealed.job, 1});
@@ -169,7 +169,7 @@ TEST_P(EngineEquality, OneWrongBitAnywhereIsRefusedAndSparesTheOthers) {
       Job jobs[] = {good.job, bad.job};
       engine->open(*transform, jobs);
       EXPECT_TRUE(jobs[0].ok);
-      EXPECT_FALSE(jobs[1].ok) << engine->name() << " byte " << at;
+      EXPECT_EQ(jobs[1].ok, unauthenticated) << engine->name() << " byte " << at;
     }
   }
 }
