@@ -2,6 +2,7 @@
 // A gateway that is the peer of an address on a tunnel makes a route into that tunnel; the guard hears of it first (I7).
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@ struct RouteLine { std::string text; bool failed = false; };
 struct RouteReport {
   std::vector<RouteLine> lines;
   std::vector<std::string> notes;
+  [[nodiscard]] bool failed() const { return std::ranges::any_of(lines, &RouteLine::failed); }
 };
 
 struct RouteRow {                            // netstat -rn
