@@ -43,13 +43,9 @@ void Database::examine(Entry& entry) {
     else arm(entry);
     return;
   }
-  Expiry due = entry.sa->due(now);
-  if (due == Expiry::soft) {
-    expire(entry, due);
-    due = entry.sa->due(now);                  // idle may be due too
-  }
+  const Expiry due = entry.sa->due(now);
   if (due == Expiry::hard || due == Expiry::sequence) return expire(entry, due);
-  if (due == Expiry::idle) expire(entry, due);
+  if (due != Expiry::none) expire(entry, due);
   arm(entry);
 }
 

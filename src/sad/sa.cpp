@@ -94,7 +94,8 @@ bool Sa::idle_passed(uint64_t wall_seconds) const {
 Expiry Sa::due(uint64_t wall_seconds) const {
   if (sequence_.load(kRelaxed) >= last_number(spec.esn)) return Expiry::sequence;
   if (passed(limits_[0], wall_seconds)) return Expiry::hard;
-  if (state.load(kRelaxed) == SaState::mature && passed(limits_[1], wall_seconds)) return Expiry::soft;
+  if (state.load(kRelaxed) != SaState::mature) return Expiry::none;
+  if (passed(limits_[1], wall_seconds)) return Expiry::soft;
   return idle_passed(wall_seconds) ? Expiry::idle : Expiry::none;
 }
 

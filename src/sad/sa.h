@@ -104,7 +104,7 @@ class Sa {
   [[nodiscard]] Lifetime idle() const { return limits_[2].get(); }
 
   void used(uint64_t burst_bytes, uint64_t burst_packets, uint64_t wall_seconds);
-  // The gravest limit reached by now: sequence, hard, soft (only while MATURE), idle. Engine timer, and after a burst.
+  // The gravest limit reached by now: sequence, hard, and only while MATURE soft, idle. Engine timer, and after a burst.
   [[nodiscard]] Expiry due(uint64_t wall_seconds) const;
   // When `due` may next change by time alone (wall seconds); nullopt: never. Use only makes it later.
   [[nodiscard]] std::optional<uint64_t> next_due(uint64_t wall_seconds) const;
