@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "base/check.h"
 
 namespace adit::platform {
 namespace {
+
+constexpr size_t kMostDifferences = 64;
 
 using Wide = unsigned __int128;          // an address as a number; IPv4 in the low 32 bits
 
@@ -90,6 +93,25 @@ const std::vector<net::Prefix>& link_scope_networks(net::Family family) {
                                            known("224.0.0.0/4"), known("255.255.255.255/32")};
   static const std::vector<net::Prefix> v6{known("::/128"), known("::1/128"), known("fe80::/10"), known("ff00::/8")};
   return family == net::Family::v4 ? v4 : v6;
+}
+
+std::optional<net::Address> next_address(const net::Address& value) {
+  const Wide following = number(value) + 1;
+  const bool none = following == 0 || (value.is_v4() && following >> 32 != 0);
+  return none ? std::nullopt : std::optional(address(following, value.family()));
+}
+
+std::optional<GuardDifference> guard_difference(const std::vector<GuardRange>& before, const std::vector<GuardRange>& after) {
+  const auto less = [](const GuardRange& a, const GuardRange& b) {
+    return std::tie(a.first, a.last, a.network, a.tunnels) < std::tie(b.first, b.last, b.network, b.tunnels);
+  };
+  GuardDifference difference;
+  std::ranges::set_difference(before, after, std::back_inserter(difference.gone), less);
+  std::ranges::set_difference(after, before, std::back_inserter(difference.come), less);
+  if (difference.gone.size() + difference.come.size() > kMostDifferences) return std::nullopt;
+  for (const auto& range : difference.gone)
+    if (std::ranges::any_of(after, [&](const GuardRange& there) { return there.network == range.network; })) return std::nullopt;
+  return difference;
 }
 
 std::vector<GuardRange> guard_ranges(const Firewall& firewall, net::Family family) {

@@ -2,6 +2,7 @@
 // each decided by the most specific network that covers it. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,14 @@ struct GuardRange {
 
 // In ascending order. Ranges that belong to a local network (Firewall::local_networks and the link-scope ones below) are left out.
 std::vector<GuardRange> guard_ranges(const Firewall& firewall, net::Family family);
+
+// The smaller of two ways to change the table: ranges that go, ranges that come.
+struct GuardDifference { std::vector<GuardRange> gone, come; };
+// nullopt: a network that stays would have its range split or given back (and lose its counts), or very many ranges change.
+std::optional<GuardDifference> guard_difference(const std::vector<GuardRange>& before, const std::vector<GuardRange>& after);
+
+// The address behind; nullopt: there is none.
+std::optional<net::Address> next_address(const net::Address& address);
 
 // Never routed over a tunnel by a wider network: loopback, link-local, multicast, limited broadcast, unspecified.
 const std::vector<net::Prefix>& link_scope_networks(net::Family family);

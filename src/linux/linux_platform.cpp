@@ -55,9 +55,9 @@ class LinuxPlatform final : public Platform {
   Result<> set_underlay_rule(uint32_t mark) override;
 
   // --- nftables
-  Result<> apply_firewall(const Firewall& firewall) override { return nftables_.apply(firewall); }
+  Result<> apply_firewall(const Firewall& firewall) override;
   Result<> remove_firewall() override { return nftables_.remove(); }
-  std::string render_firewall(const Firewall& firewall) override { return render_table(firewall, {}).dump(1) + "\n"; }
+  std::string render_firewall(const Firewall& firewall) override { return render_table(firewall).dump(1) + "\n"; }
   Result<bool> firewall_stands() override { return nftables_.stands(); }
   Result<std::vector<LeakCount>> leak_counts() override { return nftables_.leaks(); }
 
@@ -164,6 +164,13 @@ Result<> LinuxPlatform::remove_address(const std::string& name, const net::Prefi
 Result<> LinuxPlatform::set_underlay_rule(uint32_t mark) {
   TRY(monitor_.start());   // before the tables are read, so that no change falls between
   return underlay_->establish(mark);
+}
+
+// --- nftables
+
+Result<> LinuxPlatform::apply_firewall(const Firewall& firewall) {
+  if (!monitor_.start() || monitor_.table_touched()) nftables_.distrust();
+  return nftables_.apply(firewall);
 }
 
 // --- changes

@@ -6,6 +6,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -79,7 +80,8 @@ Result<> Monitor::start() {
                                                 RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE}));
   if (auto nftables = listen_to(NETLINK_NETFILTER, {NFNLGRP_NFTABLES})) nftables_ = std::move(*nftables);
   Descriptor epoll(epoll_create1(EPOLL_CLOEXEC));
-  for (const Descriptor* socket : {&routes_, &nftables_}) {
+  bell_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  for (const Descriptor* socket : {&routes_, &nftables_, &bell_}) {
     epoll_event event{};
     event.events = EPOLLIN;
     if (socket->valid() && epoll_ctl(epoll.get(), EPOLL_CTL_ADD, socket->get(), &event) != 0)
@@ -121,16 +123,32 @@ std::vector<Change> Monitor::poll(const std::function<bool(const nlmsghdr&)>& ro
     if (what == Change::What::route && !route(notice)) return;
     add({what, interface_of(notice, what)});
   });
-  if (nftables_.valid())
-    whole &= drain(nftables_.get(), [&](const nlmsghdr& notice) {
-      if (concerns_our_table(notice) && std::ranges::find(own_ports_, notice.nlmsg_pid) == own_ports_.end())
-        add({Change::What::nftables, 0});
-    });
+  drain_table(whole);
+  if (std::exchange(touched_, false)) add({Change::What::nftables, 0});
+  eventfd_t rung;
+  eventfd_read(bell_.get(), &rung);
   if (whole) return changes;
   lost();
   for (const auto what : {Change::What::link, Change::What::address, Change::What::route, Change::What::rule, Change::What::nftables})
     add({what, 0});
   return changes;
+}
+
+void Monitor::drain_table(bool& whole) {
+  if (!nftables_.valid()) return;
+  whole &= drain(nftables_.get(), [&](const nlmsghdr& notice) {
+    const bool own = std::ranges::find(own_ports_, notice.nlmsg_pid) != own_ports_.end();
+    touched_ |= concerns_our_table(notice) && !own;
+  });
+}
+
+bool Monitor::table_touched() {
+  if (!nftables_.valid()) return true;
+  bool whole = true;
+  drain_table(whole);
+  touched_ |= !whole;
+  if (touched_) eventfd_write(bell_.get(), 1);   // poll still has something to say
+  return touched_;
 }
 
 void Monitor::ignore_port(uint32_t port) {

@@ -20,12 +20,17 @@ class Monitor {
   std::vector<Change> poll(const std::function<bool(const nlmsghdr&)>& route, const std::function<void(const nlmsghdr&)>& link,
                            const std::function<void()>& lost);
 
+  // Looks at the nftables notices now: has another touched the table (or can that not be known)? The next poll reports it all the same.
+  bool table_touched();
+
   // nftables transactions of this process (a child of ours, by its netlink port) are not reported.
   void ignore_port(uint32_t port);
 
  private:
   bool drain(int fd, const std::function<void(const nlmsghdr&)>& each);   // false: some were lost
-  Descriptor routes_, nftables_, epoll_;
+  void drain_table(bool& whole);
+  Descriptor routes_, nftables_, bell_, epoll_;
+  bool touched_ = false;                        // and not reported yet
   std::vector<uint32_t> own_ports_;
   std::vector<uint8_t> buffer_;
 };

@@ -1,5 +1,6 @@
 #include "linux/netlink_socket.h"
 
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
@@ -62,6 +63,8 @@ Result<Netlink> Netlink::open(int protocol) {
   self.nl_family = AF_NETLINK;
   if (bind(netlink.fd(), reinterpret_cast<const sockaddr*>(&self), sizeof self) != 0)
     return fail(errno, "cannot bind a netlink socket: {}", std::strerror(errno));
+  socklen_t size = sizeof self;
+  if (getsockname(netlink.fd(), reinterpret_cast<sockaddr*>(&self), &size) == 0) netlink.port_ = self.nl_pid;
   netlink.buffer_.resize(kAnswerBytes);
   return netlink;
 }
@@ -121,6 +124,54 @@ Result<> Netlink::query(NetlinkMessage& message, const std::function<void(const 
     restart();
   }
   return fail(EAGAIN, "the kernel's tables change faster than they can be read; try again");
+}
+
+Result<> Netlink::transact(std::vector<NetlinkMessage>& messages) {
+  const auto bracket = [](uint16_t type) {
+    NetlinkMessage message(type, 0);
+    message.header<nfgenmsg>()->res_id = host_to_be(uint16_t{NFNL_SUBSYS_NFTABLES});
+    return message;
+  };
+  NetlinkMessage begin = bracket(NFNL_MSG_BATCH_BEGIN), end = bracket(NFNL_MSG_BATCH_END);
+  std::vector<iovec> parts;
+  const uint32_t first = sequence_ + 1;
+  const auto add = [&](NetlinkMessage& message) {
+    message.raw()->nlmsg_seq = ++sequence_;
+    parts.push_back({message.raw(), message.raw()->nlmsg_len});
+  };
+  add(begin);
+  for (auto& message : messages) {
+    message.raw()->nlmsg_flags |= NLM_F_ACK;
+    add(message);
+  }
+  add(end);
+  sockaddr_nl kernel{};
+  kernel.nl_family = AF_NETLINK;
+  msghdr whole{};
+  whole.msg_name = &kernel;
+  whole.msg_namelen = sizeof kernel;
+  whole.msg_iov = parts.data();
+  whole.msg_iovlen = parts.size();
+  if (sendmsg(fd(), &whole, 0) < 0) return fail(errno, "cannot talk to the kernel: {}", std::strerror(errno));
+  return acknowledged(first, messages.size());
+}
+
+// The kernel has answered before sendmsg came back: one answer a message, and one for the whole where that failed.
+Result<> Netlink::acknowledged(uint32_t first, size_t messages) {
+  size_t good = 0;
+  std::optional<Error> error;
+  for (ssize_t got; (got = recv(fd(), buffer_.data(), buffer_.size(), MSG_DONTWAIT)) > 0;) {
+    int left = static_cast<int>(got);
+    for (auto* header = reinterpret_cast<nlmsghdr*>(buffer_.data()); nlmsg_ok(header, left); header = nlmsg_next(header, &left)) {
+      if (header->nlmsg_seq < first || header->nlmsg_type != NLMSG_ERROR) continue;
+      const auto* answer = static_cast<const nlmsgerr*>(nlmsg_data(header));
+      if (answer->error == 0) ++good;
+      else if (!error) error = Error{-answer->error, reason(*header, *answer)};
+    }
+  }
+  if (error) return std::unexpected(*error);
+  if (good < messages) return fail(EIO, "the kernel did not answer for the whole transaction");
+  return {};
 }
 
 const nlattr* find_attribute(const nlmsghdr& message, size_t header_bytes, int type, size_t least) {

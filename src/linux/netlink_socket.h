@@ -56,13 +56,19 @@ class Netlink {
   Result<> query(NetlinkMessage& message, const std::function<void(const nlmsghdr&)>& each,
                  const std::function<void()>& restart = {});
 
+  // An nf_tables transaction (nfnetlink's batch): all messages take effect at once, or none does and the first error comes back.
+  Result<> transact(std::vector<NetlinkMessage>& messages);
+
   [[nodiscard]] int fd() const { return socket_.get(); }
+  [[nodiscard]] uint32_t port() const { return port_; }       // by which notices name whose change it was
 
  private:
   enum class Turn : uint8_t { more, done, torn };
   Result<> send(NetlinkMessage& message);
+  Result<> acknowledged(uint32_t first, size_t messages);
   Result<Turn> receive(bool dump, const std::function<void(const nlmsghdr&)>& each, bool& torn);
   Descriptor socket_;
+  uint32_t port_ = 0;
   uint32_t sequence_ = 0;
   std::vector<uint8_t> buffer_;
 };

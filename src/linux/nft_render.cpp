@@ -1,9 +1,7 @@
 #include "linux/nft_render.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
-#include <tuple>
 
 #include "linux/nft_json.h"
 
@@ -14,7 +12,6 @@ using net::Family;
 using nft::Json;
 
 constexpr int kFirst = -300, kLast = 300;            // before and behind other tables' chains and their NAT
-constexpr size_t kMostDifferences = 64;
 
 std::string named(const char* name, Family family) { return fmt::format("{}{}", name, family == Family::v4 ? 4 : 6); }
 std::string reference(const char* name, Family family) { return "@" + named(name, family); }
@@ -63,48 +60,26 @@ Json interval(const GuardRange& range) {
   return {{"range", {range.first.str(), range.last.str()}}};
 }
 
-Json witness(const GuardRange& range, uint64_t packets, uint64_t bytes) {
-  return {{"elem",
-           {{"val", interval(range)},
-            {"comment", range.network.str()},
-            {"counter", {{"packets", packets}, {"bytes", bytes}}}}}};
-}
-
-struct GuardElements { Json pass = Json::array(), out = Json::array(), in = Json::array(); };
-
-void put_pass(const GuardRange& range, Json& pass) {
-  for (const auto& tunnel : range.tunnels) pass.push_back(nft::concatenation(interval(range), tunnel));
-}
-
-// The counts of a network stand at the first of its ranges.
-GuardElements guard_elements(const std::vector<GuardRange>& ranges, const std::vector<LeakCount>& leaks) {
-  std::map<std::pair<net::Prefix, bool>, LeakCount> left;
-  for (const auto& leak : leaks) left[{leak.network, leak.outbound}] = leak;
-  const auto start = [&](const GuardRange& range, bool outbound) {
-    const LeakCount count = std::exchange(left[{range.network, outbound}], {});
-    return witness(range, count.packets, count.bytes);
-  };
-  GuardElements elements;
-  for (const auto& range : ranges) {
-    put_pass(range, elements.pass);
-    elements.out.push_back(start(range, true));
-    elements.in.push_back(start(range, false));
-  }
-  return elements;
+Json witness(const GuardRange& range) {
+  return {{"elem", {{"val", interval(range)}, {"comment", range.network.str()}}}};
 }
 
 // --- the guard's sets and chains
 
-void put_guard_sets(Document& document, const Firewall& firewall, const std::vector<LeakCount>& leaks) {
+void put_guard_sets(Document& document, const Firewall& firewall) {
   for (const Family family : {Family::v4, Family::v6}) {
     const char* type = family == Family::v4 ? "ipv4_addr" : "ipv6_addr";
     document.set(named("guard_pass", family), {type, "ifname"}, true, false);
     document.set(named("guard_out", family), type, true, true);
     document.set(named("guard_in", family), type, true, true);
-    GuardElements elements = guard_elements(guard_ranges(firewall, family), leaks);
-    document.elements("add", named("guard_pass", family), std::move(elements.pass));
-    document.elements("add", named("guard_out", family), std::move(elements.out));
-    document.elements("add", named("guard_in", family), std::move(elements.in));
+    Json pass = Json::array(), witnesses = Json::array();
+    for (const auto& range : guard_ranges(firewall, family)) {
+      for (const auto& tunnel : range.tunnels) pass.push_back(nft::concatenation(interval(range), tunnel));
+      witnesses.push_back(witness(range));
+    }
+    document.elements("add", named("guard_pass", family), std::move(pass));
+    document.elements("add", named("guard_out", family), witnesses);
+    document.elements("add", named("guard_in", family), std::move(witnesses));
   }
 }
 
@@ -194,12 +169,12 @@ void put_strong_model(Document& document, const Firewall& firewall) {
 
 }  // namespace
 
-Json render_table(const Firewall& firewall, const std::vector<LeakCount>& leaks) {
+Json render_table(const Firewall& firewall) {
   Document document;
   document.table("add");        // so that the next line never fails
   document.table("delete");
   document.table("add");
-  put_guard_sets(document, firewall, leaks);
+  put_guard_sets(document, firewall);
   put_guard_chains(document, firewall.mark);
   if (!firewall.host_rules.empty()) {
     put_host_chain(document, firewall.host_rules, true);
@@ -213,35 +188,6 @@ Json render_removal() {
   Document document;
   document.table("add");
   document.table("delete");
-  return std::move(document).finish();
-}
-
-std::optional<Json> render_difference(const Firewall& before, const Firewall& after) {
-  if (before.host_rules != after.host_rules || before.model_v4 != after.model_v4 || before.model_v6 != after.model_v6 ||
-      before.own_addresses != after.own_addresses || before.mark != after.mark)
-    return std::nullopt;
-  Document document;
-  for (const Family family : {Family::v4, Family::v6}) {
-    const auto old_ranges = guard_ranges(before, family), new_ranges = guard_ranges(after, family);
-    const auto less = [](const GuardRange& a, const GuardRange& b) {
-      return std::tie(a.first, a.last, a.network, a.tunnels) < std::tie(b.first, b.last, b.network, b.tunnels);
-    };
-    std::vector<GuardRange> gone, come;
-    std::ranges::set_difference(old_ranges, new_ranges, std::back_inserter(gone), less);
-    std::ranges::set_difference(new_ranges, old_ranges, std::back_inserter(come), less);
-    if (gone.size() + come.size() > kMostDifferences) return std::nullopt;
-    for (const auto& range : gone)       // its counts would be lost, or its range split: not by single elements
-      if (std::ranges::any_of(new_ranges, [&](const GuardRange& there) { return there.network == range.network; }))
-        return std::nullopt;
-    GuardElements added = guard_elements(come, {}), removed = guard_elements(gone, {});
-    document.elements("delete", named("guard_pass", family), std::move(removed.pass));
-    document.elements("delete", named("guard_out", family), std::move(removed.out));
-    document.elements("delete", named("guard_in", family), std::move(removed.in));
-    // Inside one transaction the order is nobody's to see.
-    document.elements("add", named("guard_pass", family), std::move(added.pass));
-    document.elements("add", named("guard_out", family), std::move(added.out));
-    document.elements("add", named("guard_in", family), std::move(added.in));
-  }
   return std::move(document).finish();
 }
 

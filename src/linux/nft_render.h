@@ -29,13 +29,9 @@ namespace adit::platform {
 
 constexpr const char* kTableName = "adit";
 
-// The whole table, replacing what stands. `leaks` are the counts with which its witnesses start.
-nlohmann::json render_table(const Firewall& firewall, const std::vector<LeakCount>& leaks);
+// The whole table, replacing what stands.
+nlohmann::json render_table(const Firewall& firewall);
 nlohmann::json render_removal();
-
-// From `before` to `after` by single elements, for one small transaction. nullopt: more differs than networks that came or
-// went without touching others' ranges, or very many did; then the whole table is to be replaced.
-std::optional<nlohmann::json> render_difference(const Firewall& before, const Firewall& after);
 
 // Rules of host_out and host_in (nft_host_rules.cpp).
 nlohmann::json host_rule_expressions(const HostRule& rule, bool outbound);

@@ -127,8 +127,8 @@ class Platform {
 
   // --- nftables; text is what adit-guard.service loads at boot (`nft -j -f FILE`).
   // One transaction of the kernel a call: when it returns, the guard stands. What stands already is not sent again: networks that
-  // came or went without touching others cost one small call (a few ms), anything else replaces the table atomically. Leak counts
-  // go on over a replacement.
+  // came or went without touching others cost one small message, anything else replaces the table atomically (some ms). Leak
+  // counts go on over a replacement, and over a flush by others; a restart of the daemon takes over what the kernel has.
   virtual Result<> apply_firewall(const Firewall& firewall) = 0;
   virtual Result<> remove_firewall() = 0;
   virtual std::string render_firewall(const Firewall& firewall) = 0;

@@ -1,0 +1,104 @@
+// Each test acts in a child process: what is given up does not come back.
+#include "linux/privileges.h"
+
+#include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <functional>
+
+#include "linux/nft_program.h"
+#include "linux/own_namespace.h"
+#include "linux/platform.h"
+
+namespace adit::platform {
+namespace {
+
+// The line of /proc/self/status, as a number.
+uint64_t capabilities(const std::string& set) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(set + ":")) return std::stoull(line.substr(set.size() + 1), nullptr, 16);
+  return ~0ull;
+}
+
+int in_child(const std::function<int()>& act) {
+  const pid_t child = fork();
+  if (child == 0) _exit(act());
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
+}
+
+constexpr uint64_t kKept = 1ull << 10 | 1ull << 12 | 1ull << 13 | 1ull << 14;   // bind service, net admin, net raw, ipc lock
+
+class Privileges : public OwnNamespace {};
+
+TEST_F(Privileges, OnlyTheFourRemainInEverySet) {
+  EXPECT_EQ(in_child([] {
+              if (!drop_privileges()) return 1;
+              for (const char* set : {"CapPrm", "CapEff", "CapInh", "CapBnd", "CapAmb"})
+                if (capabilities(set) & ~kKept) return 2;
+              if ((capabilities("CapEff") & (1ull << 12 | 1ull << 13)) == 0) return 3;
+              return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0 : 4;
+            }),
+            0);
+}
+
+TEST_F(Privileges, EverythingOfThePlatformStillWorksAfterwards) {
+  EXPECT_EQ(in_child([] {
+              if (!drop_privileges() || !forbid_dumps()) return 1;
+              auto platform = make_linux_platform();
+              if (!platform) return 2;
+              auto& it = **platform;
+              Firewall firewall;
+              firewall.guarded = {{*net::Prefix::parse("10.0.1.0/24"), {"t0"}}};
+              if (!it.apply_firewall(firewall) || it.firewall_stands() != true) return 3;
+              const auto ports = it.open_tun("t0", 2);
+              if (!ports || !it.set_link_up("t0", true) || !it.set_carrier("t0", true)) return 4;
+              if (!it.add_address("t0", *net::Prefix::parse("10.0.0.1/32"), *net::Address::parse("10.0.1.1"))) return 5;
+              if (!it.set_underlay_rule(kOuterMark) || !it.open_wire(0, 2)) return 6;
+              if (!it.set_sysctl("net/ipv4/ip_forward", "1")) return 7;
+              return it.notices().empty() ? 0 : 8;
+            }),
+            0);
+}
+
+TEST_F(Privileges, WithoutThemTheErrorSaysWhatIsMissing) {
+  EXPECT_EQ(in_child([] {
+              if (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0) return 1;
+              const auto checked = check_privileges();
+              if (checked || checked.error().code != EPERM) return 2;
+              if (checked.error().text.find("CAP_NET_ADMIN") == std::string::npos) return 3;
+              auto platform = make_linux_platform();
+              if (!platform) return 4;
+              const auto opened = (*platform)->open_tun("t0", 1);
+              if (opened || opened.error().code != EPERM) return 5;
+              const auto applied = (*platform)->apply_firewall({});
+              if (applied || applied.error().code != EPERM) return 6;
+              return (*platform)->open_wire(0, 1).has_value() ? 7 : 0;
+            }),
+            0);
+}
+
+TEST_F(Privileges, NoDumps) {
+  EXPECT_EQ(in_child([] {
+              if (!forbid_dumps()) return 1;
+              rlimit core{};
+              getrlimit(RLIMIT_CORE, &core);
+              return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 && core.rlim_max == 0 ? 0 : 2;
+            }),
+            0);
+}
+
+TEST(NftProgram, SaysInItsOwnWordsWhatItRefuses) {
+  const auto refused = run_nft({"-c", "-f", "-"}, "nonsense here\n");
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().text.starts_with("nft refuses: ")) << refused.error().text;
+}
+
+}  // namespace
+}  // namespace adit::platform
