@@ -131,6 +131,7 @@ KeyedTransform::Shape shape_of(const Keys& keys) {
   shape.icv = static_cast<uint8_t>(is_combined(keys.encr) ? encr.icv_bytes : auth.icv_bytes);
   shape.salt = static_cast<uint8_t>(encr.salt_bytes);
   shape.esn = keys.esn;
+  shape.combined = is_combined(keys.encr);
   return shape;
 }
 

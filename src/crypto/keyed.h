@@ -48,7 +48,7 @@ class KeyedTransform final : public Transform {
     AuthAlg auth = AuthAlg::none;
     uint16_t key_bytes = 0;
     uint8_t cipher_block = 1, iv = 0, icv = 0, salt = 0;
-    bool esn = false;
+    bool esn = false, combined = false;
   };
 
   // REQUIRES: keys passed check_keys (keyed.cpp).
@@ -57,7 +57,7 @@ class KeyedTransform final : public Transform {
   [[nodiscard]] uint32_t iv_bytes() const override { return shape.iv; }
   [[nodiscard]] uint32_t icv_bytes() const override { return shape.icv; }
   [[nodiscard]] uint32_t block_bytes() const override { return shape.cipher_block < 4 ? 4 : shape.cipher_block; }
-  [[nodiscard]] bool is_combined() const override { return crypto::is_combined(shape.encr); }
+  [[nodiscard]] bool is_combined() const override { return shape.combined; }
 
   [[nodiscard]] const KeyMaterial& material() const { return *material_; }
   [[nodiscard]] const MbKeys* mb_keys() const { return mb_; }  // null: the build has no multi-buffer library

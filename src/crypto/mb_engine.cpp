@@ -200,7 +200,7 @@ void MbEngine::fill(IMB_JOB& out, const KeyedTransform& transform, Job& job, siz
   out.key_len_in_bytes = shape.key_bytes;
   out.enc_keys = keys.aes_encrypt;
   out.dec_keys = keys.aes_decrypt;
-  if (shape.encr == EncrAlg::tdes_cbc) out.enc_keys = out.dec_keys = keys.des_pointers;
+  if (shape.encr == EncrAlg::tdes_cbc) out.enc_keys = out.dec_keys = static_cast<const void*>(keys.des_pointers);
   if (shape.encr == EncrAlg::des_cbc) out.enc_keys = out.dec_keys = keys.des[0];
   if (shape.cipher == Cipher::chacha) out.enc_keys = out.dec_keys = transform.material().encr_key;
 

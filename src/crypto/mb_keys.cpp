@@ -25,7 +25,7 @@ void expand_gcm(const uint8_t* key, uint32_t bytes, MbKeys& keys) {
 }
 
 void expand_des(const uint8_t* key, uint32_t bytes, MbKeys& keys) {
-  for (uint32_t i = 0; i < bytes / 8; ++i) {
+  for (size_t i = 0; i < bytes / 8; ++i) {
     functions().des_key_sched(keys.des[i], key + 8 * i);
     keys.des_pointers[i] = keys.des[i];
   }
