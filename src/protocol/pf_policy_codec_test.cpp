@@ -40,7 +40,7 @@ PolicyMessage add_rule() {
 
 TEST(PolicyCodec, GoldenAddRule) {
   const auto expected = from_hex(
-      "01 02 00 00 1600 0000 07000000 2a000000"
+      "01 02 00 00 1500 0000 07000000 2a000000"
       "0300 0700 ffff4f00 07000000 00000000 0000000000000000"
       "0200 0a00 6d7974756e30 000000000000"
       "0100 0300 06 00 0000"
