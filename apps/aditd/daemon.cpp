@@ -48,6 +48,7 @@ Result<> Daemon::open() {
   protocol::add_route_methods(methods_, engine_.routes());
   const std::string& run_dir = engine_.settings().run_dir;
   TRY_ASSIGN(keys_, protocol::KeyServer::listen(io_, run_dir + "/pf_key.sock", engine_.keys(), kOwnSocket));
+  TRY_ASSIGN(policy_, protocol::PolicyServer::listen(io_, run_dir + "/pf_policy.sock", engine_.policy(), kOwnSocket));
   TRY_ASSIGN(varlink_, protocol::VarlinkServer::listen(io_, run_dir + "/adit.sock", methods_, kOpenSocket));
   return {};
 }

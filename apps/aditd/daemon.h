@@ -9,6 +9,7 @@
 
 #include "engine/engine.h"
 #include "protocol/pf_key_server.h"
+#include "protocol/pf_policy_server.h"
 #include "protocol/varlink_server.h"
 
 namespace adit {
@@ -41,6 +42,7 @@ class Daemon {
   protocol::VarlinkMethods methods_;
   std::unique_ptr<protocol::VarlinkServer> varlink_;
   std::unique_ptr<protocol::KeyServer> keys_;
+  std::unique_ptr<protocol::PolicyServer> policy_;
 };
 
 }  // namespace adit

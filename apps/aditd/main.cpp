@@ -49,7 +49,7 @@ Result<> serve(const Options& options) {
   TRY(platform::drop_privileges());
   TRY(platform::forbid_dumps());
   const SystemClock clock;
-  const auto platform = platform::make_linux_platform();
+  TRY_ASSIGN(const auto platform, platform::make_linux_platform());
   engine::Engine engine(options.settings, *platform, clock);
   engine.events().subscribe(log_event);
   Daemon daemon(engine, *platform);
