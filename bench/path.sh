@@ -24,14 +24,22 @@ for n in $a $b; do
   ip -n $n link set veth0 up
 done
 
+cpu_ticks() {  # of the drivers, user and system
+  sum=0
+  for pid in $pids; do sum=$((sum + $(awk '{print $14 + $15}' "/proc/$pid/stat"))); done
+  echo $sum
+}
+
 measure() {  # address, label
   ip netns exec $b iperf3 -s -1 >/dev/null 2>&1 &
   server=$!
   sleep 0.3
+  before=$(cpu_ticks)
   rate=$(ip netns exec $a iperf3 -c "$1" -t "$seconds" -f g | awk '/receiver/ {print $7, $8}')
+  after=$(cpu_ticks)
   wait $server || true
   round=$(ip netns exec $a ping -n -q -i 0.002 -c 300 "$1" | awk -F/ '/rtt/ {print $4, $5, $6}' | sed 's/.*= //')
-  echo "$2: TCP $rate; ping min avg max $round ms"
+  echo "$2: TCP $rate; ping min avg max $round ms; drivers' CPU $(((after - before) * 10)) ms in $seconds s"
 }
 
 measure 192.0.2.2 "bare veth"

@@ -1,5 +1,5 @@
-// The packet path alone, between two namespaces: a link, its policy and its SAs built by hand, real ports, no engine and no
-// configuration. For measuring and profiling the path; bench/path.sh sets up the namespaces.
+// The packet path alone, between two namespaces: a link, its policy and its SAs built by hand, real ports, no engine
+// and no configuration. For measuring and profiling the path; bench/path.sh sets up the namespaces.
 //
 //   path_driver TUN LOCAL REMOTE [udp|esp|clear] [gcm128|gcm256|cbc|chacha] [WORKERS]
 #include <csignal>
@@ -60,8 +60,8 @@ void choose_suite(const std::string& suite, sad::SaSpec& spec, spd::Action& acti
   action.encr = spd::Cipher{spec.encr, {bits, bits}};
 }
 
-std::shared_ptr<const sad::Table> add_esp(std::shared_ptr<const sad::Table> table, const Options& options, const net::Address& from,
-                                          const net::Address& to, spd::Action& action) {
+std::shared_ptr<const sad::Table> add_esp(std::shared_ptr<const sad::Table> table, const Options& options,
+                                          const net::Address& from, const net::Address& to, spd::Action& action) {
   sad::SaSpec spec;
   spec.spi = sad::Spi{from < to ? 0x1001u : 0x1002u};
   spec.source = from;
@@ -86,7 +86,8 @@ std::shared_ptr<const spd::Head> policy(const spd::Action& action) {
   return must(spd::Head::build("path0", std::move(rules)));
 }
 
-std::shared_ptr<datapath::Snapshot> picture(const Options& options, const std::vector<std::shared_ptr<datapath::LinkCounters>>& counters) {
+std::shared_ptr<datapath::Snapshot> picture(const Options& options,
+                                            const std::vector<std::shared_ptr<datapath::LinkCounters>>& counters) {
   auto link = std::make_shared<datapath::Link>();
   link->id = tunnel::LinkId{1};
   link->name = options.tun;

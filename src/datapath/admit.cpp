@@ -4,14 +4,18 @@ namespace adit::datapath {
 
 namespace {
 
-bool has_policy(const Link& link) { return link.head != nullptr && link.head->active(); }
+bool has_policy(const Link& link) {
+  return link.head != nullptr && link.head->active();
+}
 
 const spd::Rule* inbound_rule(const Link& link, const net::Flow& flow, const net::Flow& about) {
   const spd::Rule* rule = link.head->lookup(about, spd::Direction::in);
   return rule == nullptr && about != flow ? link.head->lookup(flow, spd::Direction::in) : rule;
 }
 
-bool covers_port(uint16_t wanted, bool known, uint16_t port) { return wanted == 0 || (known && port == wanted); }
+bool covers_port(uint16_t wanted, bool known, uint16_t port) {
+  return wanted == 0 || (known && port == wanted);
+}
 
 bool covers(const sad::Sa* sa, const net::Flow& flow) {
   if (sa == nullptr || !sa->spec.inner.has_value()) return true;
@@ -52,7 +56,8 @@ Admission admit(const Arrival& arrival, const net::Flow& flow, const net::Flow& 
     case spd::Verb::pass:
       return {arrival.clear() ? DropReason::none : DropReason::wrong_protection, rule};
     case spd::Verb::ipsec:
-      return {sad::Table::satisfies(*rule, arrival.esp, arrival.ah) ? DropReason::none : DropReason::wrong_protection, rule};
+      return {sad::Table::satisfies(*rule, arrival.esp, arrival.ah) ? DropReason::none : DropReason::wrong_protection,
+              rule};
     default:
       return {DropReason::rule_drop, rule};
   }

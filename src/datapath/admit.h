@@ -16,8 +16,8 @@ struct Arrival {
   friend bool operator==(const Arrival&, const Arrival&) = default;
 };
 
-// Whatever the packet is: link_down; got_clear: it came in the clear, the link is secured or has a policy, and no inbound rule
-// passes this flow in the clear (a fragment never: it hides what it is); none.
+// Whatever the packet is: link_down; got_clear: it came in the clear, the link is secured or has a policy, and no
+// inbound rule passes this flow in the clear (a fragment never: it hides what it is); none.
 DropReason admit_arrival(const Arrival& arrival, const net::Flow& flow, const net::Flow& about);
 
 // loopback, multicast, unspecified or broadcast source, or the tunnel's own outer address.
@@ -25,7 +25,7 @@ bool is_martian(const Link& link, const net::Address& source);
 
 struct Admission {
   DropReason drop = DropReason::none;
-  const spd::Rule* rule = nullptr;        // null: the link has no policy
+  const spd::Rule* rule = nullptr;  // null: the link has no policy
 };
 
 // `flow` is the packet's own; `about` of an ICMP error what it is about, swapped, else the same.

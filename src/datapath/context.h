@@ -19,14 +19,14 @@ struct Context {
   Shared& shared;
   crypto::Engine& engine;
   WirePort& wire;
-  LinkCounters& unlinked;                            // for what no link can be found for
+  LinkCounters& unlinked;  // for what no link can be found for
 
-  std::unordered_map<uint32_t, TunPort*> tuns;       // by LinkId; the worker's own queues
+  std::unordered_map<uint32_t, TunPort*> tuns;  // by LinkId; the worker's own queues
 
   // Fixed for one round.
-  std::shared_ptr<const Snapshot> snapshot;          // null until the engine has published
+  std::shared_ptr<const Snapshot> snapshot;  // null until the engine has published
   uint64_t wall_seconds = 0;
-  uint64_t now_ns = 0;                               // monotonic
+  uint64_t now_ns = 0;  // monotonic
   bool tracing = false;
 
   [[nodiscard]] TunPort* tun(tunnel::LinkId id) const {

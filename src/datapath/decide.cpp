@@ -8,15 +8,18 @@ namespace adit::datapath {
 
 namespace {
 
-bool carries(const sad::Sa* sa) { return sa == nullptr || sa->state.load(std::memory_order_relaxed) == sad::SaState::mature; }
+bool carries(const sad::Sa* sa) {
+  return sa == nullptr || sa->state.load(std::memory_order_relaxed) == sad::SaState::mature;
+}
 
 uint32_t ah_bytes(const sad::Sa* ah) {
   if (ah == nullptr) return 0;
-  const uint32_t unit = ah->spec.destination.is_v4() ? 4 : 8;          // RFC 4302 §2.6: padded to the IP version's unit
+  const uint32_t unit = ah->spec.destination.is_v4() ? 4 : 8;  // RFC 4302 §2.6: padded to the IP version's unit
   return (12 + ah->transform->icv_bytes() + unit - 1) / unit * unit;
 }
 
-// What fits the path under this very SA; link.mtu reserves for the worst. Down to 1280 the outer packet may be fragmented.
+// What fits the path under this very SA; link.mtu reserves for the worst. Down to 1280 the outer packet may be
+// fragmented.
 uint32_t largest_inner(const Way& way) {
   const Link& link = *way.link;
   const uint32_t around = tunnel::outer_header_bytes(link.outer) + ah_bytes(way.ah) + (way.in_udp() ? 8 : 0);
@@ -28,12 +31,18 @@ uint32_t largest_inner(const Way& way) {
   return std::min(link.mtu, std::max(largest, tunnel::kMinMtu));
 }
 
-Decision drop(DropReason reason) { return {reason, {}}; }
+Decision drop(DropReason reason) {
+  return {reason, {}};
+}
 
 }  // namespace
 
-bool Way::in_udp() const { return ah == nullptr && esp != nullptr && esp->spec.nat.has_value(); }
-bool Way::fresh() const { return carries(esp) && carries(ah); }
+bool Way::in_udp() const {
+  return ah == nullptr && esp != nullptr && esp->spec.nat.has_value();
+}
+bool Way::fresh() const {
+  return carries(esp) && carries(ah);
+}
 
 Decision decide(const Snapshot& snapshot, const Link& link, const net::Flow& flow) {
   if (!link.up) return drop(DropReason::link_down);

@@ -27,7 +27,7 @@ std::vector<Event> EventQueue::take_all() {
 void TraceTap::enable(bool on) {
   const std::lock_guard lock(mutex_);
   records_.clear();
-  if (on) records_.reserve(kTraceRecords);   // so that a worker never allocates
+  if (on) records_.reserve(kTraceRecords);  // so that a worker never allocates
   on_.store(on, std::memory_order_relaxed);
 }
 

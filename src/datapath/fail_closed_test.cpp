@@ -1,10 +1,13 @@
-// Invariants I1 (nothing leaves but by a decision) and I6 (nothing enters but as the policy has it), attacked one by one.
+// Invariants I1 (nothing leaves but by a decision) and I6 (nothing enters but as the policy has it), attacked one by
+// one.
 #include "datapath/two_sites.h"
 
 namespace adit::datapath {
 namespace {
 
-Bytes hello() { return made::udp({}, 1000, 2000, made::pattern(100)); }
+Bytes hello() {
+  return made::udp({}, 1000, 2000, made::pattern(100));
+}
 
 class FailClosed : public testing::Test {
  protected:
@@ -119,7 +122,7 @@ TEST_F(FailClosed, I1DeadSaIsNotUsedFromTheCacheEither) {
   sites.alice.host->send(hello());
   sites.run();
   EXPECT_EQ(sites.alice.node->sent().size(), 1u);
-  sites.alice.all[0]->state = sad::SaState::dead;               // no new snapshot
+  sites.alice.all[0]->state = sad::SaState::dead;  // no new snapshot
   sites.alice.host->send(hello());
   sites.run();
   EXPECT_TRUE(sites.alice.node->sent().empty());
@@ -137,7 +140,7 @@ TEST_F(FailClosed, I1HardByteLimitStopsTheSaAndIsReportedOnce) {
     sites.alice.host->send(hello());
     sites.run();
   }
-  EXPECT_EQ(sites.alice.node->sent().size(), 8u);               // 8 * 128 bytes are the first to pass 1000
+  EXPECT_EQ(sites.alice.node->sent().size(), 8u);  // 8 * 128 bytes are the first to pass 1000
   EXPECT_EQ(sites.alice.dropped_out(DropReason::sa_expired), 1u);
   EXPECT_EQ(sites.alice.all[0]->state, sad::SaState::dead);
   std::vector<sad::Expiry> expiries;
@@ -202,7 +205,7 @@ TEST_F(FailClosed, I6ClearFragmentEvenWhereARulePasses) {
   sites.bob.link.head = head_of(rules_of(pass_action()));
   sites.publish();
   made::Ip spec;
-  spec.fragment = 0x2000;                                       // more fragments
+  spec.fragment = 0x2000;  // more fragments
   expect_refused(clear(made::udp(spec, 1, 2, made::pattern(64))), DropReason::got_clear);
 }
 
@@ -311,7 +314,7 @@ TEST_F(FailClosed, I6MartianSources) {
     spec.source = made::address(source);
     const Bytes packet = made::udp(spec, 1, 2, made::pattern(20));
     const auto datagram = sealed(packet);
-    if (std::string(source) == "192.0.2.1") continue;           // the far end's own address is no martian here
+    if (std::string(source) == "192.0.2.1") continue;  // the far end's own address is no martian here
     expect_refused(datagram, DropReason::martian);
   }
 }

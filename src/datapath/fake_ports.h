@@ -59,7 +59,7 @@ class FakeHost {
     const std::lock_guard lock(mutex_);
     return std::exchange(incoming_, {});
   }
-  void fail_writes(int error) {                         // 0: no more; -EAGAIN, -EIO …
+  void fail_writes(int error) {  // 0: no more; -EAGAIN, -EIO …
     const std::lock_guard lock(mutex_);
     write_error_ = error;
   }
@@ -112,11 +112,11 @@ class FakeNode {
     uint16_t source_port = 0, destination_port = 0;
     uint8_t traffic_class = 0, hoplimit = 64, encaplimit = 0;
     bool dont_fragment = true;
-    uint16_t segment_bytes = 0;                         // a train, whole
+    uint16_t segment_bytes = 0;  // a train, whole
     Bytes bytes;
   };
 
-  void deliver(Datagram datagram) {                     // to this side
+  void deliver(Datagram datagram) {  // to this side
     const std::lock_guard lock(mutex_);
     inbox_.push_back(std::move(datagram));
     show();
@@ -126,7 +126,7 @@ class FakeNode {
     errors_.push_back(error);
     show();
   }
-  std::vector<Datagram> sent() {                        // from this side, trains whole
+  std::vector<Datagram> sent() {  // from this side, trains whole
     const std::lock_guard lock(mutex_);
     return std::exchange(capture_, {});
   }
@@ -201,9 +201,17 @@ class FakeWire final : public WirePort {
 
  private:
   int send_one(const WireSend& item) {
-    FakeNode::Datagram datagram{item.kind, item.source, item.destination, item.source_port, item.destination_port,
-                                item.traffic_class, item.hoplimit, item.encaplimit, item.dont_fragment,
-                                item.segment_bytes, Bytes(item.payload.begin(), item.payload.end())};
+    FakeNode::Datagram datagram{item.kind,
+                                item.source,
+                                item.destination,
+                                item.source_port,
+                                item.destination_port,
+                                item.traffic_class,
+                                item.hoplimit,
+                                item.encaplimit,
+                                item.dont_fragment,
+                                item.segment_bytes,
+                                Bytes(item.payload.begin(), item.payload.end())};
     FakeNode* other = nullptr;
     std::function<bool(FakeNode::Datagram&)> filter;
     {
@@ -220,8 +228,8 @@ class FakeWire final : public WirePort {
   }
 
   static WireReceived place(const FakeNode::Datagram& datagram, uint8_t* buffer) {
-    WireReceived item{datagram.kind, datagram.source, datagram.destination, datagram.source_port,
-                      datagram.traffic_class, datagram.hoplimit};
+    WireReceived item{datagram.kind,        datagram.source,        datagram.destination,
+                      datagram.source_port, datagram.traffic_class, datagram.hoplimit};
     uint8_t* at = buffer + net::kHeadroom;
     if (datagram.kind == WireKind::ah && datagram.source.is_v4()) {
       item.outer_header = at;

@@ -1,5 +1,6 @@
-// Outbound fragments under a policy that looks at ports: the first fragment shows them, the later ones do not. They follow
-// the first one's flow, which is remembered for a while; without it they are not let out (RFC 4301 §7.3, fail closed).
+// Outbound fragments under a policy that looks at ports: the first fragment shows them, the later ones do not. They
+// follow the first one's flow, which is remembered for a while; without it they are not let out (RFC 4301 §7.3, fail
+// closed).
 #pragma once
 
 #include <array>
@@ -13,8 +14,8 @@ namespace adit::datapath {
 
 class FragmentMemo {
  public:
-  // A first fragment is remembered; a later one gets the first one's ports and ICMP type. False: the first was not seen.
-  // REQUIRES: flow.fragment, and both read from the same packet.
+  // A first fragment is remembered; a later one gets the first one's ports and ICMP type. False: the first was not
+  // seen. REQUIRES: flow.fragment, and both read from the same packet.
   bool complete(tunnel::LinkId link, const net::IpHeader& header, net::Flow& flow, MonoTime now) {
     Entry& entry = entries_[slot(header, flow)];
     if (!header.later_fragment()) {

@@ -21,10 +21,11 @@ namespace adit::datapath {
 namespace {
 
 constexpr uint32_t kWholeBytes = 65536 + 64;
-constexpr uint32_t kEspHeaderBytes = 8;                // SPI, sequence number
+constexpr uint32_t kEspHeaderBytes = 8;  // SPI, sequence number
 constexpr uint32_t kAhSpiOffset = 4, kAhFixedBytes = 12;
 
-// An inner packet's bytes by its own header, of the family that the next header announced; what lies behind is TFC padding.
+// An inner packet's bytes by its own header, of the family that the next header announced; what lies behind is TFC
+// padding.
 DropReason cut_padding(net::Packet& packet) {
   const bool v4 = packet.protocol == net::kProtoIpv4;
   if (!v4 && packet.protocol != net::kProtoIpv6) return DropReason::nested_protocol;
@@ -38,11 +39,15 @@ DropReason cut_padding(net::Packet& packet) {
 
 uint8_t protocol_of(WireKind kind) {
   switch (kind) {
-    case WireKind::ipip: return net::kProtoIpv4;
-    case WireKind::ipv6_in: return net::kProtoIpv6;
-    case WireKind::ah: return net::kProtoAh;
+    case WireKind::ipip:
+      return net::kProtoIpv4;
+    case WireKind::ipv6_in:
+      return net::kProtoIpv6;
+    case WireKind::ah:
+      return net::kProtoAh;
     case WireKind::esp:
-    case WireKind::udp: break;
+    case WireKind::udp:
+      break;
   }
   return net::kProtoEsp;
 }
@@ -67,7 +72,8 @@ bool is_of_outer(const sad::Sa& sa, const WireReceived& item) {
 }  // namespace
 
 Inbound::Inbound(Context& context)
-    : context_(context), memory_(std::make_unique<uint8_t[]>(size_t{kItems} * kBufferBytes)),
+    : context_(context),
+      memory_(std::make_unique<uint8_t[]>(size_t{kItems} * kBufferBytes)),
       whole_(std::make_unique<uint8_t[]>(kWholeBytes)) {
   for (uint32_t i = 0; i < kItems; ++i) buffers_[i] = memory_.get() + size_t{i} * kBufferBytes;
 }
@@ -83,7 +89,7 @@ size_t Inbound::carry_burst() {
 void Inbound::take(const WireReceived& item) {
   const uint32_t step = item.segment_bytes == 0 ? item.length : item.segment_bytes;
   const uint32_t datagrams = step == 0 ? 1 : (item.length + step - 1) / step;
-  if (count_ + datagrams > packets_.size()) carry();          // so that a train is coalesced whole where that can be
+  if (count_ + datagrams > packets_.size()) carry();  // so that a train is coalesced whole where that can be
   for (uint32_t at = 0, i = 0; i < datagrams; ++i, at += step) {
     const uint32_t length = std::min(step, item.length - at);
     // Behind the last datagram there is room; behind the others there is the next one.
@@ -104,8 +110,8 @@ bool Inbound::peel_udp(const WireReceived& item, uint8_t* data, uint32_t length)
       return false;
     case esp::UdpPayload::ike:
       if (context_.shared.ike_sink)
-        context_.shared.ike_sink({item.source, item.destination, item.source_port,
-                                  ByteSpan{data, length}.subspan(esp::kNonEspMarkerBytes)});
+        context_.shared.ike_sink(
+            {item.source, item.destination, item.source_port, ByteSpan{data, length}.subspan(esp::kNonEspMarkerBytes)});
       return true;
     case esp::UdpPayload::keepalive:
       return true;
@@ -163,9 +169,12 @@ void Inbound::open_ah(uint32_t index) {
   if (reason == DropReason::none) reason = check_limits(context_, *about_[index].ah);
   if (reason != DropReason::none) return drop(index, reason);
 
-  if (item.outer_header != nullptr) packet.prepend(item.outer_header_bytes);
-  else if (item.source.is_v4()) return drop(index, DropReason::bad_header);
-  else rebuild_ipv6_header(item, packet);
+  if (item.outer_header != nullptr)
+    packet.prepend(item.outer_header_bytes);
+  else if (item.source.is_v4())
+    return drop(index, DropReason::bad_header);
+  else
+    rebuild_ipv6_header(item, packet);
   esp::ah_open(context_.engine, *about_[index].ah, {&packet, 1});
   if (packet.drop != DropReason::none) return drop(index, packet.drop);
 
@@ -190,7 +199,8 @@ DropReason Inbound::find_sa(uint32_t index, sad::SaType type, uint32_t spi_offse
       return DropReason::none;
     }
   }
-  sad::Sa* const sa = context_.snapshot->sas == nullptr ? nullptr : context_.snapshot->sas->find(spi, type, item.destination);
+  sad::Sa* const sa =
+      context_.snapshot->sas == nullptr ? nullptr : context_.snapshot->sas->find(spi, type, item.destination);
   if (sa == nullptr) return DropReason::unknown_spi;
   const sad::SaState state = sa->state.load(std::memory_order_relaxed);
   if (state != sad::SaState::mature && state != sad::SaState::dying) return DropReason::sa_not_valid;
@@ -241,9 +251,12 @@ DropReason Inbound::admit_inner(uint32_t index) {
   if (about.link == nullptr) return DropReason::no_tunnel;
   if (const DropReason reason = cut_padding(packet); reason != DropReason::none) return reason;
   switch (net::read_flow(packet.bytes(), about.flow)) {
-    case net::FlowError::none: break;
-    case net::FlowError::truncated: return DropReason::truncated;
-    default: return DropReason::bad_header;
+    case net::FlowError::none:
+      break;
+    case net::FlowError::truncated:
+      return DropReason::truncated;
+    default:
+      return DropReason::bad_header;
   }
   if (is_martian(*about.link, about.flow.source)) return DropReason::martian;
   DropReason reason = tunnel::fold_ecn(about.item->traffic_class, packet.mutable_bytes());
@@ -274,7 +287,8 @@ DropReason Inbound::check_policy(About& about, ByteSpan inner) {
   return admission.drop;
 }
 
-// A fragment under a policy that looks at ports (policy.md §3.2): nothing of the packet goes on before all of it is there.
+// A fragment under a policy that looks at ports (policy.md §3.2): nothing of the packet goes on before all of it is
+// there.
 DropReason Inbound::reassemble(uint32_t index) {
   About& about = about_[index];
   const net::Packet& packet = packets_[index];
@@ -283,7 +297,8 @@ DropReason Inbound::reassemble(uint32_t index) {
   const uint64_t scope = uint64_t{static_cast<uint32_t>(about.link->id)} << 32 |
                          static_cast<uint32_t>((about.esp != nullptr ? about.esp : about.ah)->spec.spi);
   uint32_t length = 0;
-  DropReason reason = fragments_.add(scope, packet.bytes(), header, context_.now(), {whole_.get(), kWholeBytes}, length);
+  DropReason reason =
+      fragments_.add(scope, packet.bytes(), header, context_.now(), {whole_.get(), kWholeBytes}, length);
   count_evicted(*about.link);
   if (reason != DropReason::none || length == 0) return reason;
   const ByteSpan whole{whole_.get(), length};
@@ -318,7 +333,9 @@ void Inbound::deliver() {
     }
     for (uint32_t t = 0; t < coalescer_.trains(); ++t) {
       const net::Train train = coalescer_.train(t);
-      write(link, train.pieces, train.offload, train.packets, train.bytes);
+      // As many bytes as the packets had: each but the first gave its header up.
+      write(link, train.pieces, train.offload, train.packets,
+            train.bytes + (train.packets - 1) * train.offload.header_length);
     }
     coalescer_.clear();
   }

@@ -50,21 +50,22 @@ class Inbound {
   void count_evicted(const Link& link);
   DropReason check_policy(About& about, ByteSpan inner);
   void deliver();
-  void write(const Link& link, std::span<const ByteSpan> pieces, const Offload& offload, uint32_t packets, uint32_t bytes);
+  void write(const Link& link, std::span<const ByteSpan> pieces, const Offload& offload, uint32_t packets,
+             uint32_t bytes);
   void drop(uint32_t index, DropReason reason);
   void trace(uint32_t index, DropReason reason);
 
   Context& context_;
-  std::unique_ptr<uint8_t[]> memory_;                  // the buffers, one behind the other
+  std::unique_ptr<uint8_t[]> memory_;  // the buffers, one behind the other
   std::array<uint8_t*, kItems> buffers_;
   std::array<WireReceived, kItems> items_;
 
   uint32_t count_ = 0;
   std::array<net::Packet, esp::kMaxBurst> packets_;
   std::array<About, esp::kMaxBurst> about_;
-  std::array<bool, esp::kMaxBurst> inside_;            // an inner packet that may go to its link's TUN
+  std::array<bool, esp::kMaxBurst> inside_;  // an inner packet that may go to its link's TUN
 
-  struct Remembered {                                  // the last verdict: a train is of one flow
+  struct Remembered {  // the last verdict: a train is of one flow
     Arrival arrival;
     net::Flow flow;
     Admission admission;
@@ -74,7 +75,7 @@ class Inbound {
   net::Coalescer coalescer_;
   net::Reassembler fragments_;
   uint64_t evicted_ = 0;
-  std::unique_ptr<uint8_t[]> whole_;                   // a reassembled packet
+  std::unique_ptr<uint8_t[]> whole_;  // a reassembled packet
 };
 
 }  // namespace adit::datapath

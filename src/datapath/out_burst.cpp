@@ -10,12 +10,12 @@ struct Room {
   uint32_t front = 0, back = 0;
 };
 
-// ESP takes just what it adds. AH needs the outer IP header built in front, which is taken off again: such packets do not
-// lie close to each other, and need not, for they go one by one.
+// ESP takes just what it adds. AH needs the outer IP header built in front, which is taken off again: such packets do
+// not lie close to each other, and need not, for they go one by one.
 Room room_for(const Way& way, uint32_t inner_bytes) {
   if (way.ah != nullptr) return {net::kHeadroom, net::kTailroom};
   if (way.esp == nullptr) return {};
-  const uint32_t front = 8 + way.esp->transform->iv_bytes();            // SPI, sequence number, IV
+  const uint32_t front = 8 + way.esp->transform->iv_bytes();  // SPI, sequence number, IV
   return {front, esp::overhead(*way.esp, inner_bytes) - front};
 }
 

@@ -1,5 +1,6 @@
-// A burst on its way out: packets laid one behind the other in an arena, each with exactly the room that its SA adds, so that
-// sealed packets of one SA lie without gaps and a run of equal ones is one UDP GSO send. No copy after the segmentation.
+// A burst on its way out: packets laid one behind the other in an arena, each with exactly the room that its SA adds,
+// so that sealed packets of one SA lie without gaps and a run of equal ones is one UDP GSO send. No copy after the
+// segmentation.
 #pragma once
 
 #include <array>
@@ -20,10 +21,10 @@ class OutBurst {
     Way way;
     tunnel::InnerMarks marks;
     uint32_t inner_bytes = 0;
-    bool first = false;              // of what was one packet when it was read: traced once
-    net::Flow flow;                  // set only while tracing
+    bool first = false;  // of what was one packet when it was read: traced once
+    net::Flow flow;      // set only while tracing
   };
-  struct Range {                     // the packets that one send carries
+  struct Range {  // the packets that one send carries
     uint32_t first = 0, count = 0;
   };
 

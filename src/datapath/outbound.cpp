@@ -23,10 +23,12 @@ namespace adit::datapath {
 namespace {
 
 constexpr uint32_t kReadsAVisit = 64;
-constexpr uint32_t kReadBytes = 65536 + 64;        // the largest IP packet; gso_max_size keeps super-packets below
+constexpr uint32_t kReadBytes = 65536 + 64;  // the largest IP packet; gso_max_size keeps super-packets below
 constexpr uint32_t kFullEnough = esp::kMaxBurst / 4;
 
-net::IcmpError too_big(uint32_t mtu) { return {net::IcmpError::Kind::too_big, mtu}; }
+net::IcmpError too_big(uint32_t mtu) {
+  return {net::IcmpError::Kind::too_big, mtu};
+}
 
 DropReason reason_of(net::FlowError error) {
   if (error == net::FlowError::none) return DropReason::none;
@@ -36,11 +38,16 @@ DropReason reason_of(net::FlowError error) {
 // The wire's packet, come back: an outer packet of ours that a route led into a tunnel.
 bool is_own_outer(const Snapshot& snapshot, const net::Flow& flow) {
   switch (flow.protocol) {
-    case net::kProtoIpv4: case net::kProtoIpv6: case net::kProtoEsp: case net::kProtoAh: break;
+    case net::kProtoIpv4:
+    case net::kProtoIpv6:
+    case net::kProtoEsp:
+    case net::kProtoAh:
+      break;
     case net::kProtoUdp:
       if (flow.has_ports && (flow.source_port == 4500 || flow.destination_port == 4500)) break;
       return false;
-    default: return false;
+    default:
+      return false;
   }
   return snapshot.by_outer(flow.source, flow.destination) != nullptr;
 }
@@ -52,11 +59,11 @@ struct Outbound::Item {
   const Link* link = nullptr;
   MutByteSpan packet;
   Offload offload;
-  net::Flow flow;            // what policy sees
-  net::Flow own;             // the packet's own; differs for an ICMP error
+  net::Flow flow;  // what policy sees
+  net::Flow own;   // the packet's own; differs for an ICMP error
   Way way;
   tunnel::InnerMarks marks;
-  bool placed = false;       // a part of it is in the burst
+  bool placed = false;  // a part of it is in the burst
 };
 
 Outbound::Outbound(Context& context, Answers& answers)
@@ -106,8 +113,10 @@ DropReason Outbound::describe(Item& item) {
     if (!fragments_.complete(item.id, header, item.own, context_.now())) return DropReason::reassembly_timeout;
   }
   item.flow = item.own;
-  if (net::read_embedded_flow(item.packet, item.own, item.flow)) item.flow.icmp_error = true;
-  else item.flow = item.own;
+  if (net::read_embedded_flow(item.packet, item.own, item.flow))
+    item.flow.icmp_error = true;
+  else
+    item.flow = item.own;
   return DropReason::none;
 }
 
@@ -155,10 +164,10 @@ DropReason Outbound::prepare(Item& item) {
 DropReason Outbound::read_marks(Item& item) {
   const DropReason reason = tunnel::read_marks(item.link->outer, item.packet, item.marks);
   if (reason == DropReason::encap_limit)
-    answers_.send(context_, item.id, item.packet,
-                  {net::IcmpError::Kind::parameter_problem, item.marks.problem_offset});
-  if (reason == DropReason::hop_limit) answers_.send(context_, item.id, item.packet, {net::IcmpError::Kind::time_exceeded});
-  if (item.way.ah != nullptr) {             // its ICV covers the outer header: nothing in it that others may add or cut
+    answers_.send(context_, item.id, item.packet, {net::IcmpError::Kind::parameter_problem, item.marks.problem_offset});
+  if (reason == DropReason::hop_limit)
+    answers_.send(context_, item.id, item.packet, {net::IcmpError::Kind::time_exceeded});
+  if (item.way.ah != nullptr) {  // its ICV covers the outer header: nothing in it that others may add or cut
     item.marks.allow_fragmenting = false;
     item.marks.has_encaplimit = false;
   }
@@ -318,7 +327,7 @@ void Outbound::settle(uint32_t first, uint32_t end) {
 void Outbound::report_path_mtu(const Link& link) {
   const uint32_t path_mtu = context_.wire.path_mtu(link.outer.local, link.outer.remote);
   if (path_mtu == 0 || path_mtu >= link.path_mtu) return;
-  if (reported_.link == link.id && reported_.path_mtu == path_mtu) return;      // told already
+  if (reported_.link == link.id && reported_.path_mtu == path_mtu) return;  // told already
   reported_ = {link.id, path_mtu};
   context_.report(reported_);
 }

@@ -20,8 +20,8 @@ class Outbound {
   Outbound(Context& context, Answers& answers);
 
   struct Read {
-    size_t packets = 0;              // super-packets count once
-    int error = 0;                   // -errno: the device is gone
+    size_t packets = 0;  // super-packets count once
+    int error = 0;       // -errno: the device is gone
   };
   // Carries what the device has, up to a bound that keeps rounds short. What was carried may wait for flush().
   Read carry_from(tunnel::LinkId id, TunPort& tun);
@@ -33,7 +33,7 @@ class Outbound {
   [[nodiscard]] std::optional<uint64_t> next_deadline_ns() const { return parking_.next_deadline_ns(); }
 
  private:
-  struct Item;                       // one packet, or super-packet, as it was read
+  struct Item;  // one packet, or super-packet, as it was read
   void carry(tunnel::LinkId id, MutByteSpan packet, const Offload& offload);
   DropReason go(Item& item);
   DropReason describe(Item& item);

@@ -6,7 +6,9 @@ namespace adit::datapath {
 
 namespace {
 
-bool is_clear(WireKind kind) { return kind == WireKind::ipip || kind == WireKind::ipv6_in; }
+bool is_clear(WireKind kind) {
+  return kind == WireKind::ipip || kind == WireKind::ipv6_in;
+}
 
 bool quotes_our_sa(const Snapshot& snapshot, const WireError& error) {
   const uint32_t spi_offset = error.kind == WireKind::ah ? 4 : 0;

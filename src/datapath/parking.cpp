@@ -7,8 +7,8 @@ namespace adit::datapath {
 
 Parking::Answer Parking::park(tunnel::LinkId link, uint64_t rule_index, ByteSpan packet, const Offload& offload,
                               uint64_t deadline_ns, size_t most_packets) {
-  auto queue = std::ranges::find_if(
-      queues_, [&](const Queue& q) { return q.link == link && q.rule_index == rule_index; });
+  auto queue =
+      std::ranges::find_if(queues_, [&](const Queue& q) { return q.link == link && q.rule_index == rule_index; });
   const bool first = queue == queues_.end();
   if (first) queue = queues_.insert(queues_.end(), Queue{link, rule_index, deadline_ns, {}});
   const bool kept = queue->packets.size() < most_packets && bytes_ + packet.size() <= kMostBytes;

@@ -1,4 +1,5 @@
-// Packets that wait for an SA: a bounded queue for each (link, rule). A rare path, so it allocates; its bounds are firm.
+// Packets that wait for an SA: a bounded queue for each (link, rule). A rare path, so it allocates; its bounds are
+// firm.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@ class Parking {
     std::vector<Parked> packets;
   };
   struct Answer {
-    bool ask = false;      // the first of its queue: an SA must be asked for
+    bool ask = false;  // the first of its queue: an SA must be asked for
     bool kept = false;
   };
 
@@ -32,8 +33,8 @@ class Parking {
   Answer park(tunnel::LinkId link, uint64_t rule_index, ByteSpan packet, const Offload& offload, uint64_t deadline_ns,
               size_t most_packets);
 
-  // Takes all packets out for another try. What is parked again meanwhile joins its old queue, with the old deadline and
-  // without another question; call `forget_empty` afterwards.
+  // Takes all packets out for another try. What is parked again meanwhile joins its old queue, with the old deadline
+  // and without another question; call `forget_empty` afterwards.
   std::vector<Queue> take_all();
   void forget_empty();
 
@@ -42,7 +43,7 @@ class Parking {
   [[nodiscard]] std::optional<uint64_t> next_deadline_ns() const;
   [[nodiscard]] bool empty() const { return queues_.empty(); }
 
-  static constexpr size_t kMostBytes = 16 << 20;       // of one worker, all queues
+  static constexpr size_t kMostBytes = 16 << 20;  // of one worker, all queues
 
  private:
   std::vector<Queue> queues_;

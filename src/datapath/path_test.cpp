@@ -7,7 +7,9 @@
 namespace adit::datapath {
 namespace {
 
-Bytes datagram(size_t payload, const made::Ip& inner = {}) { return made::udp(inner, 1000, 2000, made::pattern(payload)); }
+Bytes datagram(size_t payload, const made::Ip& inner = {}) {
+  return made::udp(inner, 1000, 2000, made::pattern(payload));
+}
 
 template <typename T>
 std::vector<T> events_of(Site& site) {
@@ -37,7 +39,7 @@ TEST_F(Acquire, AsksOnceAndSendsInOrderWhenTheSaComes) {
   for (size_t i = 0; i < 5; ++i) packets.push_back(datagram(100 + i));
   for (const Bytes& packet : packets) sites.alice.host->send(packet);
   sites.run();
-  sites.publish();                                       // a picture without SAs changes nothing and asks nobody
+  sites.publish();  // a picture without SAs changes nothing and asks nobody
   sites.run();
   EXPECT_TRUE(sites.alice.node->sent().empty());
   const auto asked = events_of<AcquireNeeded>(sites.alice);
@@ -69,7 +71,7 @@ TEST_F(Acquire, GivesUpAfterTheWaitAndAsksAnew) {
   sites.publish();
   sites.alice.host->send(datagram(100));
   sites.run();
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));   // the coarse clock's tick
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the coarse clock's tick
   sites.run();
   EXPECT_EQ(sites.alice.dropped_out(DropReason::acquire_timeout), 1u);
   sites.alice.host->send(datagram(100));
@@ -128,7 +130,8 @@ TEST(Sizes, TooBigWithoutDontFragmentGoesInFragments) {
   const auto received = sites.bob.host->received();
   ASSERT_EQ(received.size(), 3u);
   Bytes payload;
-  for (const auto& fragment : received) payload.insert(payload.end(), fragment.bytes.begin() + 20, fragment.bytes.end());
+  for (const auto& fragment : received)
+    payload.insert(payload.end(), fragment.bytes.begin() + 20, fragment.bytes.end());
   EXPECT_EQ(Bytes(payload.begin() + 8, payload.end()), made::pattern(3000));
 }
 
@@ -145,7 +148,7 @@ TEST(Sizes, AHeavySuiteGetsItsExactMtu) {
   TwoSites sites;
   Protection heavy{crypto::EncrAlg::aes_cbc, crypto::AuthAlg::hmac_sha256, true, false, true};
   sites.protect(heavy);
-  sites.alice.link.mtu = 1500;                            // an operator pinned too much
+  sites.alice.link.mtu = 1500;  // an operator pinned too much
   sites.publish();
   sites.alice.host->send(datagram(1472));
   sites.run();
@@ -157,7 +160,7 @@ TEST(Sizes, AHeavySuiteGetsItsExactMtu) {
   const auto sent = sites.alice.node->sent();
   ASSERT_EQ(sent.size(), 1u);
   EXPECT_LE(sent[0].bytes.size() + 20, 1500u);
-  EXPECT_GT(sent[0].bytes.size() + 20, 1500u - 16);       // and not less than the cipher's blocks take
+  EXPECT_GT(sent[0].bytes.size() + 20, 1500u - 16);  // and not less than the cipher's blocks take
   EXPECT_EQ(sites.bob.host->received().size(), 1u);
 }
 
@@ -174,7 +177,7 @@ TEST(Sizes, RefusedByTheUnderlayTellsTheEngineThePathMtu) {
   ASSERT_EQ(events.size(), 1u);
   EXPECT_EQ(events[0].path_mtu, 1400u);
 
-  sites.alice.link.path_mtu = 1400;                       // as the engine does, and the sender then hears of it
+  sites.alice.link.path_mtu = 1400;  // as the engine does, and the sender then hears of it
   sites.publish();
   sites.alice.host->send(datagram(1350));
   sites.run();
@@ -197,7 +200,7 @@ TEST(Sizes, SmallPacketsMayBeFragmentedOnTheWayOthersNot) {
 Bytes syn() {
   made::Tcp tcp;
   tcp.flags = 2;
-  tcp.options = {2, 4, 0x05, 0xb4};                       // 1460
+  tcp.options = {2, 4, 0x05, 0xb4};  // 1460
   return made::tcp({}, tcp, {});
 }
 
@@ -235,8 +238,8 @@ TEST(Marks, EcnTravelsOutAndCongestionComesBackIn) {
   TwoSites sites;
   sites.protect({});
   sites.alice.node->connect(sites.bob.node.get(), [](FakeNode::Datagram& passing) {
-    EXPECT_EQ(passing.traffic_class, 0xb8 | 2);           // DSCP of IPv4 in IPv4, ECT(0)
-    passing.traffic_class |= 3;                           // a router is congested
+    EXPECT_EQ(passing.traffic_class, 0xb8 | 2);  // DSCP of IPv4 in IPv4, ECT(0)
+    passing.traffic_class |= 3;                  // a router is congested
     return true;
   });
   made::Ip inner;
@@ -284,7 +287,8 @@ class Fragments : public testing::Test {
     for (Site* site : {&sites.alice, &sites.bob}) {
       site->add(esp_spec({}, 0x1001, sites.a, sites.b));
       auto rules = rules_of(action_of({}), only_2000);
-      for (spd::Rule& rule : rules) (site == &sites.alice ? rule.selector.remote_port : rule.selector.local_port) = 2000;
+      for (spd::Rule& rule : rules)
+        (site == &sites.alice ? rule.selector.remote_port : rule.selector.local_port) = 2000;
       site->link.head = head_of(std::move(rules));
     }
     sites.publish();
@@ -490,7 +494,7 @@ TEST(Swap, I3PacketsFlowAndNothingLeaksWhileThePictureIsSwapped) {
   });
   for (int i = 0; i < 300; ++i) {
     for (Site* site : {&sites.alice, &sites.bob}) {
-      site->link.up = i % 7 != 0;                          // also closed now and then
+      site->link.up = i % 7 != 0;  // also closed now and then
       site->link.head = i % 5 == 0 ? nullptr : head_of(rules_of(action_of({})));
     }
     sites.publish();
@@ -515,7 +519,7 @@ TEST(Swap, I3PacketsFlowAndNothingLeaksWhileThePictureIsSwapped) {
   }
   sites.alice.worker->stop();
   sites.bob.worker->stop();
-  EXPECT_EQ(told, 2 * kPackets);                           // every packet is accounted for
+  EXPECT_EQ(told, 2 * kPackets);  // every packet is accounted for
   EXPECT_EQ(readable, 0u);
   EXPECT_GT(sites.alice.counters().opackets.get(), 0u);
 }

@@ -17,7 +17,7 @@ void kill(const Context& context, sad::Sa& sa, sad::Expiry expiry) {
 DropReason check_limits(const Context& context, sad::Sa& sa) {
   switch (const sad::Expiry expiry = sa.due(context.wall_seconds)) {
     case sad::Expiry::none:
-    case sad::Expiry::idle:          // an idle SA is not idle with a packet at hand; the engine's timer judges it
+    case sad::Expiry::idle:  // an idle SA is not idle with a packet at hand; the engine's timer judges it
       return DropReason::none;
     case sad::Expiry::soft: {
       sad::SaState mature = sad::SaState::mature;
@@ -34,6 +34,8 @@ DropReason check_limits(const Context& context, sad::Sa& sa) {
   return DropReason::none;
 }
 
-void stop_exhausted(const Context& context, sad::Sa& sa) { kill(context, sa, sad::Expiry::sequence); }
+void stop_exhausted(const Context& context, sad::Sa& sa) {
+  kill(context, sa, sad::Expiry::sequence);
+}
 
 }  // namespace adit::datapath

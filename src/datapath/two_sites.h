@@ -20,7 +20,7 @@ namespace made = net::made;
 struct Protection {
   crypto::EncrAlg encr = crypto::EncrAlg::aes_gcm16;
   crypto::AuthAlg auth = crypto::AuthAlg::none;
-  bool ah = false;                     // AH with HMAC-SHA-256, over ESP when there is a cipher
+  bool ah = false;  // AH with HMAC-SHA-256, over ESP when there is a cipher
   bool udp = false;
   bool esn = false;
 };
@@ -63,7 +63,8 @@ inline std::vector<spd::Rule> rules_of(const spd::Action& action, const spd::Sel
   std::vector<spd::Rule> rules;
   for (const auto direction : {spd::Direction::out, spd::Direction::in})
     for (const auto family : {net::Family::v4, net::Family::v6}) {
-      if ((selector.local && selector.local->family() != family) || (selector.remote && selector.remote->family() != family))
+      if ((selector.local && selector.local->family() != family) ||
+          (selector.remote && selector.remote->family() != family))
         continue;
       spd::Rule rule;
       rule.index = rules.size() + 1;
@@ -138,8 +139,12 @@ class Site {
   }
 
   [[nodiscard]] LinkCounters& counters() const { return *link.counters[0]; }
-  [[nodiscard]] uint64_t dropped_in(DropReason reason) const { return counters().drops_in[static_cast<size_t>(reason)].get(); }
-  [[nodiscard]] uint64_t dropped_out(DropReason reason) const { return counters().drops_out[static_cast<size_t>(reason)].get(); }
+  [[nodiscard]] uint64_t dropped_in(DropReason reason) const {
+    return counters().drops_in[static_cast<size_t>(reason)].get();
+  }
+  [[nodiscard]] uint64_t dropped_out(DropReason reason) const {
+    return counters().drops_out[static_cast<size_t>(reason)].get();
+  }
 
   Shared shared;
   std::shared_ptr<FakeHost> host = std::make_shared<FakeHost>();
@@ -154,8 +159,10 @@ class Site {
 
 struct TwoSites {
   explicit TwoSites(bool outer_v6 = false)
-      : a(made::address(outer_v6 ? "2001:db8:f::1" : "192.0.2.1")), b(made::address(outer_v6 ? "2001:db8:f::2" : "192.0.2.2")),
-        alice(a, b), bob(b, a) {
+      : a(made::address(outer_v6 ? "2001:db8:f::1" : "192.0.2.1")),
+        b(made::address(outer_v6 ? "2001:db8:f::2" : "192.0.2.2")),
+        alice(a, b),
+        bob(b, a) {
     alice.node->connect(bob.node.get());
     bob.node->connect(alice.node.get());
   }
@@ -180,7 +187,8 @@ struct TwoSites {
     bob.publish();
   }
   void run() {
-    while (alice.worker->run_once() + bob.worker->run_once() != 0) {}
+    while (alice.worker->run_once() + bob.worker->run_once() != 0) {
+    }
   }
 
   net::Address a, b;

@@ -37,8 +37,14 @@ const Way kWays[] = {
     {"Clear", false, {}, WireKind::ipip},
     {"EspGcm", true, {}, WireKind::esp},
     {"EspGcmUdp", true, {.udp = true}, WireKind::udp},
-    {"EspCbcSha256Esn", true, {crypto::EncrAlg::aes_cbc, crypto::AuthAlg::hmac_sha256, false, false, true}, WireKind::esp},
-    {"EspCbcSha256Udp", true, {crypto::EncrAlg::aes_cbc, crypto::AuthAlg::hmac_sha256, false, true, false}, WireKind::udp},
+    {"EspCbcSha256Esn",
+     true,
+     {crypto::EncrAlg::aes_cbc, crypto::AuthAlg::hmac_sha256, false, false, true},
+     WireKind::esp},
+    {"EspCbcSha256Udp",
+     true,
+     {crypto::EncrAlg::aes_cbc, crypto::AuthAlg::hmac_sha256, false, true, false},
+     WireKind::udp},
     {"AhOverEsp", true, {.ah = true}, WireKind::ah},
     {"AhAlone", true, {crypto::EncrAlg::none, crypto::AuthAlg::none, true}, WireKind::ah},
 };
@@ -97,7 +103,8 @@ TEST_P(Ways, NothingReadableLeavesUnlessTheLinkIsClear) {
   const auto sent = sites.alice.node->sent();
   ASSERT_EQ(sent.size(), 1u);
   EXPECT_EQ(sent[0].kind, way.kind);
-  const bool readable = std::search(sent[0].bytes.begin(), sent[0].bytes.end(), secret.begin(), secret.end()) != sent[0].bytes.end();
+  const bool readable =
+      std::search(sent[0].bytes.begin(), sent[0].bytes.end(), secret.begin(), secret.end()) != sent[0].bytes.end();
   EXPECT_EQ(readable, !way.secured || way.how.encr == crypto::EncrAlg::none);
 }
 
@@ -108,7 +115,7 @@ struct Super {
 };
 Super super_packet(const made::Ip& inner, uint16_t mss, size_t payload) {
   made::Tcp tcp;
-  tcp.flags = 0x18;                                   // PSH, ACK
+  tcp.flags = 0x18;  // PSH, ACK
   Super super{made::tcp(inner, tcp, made::pattern(payload)), {}};
   const bool v4 = inner.source.is_v4();
   const uint16_t start = v4 ? 20 : 40;
@@ -156,7 +163,7 @@ TEST(TwoSites, OneSuperPacketIsOneSendAndOneWriteOverUdp) {
   sites.run();
   const auto sent = sites.alice.node->sent();
   ASSERT_EQ(sent.size(), 1u);
-  EXPECT_EQ(sent[0].segment_bytes, 8 + 8 + 1402 + 2 + 16);   // header, IV, packet (no padding needed), trailer, ICV
+  EXPECT_EQ(sent[0].segment_bytes, 8 + 8 + 1402 + 2 + 16);  // header, IV, packet (no padding needed), trailer, ICV
   const auto received = sites.bob.host->received();
   ASSERT_EQ(received.size(), 1u);
   EXPECT_EQ(received[0].offload.segment_bytes, 1362);
@@ -165,7 +172,8 @@ TEST(TwoSites, OneSuperPacketIsOneSendAndOneWriteOverUdp) {
 TEST(TwoSites, SmallDatagramsReadInOneRoundLeaveAsOneTrain) {
   TwoSites sites;
   sites.protect({.udp = true});
-  for (int i = 0; i < 20; ++i) sites.alice.host->send(made::udp({}, 1000, 2000, made::pattern(1300, static_cast<uint32_t>(i))));
+  for (int i = 0; i < 20; ++i)
+    sites.alice.host->send(made::udp({}, 1000, 2000, made::pattern(1300, static_cast<uint32_t>(i))));
   sites.run();
   const auto sent = sites.alice.node->sent();
   ASSERT_EQ(sent.size(), 1u);

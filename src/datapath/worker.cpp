@@ -40,9 +40,13 @@ uint64_t clock_ns(clockid_t clock) {
 
 struct Worker::Impl {
   Impl(uint32_t index, Shared& shared_, std::unique_ptr<crypto::Engine> engine_, std::unique_ptr<WirePort> wire_)
-      : shared(shared_), engine(std::move(engine_)), wire(std::move(wire_)),
+      : shared(shared_),
+        engine(std::move(engine_)),
+        wire(std::move(wire_)),
         context{index, shared, *engine, *wire, unlinked, {}, nullptr, 0, 0, false},
-        outbound(context, answers), inbound(context), poll_fd(epoll_create1(EPOLL_CLOEXEC)),
+        outbound(context, answers),
+        inbound(context),
+        poll_fd(epoll_create1(EPOLL_CLOEXEC)),
         wake_fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
     CHECK(poll_fd >= 0 && wake_fd >= 0);
     watch(wake_fd, kWakeTag);
@@ -78,7 +82,7 @@ struct Worker::Impl {
   Outbound outbound;
   Inbound inbound;
   std::unordered_map<uint32_t, std::unique_ptr<TunPort>> ports;
-  std::vector<tunnel::LinkId> without_fd;          // fakes that cannot be waited for are read each round
+  std::vector<tunnel::LinkId> without_fd;  // fakes that cannot be waited for are read each round
 
   int poll_fd, wake_fd;
   std::thread thread;
@@ -86,7 +90,7 @@ struct Worker::Impl {
 
   std::mutex task_mutex;
   std::condition_variable task_done;
-  std::function<void()> task;                      // at most one: its giver waits
+  std::function<void()> task;  // at most one: its giver waits
 };
 
 // ---------------------------------------------------------------- the engine's side
@@ -179,9 +183,9 @@ size_t Worker::Impl::carry_ready(std::span<const epoll_event> ready) {
 
 size_t Worker::Impl::carry_link(tunnel::LinkId id) {
   TunPort* const port = context.tun(id);
-  if (port == nullptr) return 0;                   // detached earlier in this round
+  if (port == nullptr) return 0;  // detached earlier in this round
   const Outbound::Read read = outbound.carry_from(id, *port);
-  if (read.error != 0) {                           // the device is gone; the engine will detach it
+  if (read.error != 0) {  // the device is gone; the engine will detach it
     if (port->fd() >= 0) epoll_ctl(poll_fd, EPOLL_CTL_DEL, port->fd(), nullptr);
     std::erase(without_fd, id);
     context.report(LinkIoFailed{id, -read.error});
@@ -199,7 +203,7 @@ void Worker::Impl::run_tasks() {
     work = task;
   }
   outbound.flush();
-  begin_round();                                   // settle() promises the newest snapshot from here on
+  begin_round();  // settle() promises the newest snapshot from here on
   work();
   {
     const std::lock_guard lock(task_mutex);
@@ -213,22 +217,26 @@ void Worker::Impl::run_tasks() {
 Worker::Worker(uint32_t index, Shared& shared, std::unique_ptr<crypto::Engine> engine, std::unique_ptr<WirePort> wire)
     : impl_(std::make_unique<Impl>(index, shared, std::move(engine), std::move(wire))) {}
 
-Worker::~Worker() { stop(); }
+Worker::~Worker() {
+  stop();
+}
 
 void Worker::attach(tunnel::LinkId id, std::unique_ptr<TunPort> port) {
   impl_->on_worker([this, id, &port] {
     Impl& impl = *impl_;
     const auto key = static_cast<uint32_t>(id);
     CHECK(!impl.ports.contains(key));
-    if (port->fd() >= 0) impl.watch(port->fd(), key);
-    else impl.without_fd.push_back(id);
+    if (port->fd() >= 0)
+      impl.watch(port->fd(), key);
+    else
+      impl.without_fd.push_back(id);
     impl.context.tuns[key] = port.get();
     impl.ports[key] = std::move(port);
   });
 }
 
 void Worker::detach(tunnel::LinkId id) {
-  std::unique_ptr<TunPort> gone;                   // closed here, not on the worker's time
+  std::unique_ptr<TunPort> gone;  // closed here, not on the worker's time
   impl_->on_worker([this, id, &gone] {
     Impl& impl = *impl_;
     const auto found = impl.ports.find(static_cast<uint32_t>(id));
@@ -255,15 +263,21 @@ void Worker::stop() {
   impl_->thread.join();
 }
 
-void Worker::wake() { impl_->ring(); }
+void Worker::wake() {
+  impl_->ring();
+}
 
 void Worker::settle() {
   // A task runs with nothing under way and the newest snapshot taken.
   impl_->on_worker([] {});
 }
 
-size_t Worker::run_once() { return impl_->round(0); }
+size_t Worker::run_once() {
+  return impl_->round(0);
+}
 
-const LinkCounters& Worker::unlinked() const { return impl_->unlinked; }
+const LinkCounters& Worker::unlinked() const {
+  return impl_->unlinked;
+}
 
 }  // namespace adit::datapath

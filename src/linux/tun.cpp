@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "net/coalesce.h"
+
 // Younger than the build machine's headers (Linux 6.2).
 #ifndef TUN_F_USO4
 #define TUN_F_USO4 0x20
@@ -19,7 +21,7 @@
 namespace adit::platform {
 namespace {
 
-constexpr size_t kMaxPieces = 70;          // 64 segments and some headers
+constexpr size_t kMaxPieces = net::Coalescer::kMaxPackets;   // as TunPort::write promises
 constexpr uint16_t kTcpOffsetByte = 12;    // data offset, high nibble (RFC 9293 §3.1)
 constexpr uint16_t kUdpHeader = 8;
 
