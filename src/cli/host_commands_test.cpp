@@ -1,5 +1,6 @@
-// ipadm, route, netstat, svcadm, svcs: from the words that are typed to the text that is printed, through a real socket, with
-// the engine's own classes on a host in memory. Listings are compared with those of the guide and of IPD 46.
+// ipadm, route, netstat, svcadm, svcs: from the words that are typed to the text that is printed, through a real
+// socket, with the engine's own classes on a host in memory. Listings are compared with those of the guide and of
+// IPD 46.
 #include <gtest/gtest.h>
 
 #include <sstream>
@@ -23,7 +24,10 @@ using Words = std::vector<std::string>;
 using engine::FakeHost;
 using engine::Outcome;
 
-struct Said { int status = 0; std::string out, err; };
+struct Said {
+  int status = 0;
+  std::string out, err;
+};
 
 struct HostCommandsTest : ::testing::Test {
   FakeHost host;
@@ -46,10 +50,20 @@ struct HostCommandsTest : ::testing::Test {
     protocol::add_address_methods(methods, addresses, properties);
     protocol::add_route_methods(methods, routes);
     protocol::add_service_methods(methods, services);
-    methods.add("io.adit.links.ShowLink", protocol::Access::read, [](const json&, const protocol::Caller&) -> Result<json> {
-      return json{{"links", {{{"name", "v4_bob0"}, {"mtu", 1402}, {"ipackets", 3}, {"rbytes", 252}, {"ierrors", 1}, {"opackets", 2}, {"obytes", 168},
-                              {"oerrors", 4}, {"drops_in", {{{"reason", "replay"}, {"packets", 1}}}}, {"drops_out", {{{"reason", "no_sa"}, {"packets", 4}}}}}}}};
-    });
+    methods.add("io.adit.links.ShowLink", protocol::Access::read,
+                [](const json&, const protocol::Caller&) -> Result<json> {
+                  return json{{"links",
+                               {{{"name", "v4_bob0"},
+                                 {"mtu", 1402},
+                                 {"ipackets", 3},
+                                 {"rbytes", 252},
+                                 {"ierrors", 1},
+                                 {"opackets", 2},
+                                 {"obytes", 168},
+                                 {"oerrors", 4},
+                                 {"drops_in", {{{"reason", "replay"}, {"packets", 1}}}},
+                                 {"drops_out", {{{"reason", "no_sa"}, {"packets", 4}}}}}}}};
+                });
     std::filesystem::create_directories(host.settings.run_dir);
     auto listening = protocol::VarlinkServer::listen(io, host.settings.run_dir + "/adit.sock", methods);
     ASSERT_TRUE(listening) << listening.error().text;
@@ -67,14 +81,21 @@ struct HostCommandsTest : ::testing::Test {
 
   void add_services() {
     const auto good = [] { return Result<Outcome>(Outcome{}); };
-    const auto load = [this] { return policy_error.empty() ? Result<Outcome>(Outcome{}) : Result<Outcome>(fail(EINVAL, "{}", policy_error)); };
+    const auto load = [this] {
+      return policy_error.empty() ? Result<Outcome>(Outcome{}) : Result<Outcome>(fail(EINVAL, "{}", policy_error));
+    };
     const auto flush = [] { return Result<Outcome>(Outcome{{"v4_bob0 passes clear text now"}}); };
     services.add(engine::kAlgsService, {good, good, good}, {}, true);
-    services.add(engine::kPolicyService, {load, load, flush}, {{engine::ServiceDependency::Kind::require_all, engine::kAlgsService}}, true,
+    services.add(engine::kPolicyService, {load, load, flush},
+                 {{engine::ServiceDependency::Kind::require_all, engine::kAlgsService}}, true,
                  "/etc/inet/ipsecinit.conf");
-    services.add(engine::kManualKeyService, {good, good, good}, {{engine::ServiceDependency::Kind::require_all, engine::kAlgsService}}, false);
-    services.add(engine::kIptunService, {good, good, good}, {{engine::ServiceDependency::Kind::optional_all, engine::kPolicyService}}, true);
-    for (const char* fmri : {engine::kAlgsService, engine::kPolicyService, engine::kManualKeyService, engine::kIptunService}) services.boot(fmri);
+    services.add(engine::kManualKeyService, {good, good, good},
+                 {{engine::ServiceDependency::Kind::require_all, engine::kAlgsService}}, false);
+    services.add(engine::kIptunService, {good, good, good},
+                 {{engine::ServiceDependency::Kind::optional_all, engine::kPolicyService}}, true);
+    for (const char* fmri :
+         {engine::kAlgsService, engine::kPolicyService, engine::kManualKeyService, engine::kIptunService})
+      services.boot(fmri);
   }
 
   Said run(const std::string& line) {
@@ -85,7 +106,8 @@ struct HostCommandsTest : ::testing::Test {
     for (std::string word; stream >> word;) words.push_back(word);
     std::istringstream in;
     std::ostringstream out, err;
-    Context context{.root = host.directory, .run_dir = host.settings.run_dir, .self = name, .in = in, .out = out, .err = err};
+    Context context{
+        .root = host.directory, .run_dir = host.settings.run_dir, .self = name, .in = in, .out = out, .err = err};
     const int status = find_command(name)->run(context, words);
     return {status, out.str(), err.str()};
   }
@@ -130,8 +152,10 @@ TEST_F(HostCommandsTest, TheGuidesAddresses) {
 
 TEST_F(HostCommandsTest, IpadmSaysWhatIsWrongInIllumosWords) {
   bad("ipadm create-addr -T static v4_bob0/v4", 1, "ipadm: Missing local address\n");
-  bad("ipadm create-addr -T static -a local=10.0.0.1,local=10.0.0.2 v4_bob0/v4", 1, "ipadm: Multiple local addresses provided\n");
-  bad("ipadm create-addr -T static -a remote=10.0.0.1,remote=10.0.0.2 v4_bob0/v4", 1, "ipadm: Multiple remote addresses provided\n");
+  bad("ipadm create-addr -T static -a local=10.0.0.1,local=10.0.0.2 v4_bob0/v4", 1,
+      "ipadm: Multiple local addresses provided\n");
+  bad("ipadm create-addr -T static -a remote=10.0.0.1,remote=10.0.0.2 v4_bob0/v4", 1,
+      "ipadm: Multiple remote addresses provided\n");
   bad("ipadm create-addr -T static -a foo=10.0.0.1 v4_bob0/v4", 1, "ipadm: Invalid address provided");
   bad("ipadm create-addr -T static -a 10.0.0.1 v4_bob0", 1, "ipadm: invalid address object name: v4_bob0");
   bad("ipadm create-addr -a 10.0.0.1 v4_bob0/v4", 2, "ipadm: -T static or -T addrconf is required");
@@ -198,8 +222,10 @@ TEST_F(HostCommandsTest, TheGuidesRoutesAndTheirTables) {
   bad("route add 10.0.1.0/24 10.0.1.1", 1, "add net 10.0.1.0/24: gateway 10.0.1.1: entry exists\n");
   bad("route delete 10.0.99.0/24 10.0.1.1", 1, "delete net 10.0.99.0/24: gateway 10.0.1.1: not in table\n");
   const Said deleted = run("route delete -p 10.0.1.0/24 10.0.1.1");
-  EXPECT_EQ(deleted.out, "delete net 10.0.1.0/24: gateway 10.0.1.1\ndelete persistent net 10.0.1.0/24: gateway 10.0.1.1\n");
-  EXPECT_EQ(deleted.err, "route: 10.0.1.0/24 is no longer kept to v4_bob0: it is reachable in the clear if a route leads there\n");
+  EXPECT_EQ(deleted.out,
+            "delete net 10.0.1.0/24: gateway 10.0.1.1\ndelete persistent net 10.0.1.0/24: gateway 10.0.1.1\n");
+  EXPECT_EQ(deleted.err,
+            "route: 10.0.1.0/24 is no longer kept to v4_bob0: it is reachable in the clear if a route leads there\n");
 }
 
 TEST_F(HostCommandsTest, RouteUsage) {
@@ -214,9 +240,16 @@ TEST_F(HostCommandsTest, RouteUsage) {
 
 TEST_F(HostCommandsTest, NetstatTellsEveryReasonWithItsSentence) {
   const std::string text = run("netstat -s").out;
-  EXPECT_NE(text.find("v4_bob0         ipackets = 3            rbytes = 252            ierrors = 1\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("no_sa                       0           4  the rule asks for IPsec and there is no SA; an ACQUIRE was sent\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("replay                      1           0  the sequence number was seen before"), std::string::npos) << text;
+  EXPECT_NE(text.find("v4_bob0         ipackets = 3            rbytes = 252            ierrors = 1\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("no_sa                       0           4  the rule asks for IPsec and there is no SA; an "
+                      "ACQUIRE was sent\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("replay                      1           0  the sequence number was seen before"),
+            std::string::npos)
+      << text;
   EXPECT_EQ(json::parse(run("netstat -s --json").out).at("drops").size(), kDropReasons - 1);
   EXPECT_NE(run("netstat -i").out.find("v4_bob0         1402"), std::string::npos);
 }
@@ -227,9 +260,12 @@ TEST_F(HostCommandsTest, SvcsListsTheGuidesService) {
   good("svcs ipsec/policy",
        "STATE          STIME    FMRI\n"
        "online         Nov_14   svc:/network/ipsec/policy:default\n");
-  good("svcs -H -o state,svc", "online         network/iptun\nonline         network/ipsec/ipsecalgs\nonline         network/ipsec/policy\n");
-  EXPECT_NE(run("svcs -a").out.find("disabled       Nov_14   svc:/network/ipsec/manual-key:default\n"), std::string::npos);
-  good("svcs -d policy", "STATE          STIME    FMRI\nonline         Nov_14   svc:/network/ipsec/ipsecalgs:default\n");
+  good("svcs -H -o state,svc",
+       "online         network/ipsec/ipsecalgs\nonline         network/ipsec/policy\nonline         network/iptun\n");
+  EXPECT_NE(run("svcs -a").out.find("disabled       Nov_14   svc:/network/ipsec/manual-key:default\n"),
+            std::string::npos);
+  good("svcs -d policy",
+       "STATE          STIME    FMRI\nonline         Nov_14   svc:/network/ipsec/ipsecalgs:default\n");
   good("svcs -D policy", "STATE          STIME    FMRI\nonline         Nov_14   svc:/network/iptun:default\n");
   good("svcs -l policy",
        "fmri         svc:/network/ipsec/policy:default\n"
@@ -238,10 +274,12 @@ TEST_F(HostCommandsTest, SvcsListsTheGuidesService) {
        "state        online\n"
        "next_state   none\n"
        "state_time   Tue Nov 14 22:13:20 2023\n"
-       "logfile      " + host.directory + "/var/svc/log/network-ipsec-policy:default.log\n"
-       "restarter    svc:/system/svc/restarter:default\n"
-       "contract_id  -\n"
-       "dependency   require_all/none svc:/network/ipsec/ipsecalgs:default (online)\n");
+       "logfile      " +
+           host.directory +
+           "/var/svc/log/network-ipsec-policy:default.log\n"
+           "restarter    svc:/system/svc/restarter:default\n"
+           "contract_id  -\n"
+           "dependency   require_all/none svc:/network/ipsec/ipsecalgs:default (online)\n");
   bad("svcs nosuch", 1, "svcs: Pattern 'nosuch' doesn't match any instances\n");
   bad("svcs -l", 2, "svcs: -l needs an FMRI");
   bad("svcs -s colour", 2, "svcs: unknown column 'colour'");
@@ -252,14 +290,18 @@ TEST_F(HostCommandsTest, ABrokenPolicyIsExplained) {
   policy_error = "/etc/inet/ipsecinit.conf:3:7: 'encr_algz' is no property";
   const Said refreshed = run("svcadm refresh ipsec/policy");
   EXPECT_EQ(refreshed.status, 0) << "as on illumos";
-  EXPECT_EQ(refreshed.err, "svcadm: svc:/network/ipsec/policy:default is in maintenance: /etc/inet/ipsecinit.conf:3:7: 'encr_algz' is no property\n");
+  EXPECT_EQ(refreshed.err,
+            "svcadm: svc:/network/ipsec/policy:default is in maintenance: /etc/inet/ipsecinit.conf:3:7: 'encr_algz' is "
+            "no property\n");
   good("svcs -x",
        "svc:/network/ipsec/policy:default (IPsec policy initialization)\n"
        " State: maintenance since Tue Nov 14 22:13:20 2023\n"
        "Reason: /etc/inet/ipsecinit.conf:3:7: 'encr_algz' is no property\n"
        "   See: ipsecconf(8)\n"
-       "   See: " + host.directory + "/var/svc/log/network-ipsec-policy:default.log\n"
-       "Impact: This service is not running.\n");
+       "   See: " +
+           host.directory +
+           "/var/svc/log/network-ipsec-policy:default.log\n"
+           "Impact: This service is not running.\n");
   EXPECT_EQ(run("svcadm clear -s policy").status, 3);
   policy_error.clear();
   good("svcadm clear -s policy");

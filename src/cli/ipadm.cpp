@@ -34,9 +34,12 @@ constexpr const char* kUsageText =
 
 const Option kTemporary{'t', "temporary"};
 const std::vector<Option> kListing = {{'p', "parsable"}, {'p', "parseable"}, {'o', "output", true}, {'J', "json"}};
-const std::vector<Option> kPropertyListing = {{'c', "parsable"}, {'o', "output", true}, {'J', "json"}, {'p', "prop", true}, {'m', "module", true}};
+const std::vector<Option> kPropertyListing = {
+    {'c', "parsable"}, {'o', "output", true}, {'J', "json"}, {'p', "prop", true}, {'m', "module", true}};
 
-int bad_usage(Context& context, const std::string& problem) { return context.usage(problem, kUsageText); }
+int bad_usage(Context& context, const std::string& problem) {
+  return context.usage(problem, kUsageText);
+}
 
 std::optional<Options> read(Context& context, Args args, const std::vector<Option>& known, size_t least, size_t most) {
   auto options = Options::parse(args, known);
@@ -75,7 +78,8 @@ Result<> read_endpoints(const Options& options, json& parameters) {
       const size_t equals = item.find('=');
       const std::string side = equals == item.npos ? "local" : item.substr(0, equals);
       const std::string value = equals == item.npos ? item : item.substr(equals + 1);
-      if (side != "local" && side != "remote") return fail(EINVAL, "Invalid address provided: '{}'; local= and remote= are there", item);
+      if (side != "local" && side != "remote")
+        return fail(EINVAL, "Invalid address provided: '{}'; local= and remote= are there", item);
       if (value.empty()) return fail(EINVAL, "Invalid address provided: nothing stands behind {}=", side);
       if (parameters.contains(side)) return fail(EINVAL, "Multiple {} addresses provided", side);
       parameters[side] = value;
@@ -85,18 +89,26 @@ Result<> read_endpoints(const Options& options, json& parameters) {
 }
 
 int create_addr(Context& context, Args args) {
-  const auto options = read(context, args, {kTemporary, {'T', "type", true}, {'d', "down"}, {'a', "address", true}, {'i', "interface-id", true}}, 1, 1);
+  const auto options =
+      read(context, args,
+           {kTemporary, {'T', "type", true}, {'d', "down"}, {'a', "address", true}, {'i', "interface-id", true}}, 1, 1);
   if (!options) return kUsage;
   if (!options->has('T')) return bad_usage(context, "-T static or -T addrconf is required");
-  json parameters = {{"object", options->operands()[0]}, {"type", *options->value('T')},
-                     {"temporary", options->has('t')}, {"down", options->has('d')}};
+  json parameters = {{"object", options->operands()[0]},
+                     {"type", *options->value('T')},
+                     {"temporary", options->has('t')},
+                     {"down", options->has('d')}};
   if (const auto read = read_endpoints(*options, parameters); !read) return context.failed("", read.error());
   if (const auto id = options->value('i')) parameters["interface_id"] = *id;
   return act(context, "CreateAddr", parameters);
 }
 
 // A subcommand of one name: up-addr, delete-if …
-struct Named { const char* method; const char* key; bool temporary_only = false; };
+struct Named {
+  const char* method;
+  const char* key;
+  bool temporary_only = false;
+};
 int named(Context& context, Args args, const Named& form) {
   const auto options = read(context, args, {kTemporary, {'r', "release"}}, 1, 1);
   if (!options) return kUsage;
@@ -109,14 +121,16 @@ int show(Context& context, const Options& options, const char* method, const jso
          const std::vector<Column>& columns) {
   const auto answer = context.call(std::string("io.adit.addresses.") + method, parameters);
   if (!answer) return context.failed("", answer.error());
-  const auto printed = print_table(context.out, columns, answer->at(key),
-                                   {.parsable = options.has('p'), .json = options.has('J'), .fields = options.value('o').value_or("")});
+  const auto printed =
+      print_table(context.out, columns, answer->at(key),
+                  {.parsable = options.has('p'), .json = options.has('J'), .fields = options.value('o').value_or("")});
   return printed ? kOk : bad_usage(context, printed.error().text);
 }
 
 int show_addr(Context& context, Args args) {
-  static const std::vector<Column> columns = {{"addrobj", 18}, {"type", 9}, {"state", 13}, {"current", 8, "", false},
-                                              {"persistent", 11, "", false}, {"addr", 46}};
+  static const std::vector<Column> columns = {
+      {"addrobj", 18}, {"type", 9}, {"state", 13}, {"current", 8, "", false}, {"persistent", 11, "", false},
+      {"addr", 46}};
   const auto options = read(context, args, kListing, 0, 1);
   if (!options) return kUsage;
   const json parameters = options->operands().empty() ? json::object() : json{{"filter", options->operands()[0]}};
@@ -133,20 +147,23 @@ int show_if(Context& context, Args args) {
 
 // ---- properties
 
-bool is_protocol(const std::string& name) { return name == "ipv4" || name == "ipv6"; }
+bool is_protocol(const std::string& name) {
+  return name == "ipv4" || name == "ipv6";
+}
 
-// Shared by set and reset: the one -p, the protocol, the interface. Nothing: usage or message was printed.
-std::optional<json> property_change(Context& context, const Options& options, bool set, bool of_interface) {
-  if (!options.has('p')) return bad_usage(context, set ? "-p PROP=VALUE is required" : "-p PROP is required"), std::nullopt;
-  if (options.all('p').size() > 1) return bad_usage(context, "-p must be specified once only"), std::nullopt;
+// Shared by set and reset: the one -p, the protocol, the interface. The error is usage, but for a protocol that is
+// none.
+Result<json> property_change(const Options& options, bool set, bool of_interface) {
+  if (!options.has('p')) return fail(EINVAL, "-p PROP{} is required", set ? "=VALUE" : "");
+  if (options.all('p').size() > 1) return fail(EINVAL, "-p must be specified once only");
   const std::string text = *options.value('p');
-  if (text.find(',') != text.npos) return bad_usage(context, "cannot specify more than one prop=val at a time."), std::nullopt;
+  if (text.find(',') != text.npos) return fail(EINVAL, "cannot specify more than one prop=val at a time.");
   const size_t equals = text.find('=');
-  if (set && equals == text.npos) return bad_usage(context, "please specify the value to be set."), std::nullopt;
-  if (of_interface && !options.has('m')) return bad_usage(context, "-m ipv4 or -m ipv6 is required"), std::nullopt;
-  const std::string protocol = of_interface ? *options.value('m') : options.operands()[0];
-  if (!is_protocol(protocol)) return context.failed("", {EINVAL, fmt::format("invalid protocol '{}' specified", protocol)}), std::nullopt;
-  json parameters = {{"protocol", protocol}, {"property", text.substr(0, equals)}, {"temporary", options.has('t')}};
+  if (set && equals == text.npos) return fail(EINVAL, "please specify the value to be set.");
+  if (of_interface && !options.has('m')) return fail(EINVAL, "-m ipv4 or -m ipv6 is required");
+  json parameters = {{"protocol", of_interface ? *options.value('m') : options.operands()[0]},
+                     {"property", text.substr(0, equals)},
+                     {"temporary", options.has('t')}};
   if (set) parameters["value"] = text.substr(equals + 1);
   if (of_interface) parameters["interface"] = options.operands()[0];
   return parameters;
@@ -155,14 +172,19 @@ std::optional<json> property_change(Context& context, const Options& options, bo
 int change_property(Context& context, Args args, bool set, bool of_interface) {
   const auto options = read(context, args, {kTemporary, {'p', "prop", true}, {'m', "module", true}}, 1, 1);
   if (!options) return kUsage;
-  const auto parameters = property_change(context, *options, set, of_interface);
-  if (!parameters) return options->has('p') && options->all('p').size() == 1 ? kFailed : kUsage;
-  if (of_interface) return act(context, set ? "SetIfProp" : "ResetIfProp", *parameters, set ? "set-ifprop" : "reset-ifprop");
+  const auto parameters = property_change(*options, set, of_interface);
+  if (!parameters) return bad_usage(context, parameters.error().text);
+  const std::string protocol = parameters->at("protocol").get<std::string>();
+  if (!is_protocol(protocol))
+    return context.failed("", {EINVAL, fmt::format("invalid protocol '{}' specified", protocol)});
+  if (of_interface)
+    return act(context, set ? "SetIfProp" : "ResetIfProp", *parameters, set ? "set-ifprop" : "reset-ifprop");
   return act(context, set ? "SetProp" : "ResetProp", *parameters, set ? "set-prop" : "reset-prop");
 }
 
 // show-prop and show-ifprop: one call a property asked for.
-int show_properties(Context& context, const Options& options, const char* method, json parameters, const std::vector<Column>& columns) {
+int show_properties(Context& context, const Options& options, const char* method, json parameters,
+                    const std::vector<Column>& columns) {
   json rows = json::array();
   const std::vector<std::string> wanted = options.has('p') ? split(*options.value('p')) : std::vector<std::string>{""};
   for (const std::string& property : wanted) {
@@ -172,17 +194,21 @@ int show_properties(Context& context, const Options& options, const char* method
     for (const json& row : answer->at("properties"))
       if (!options.has('m') || row.at("proto") == *options.value('m')) rows.push_back(row);
   }
-  const auto printed = print_table(context.out, columns, rows,
-                                   {.parsable = options.has('c'), .json = options.has('J'), .fields = options.value('o').value_or("")});
-  return printed ? kOk : bad_usage(context, printed.error().text == "-p requires -o" ? "-c requires -o" : printed.error().text);
+  const auto printed =
+      print_table(context.out, columns, rows,
+                  {.parsable = options.has('c'), .json = options.has('J'), .fields = options.value('o').value_or("")});
+  return printed
+             ? kOk
+             : bad_usage(context, printed.error().text == "-p requires -o" ? "-c requires -o" : printed.error().text);
 }
 
 int show_prop(Context& context, Args args) {
-  static const std::vector<Column> columns = {{"proto", 6}, {"property", 22}, {"perm", 5}, {"current", 13}, {"persistent", 13},
-                                              {"default", 13}, {"possible", 15}};
+  static const std::vector<Column> columns = {{"proto", 6},       {"property", 22}, {"perm", 5},     {"current", 13},
+                                              {"persistent", 13}, {"default", 13},  {"possible", 15}};
   const auto options = read(context, args, kPropertyListing, 0, 1);
   if (!options) return kUsage;
-  if (options->operands().empty() && options->has('p')) return bad_usage(context, "protocol must be specified when property name is used");
+  if (options->operands().empty() && options->has('p'))
+    return bad_usage(context, "protocol must be specified when property name is used");
   json parameters = json::object();
   if (!options->operands().empty()) {
     if (!is_protocol(options->operands()[0]))
@@ -193,8 +219,8 @@ int show_prop(Context& context, Args args) {
 }
 
 int show_ifprop(Context& context, Args args) {
-  static const std::vector<Column> columns = {{"ifname", 12}, {"property", 16}, {"proto", 6}, {"perm", 5}, {"current", 11},
-                                              {"persistent", 11}, {"default", 11}, {"possible", 16}};
+  static const std::vector<Column> columns = {{"ifname", 12},  {"property", 16},   {"proto", 6},    {"perm", 5},
+                                              {"current", 11}, {"persistent", 11}, {"default", 11}, {"possible", 16}};
   const auto options = read(context, args, kPropertyListing, 0, 1);
   if (!options) return kUsage;
   const json parameters = options->operands().empty() ? json::object() : json{{"interface", options->operands()[0]}};

@@ -20,8 +20,12 @@ constexpr const char* kUsageText =
     "  -r  routing tables; -a: the guard's entries too, -v: with prefix lengths    -i  interfaces and their packets\n"
     "  -s  counters of all tunnels, and why packets were dropped\n";
 
-std::string text(const json& row, const char* key) { return row.at(key).get<std::string>(); }
-uint64_t number(const json& row, const char* key) { return row.at(key).get<uint64_t>(); }
+std::string text(const json& row, const char* key) {
+  return row.at(key).get<std::string>();
+}
+uint64_t number(const json& row, const char* key) {
+  return row.at(key).get<uint64_t>();
+}
 
 // A line without the blanks that padding leaves at its end.
 void put(std::ostream& out, std::string line) {
@@ -39,8 +43,8 @@ void print_v4(std::ostream& out, const json& routes, bool with_length) {
     if (route.at("v6").get<bool>()) continue;
     std::string destination = text(route, "destination");
     if (!with_length) destination = destination.substr(0, destination.find('/'));
-    put(out, fmt::format("{:<20} {:<20} {:<5}  {:>4} {:>10} {:<9}", destination, text(route, "gateway"), text(route, "flags"), 1, 0,
-                         text(route, "interface")));
+    put(out, fmt::format("{:<20} {:<20} {:<5}  {:>4} {:>10} {:<9}", destination, text(route, "gateway"),
+                         text(route, "flags"), 1, 0, text(route, "interface")));
   }
 }
 
@@ -51,15 +55,16 @@ void print_v6(std::ostream& out, const json& routes) {
   for (const json& route : routes) {
     if (!route.at("v6").get<bool>()) continue;
     const std::string gateway = text(route, "gateway");
-    put(out, fmt::format("{:<27} {:<27} {:<5} {:>3} {:>7} {:<5}", text(route, "destination"), gateway.empty() ? "--" : gateway,
-                         text(route, "flags"), 1, 0, text(route, "interface")));
+    put(out, fmt::format("{:<27} {:<27} {:<5} {:>3} {:>7} {:<5}", text(route, "destination"),
+                         gateway.empty() ? "--" : gateway, text(route, "flags"), 1, 0, text(route, "interface")));
   }
 }
 
 int show_routes(Context& context, const Options& options) {
   json parameters = {{"all", options.has('a')}};
   const auto family = options.value('f');
-  if (family && *family != "inet" && *family != "inet6") return context.usage(fmt::format("unknown address family '{}'", *family), kUsageText);
+  if (family && *family != "inet" && *family != "inet6")
+    return context.usage(fmt::format("unknown address family '{}'", *family), kUsageText);
   if (family) parameters["family"] = *family;
   const auto answer = context.call("io.adit.routes.Show", parameters);
   if (!answer) return context.failed("", answer.error());
@@ -84,7 +89,8 @@ int show_interfaces(Context& context, const Options& options) {
   for (json link : links->at("links")) {
     link["addresses"] = json::array();
     for (const json& address : addresses->at("addresses"))
-      if (text(address, "addrobj").starts_with(text(link, "name") + "/")) link["addresses"].push_back(text(address, "addr"));
+      if (text(address, "addrobj").starts_with(text(link, "name") + "/"))
+        link["addresses"].push_back(text(address, "addr"));
     rows.push_back(std::move(link));
   }
   if (options.has('J')) {
@@ -100,8 +106,9 @@ int show_interfaces(Context& context, const Options& options) {
       const size_t arrow = address.find("->");
       const std::string local = address.substr(0, std::min(arrow, address.find('/')));
       const std::string peer = arrow == address.npos ? "--" : address.substr(arrow + 2);
-      put(context.out, fmt::format("{:<15} {:<5} {:<19} {:<19} {:<10} {:<6} {:<10} {}", text(row, "name"), number(row, "mtu"), peer, local,
-                                   number(row, "ipackets"), number(row, "ierrors"), number(row, "opackets"), number(row, "oerrors")));
+      put(context.out, fmt::format("{:<15} {:<5} {:<19} {:<19} {:<10} {:<6} {:<10} {}", text(row, "name"),
+                                   number(row, "mtu"), peer, local, number(row, "ipackets"), number(row, "ierrors"),
+                                   number(row, "opackets"), number(row, "oerrors")));
     }
   }
   return kOk;
@@ -125,8 +132,11 @@ json statistics(const json& links) {
   };
   for (const DropReasonText& reason : kDropReasonTexts)
     if (&reason != &kDropReasonTexts.front())
-      result["drops"].push_back({{"reason", reason.name}, {"severity", reason.severity}, {"sentence", reason.sentence},
-                                 {"in", of(in, reason.name)}, {"out", of(out, reason.name)}});
+      result["drops"].push_back({{"reason", reason.name},
+                                 {"severity", reason.severity},
+                                 {"sentence", reason.sentence},
+                                 {"in", of(in, reason.name)},
+                                 {"out", of(out, reason.name)}});
   return result;
 }
 
@@ -139,22 +149,24 @@ int show_statistics(Context& context, const Options& options) {
     return kOk;
   }
   for (const json& link : all.at("links")) {
-    context.out << fmt::format("\n{:<15} ipackets = {:<12} rbytes = {:<14} ierrors = {}\n", text(link, "name"), number(link, "ipackets"),
-                               number(link, "rbytes"), number(link, "ierrors"));
+    context.out << fmt::format("\n{:<15} ipackets = {:<12} rbytes = {:<14} ierrors = {}\n", text(link, "name"),
+                               number(link, "ipackets"), number(link, "rbytes"), number(link, "ierrors"));
     context.out << fmt::format("{:<15} opackets = {:<12} obytes = {:<14} oerrors = {}\n", "", number(link, "opackets"),
                                number(link, "obytes"), number(link, "oerrors"));
   }
   context.out << "\nDropped                    In         Out  Why\n";
   for (const json& drop : all.at("drops"))
-    context.out << fmt::format("{:<19} {:>9}   {:>9}  {}\n", text(drop, "reason"), number(drop, "in"), number(drop, "out"), text(drop, "sentence"));
+    context.out << fmt::format("{:<19} {:>9}   {:>9}  {}\n", text(drop, "reason"), number(drop, "in"),
+                               number(drop, "out"), text(drop, "sentence"));
   return kOk;
 }
 
 }  // namespace
 
 int cmd_netstat(Context& context, Args args) {
-  static const std::vector<Option> known = {{'r', "route"}, {'n', "numeric"}, {'i', "interfaces"}, {'s', "statistics"}, {'a', "all"},
-                                            {'v', "verbose"}, {'f', "family", true}, {'J', "json"}, {'h', "help"}};
+  static const std::vector<Option> known = {{'r', "route"},        {'n', "numeric"}, {'i', "interfaces"},
+                                            {'s', "statistics"},   {'a', "all"},     {'v', "verbose"},
+                                            {'f', "family", true}, {'J', "json"},    {'h', "help"}};
   const auto options = Options::parse(args, known);
   if (!options) return context.usage(options.error().text, kUsageText);
   if (options->has('h')) {
@@ -163,7 +175,9 @@ int cmd_netstat(Context& context, Args args) {
   }
   if (!options->operands().empty()) return context.usage("too many operands", kUsageText);
   const int views = options->has('r') + options->has('i') + options->has('s');
-  if (views != 1) return context.usage(views == 0 ? "one of -r, -i and -s is required" : "-r, -i and -s exclude each other", kUsageText);
+  if (views != 1)
+    return context.usage(views == 0 ? "one of -r, -i and -s is required" : "-r, -i and -s exclude each other",
+                         kUsageText);
   if (options->has('r')) return show_routes(context, *options);
   return options->has('i') ? show_interfaces(context, *options) : show_statistics(context, *options);
 }

@@ -22,9 +22,9 @@ constexpr const char* kUsageText =
 
 struct Request {
   std::string verb;
-  std::vector<std::string> words;        // modifiers, destination, gateway
+  std::vector<std::string> words;  // modifiers, destination, gateway
   bool persistent = false, force = false, quiet = false, json_output = false;
-  std::optional<std::string> family;     // inet, inet6
+  std::optional<std::string> family;  // inet, inet6
   std::optional<std::string> root;
 };
 
@@ -67,15 +67,18 @@ int print_report(Context& context, const Request& request, const json& report) {
   for (const json& line : report.at("lines")) {
     const bool bad = line.at("failed").get<bool>();
     failed |= bad;
-    if (bad) context.err << line.at("text").get<std::string>() << '\n';
-    else if (!request.quiet) context.out << line.at("text").get<std::string>() << '\n';
+    if (bad)
+      context.err << line.at("text").get<std::string>() << '\n';
+    else if (!request.quiet)
+      context.out << line.at("text").get<std::string>() << '\n';
   }
   return failed ? kFailed : kOk;
 }
 
 int change_table(Context& context, const Request& request, const char* method) {
-  const auto report = context.call(std::string("io.adit.routes.") + method,
-                                   {{"words", request.words}, {"persistent", request.persistent}, {"force", request.force}});
+  const auto report =
+      context.call(std::string("io.adit.routes.") + method,
+                   {{"words", request.words}, {"persistent", request.persistent}, {"force", request.force}});
   if (!report) return context.failed("", report.error());
   return print_report(context, request, *report);
 }
@@ -143,13 +146,15 @@ int cmd_route(Context& context, Args args) {
   }
   if (request->verb == "show") return show(context, *request);
   if (request->verb == "flush") return flush(context, *request);
-  const bool known = request->verb == "add" || request->verb == "delete" || request->verb == "change" || request->verb == "get";
+  const bool known =
+      request->verb == "add" || request->verb == "delete" || request->verb == "change" || request->verb == "get";
   if (!known) return context.usage(fmt::format("unknown subcommand '{}'", request->verb), kUsageText);
   if (request->words.empty()) return context.usage("a destination is missing", kUsageText);
   if (request->verb == "get") return get(context, *request);
   if (request->verb == "add") return change_table(context, *request, "Add");
   if (request->verb == "delete") return change_table(context, *request, "Delete");
-  if (request->persistent) return context.usage("change cannot be combined with -p: delete -p and add -p do it", kUsageText);
+  if (request->persistent)
+    return context.usage("change cannot be combined with -p: delete -p and add -p do it", kUsageText);
   return change_table(context, *request, "Change");
 }
 

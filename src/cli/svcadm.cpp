@@ -1,4 +1,5 @@
-// svcadm(8): enable, disable, restart, refresh, clear, mark. aditd acts before it answers, so there is nothing to wait for.
+// svcadm(8): enable, disable, restart, refresh, clear, mark. aditd acts before it answers, so there is nothing to wait
+// for.
 #include <algorithm>
 #include <ostream>
 
@@ -19,7 +20,8 @@ constexpr const char* kUsageText =
     "       svcadm [-v] clear [-s] FMRI ...\n"
     "       svcadm [-v] mark [-It] maintenance|degraded FMRI ...\n"
     "  FMRI: svc:/network/ipsec/policy:default, a trailing part of it (ipsec/policy, policy), or a glob\n"
-    "exit status: 0 done, 1 failed, 2 usage; with -s: 3 the service needs an administrator, 4 what it depends on does\n";
+    "exit status: 0 done, 1 failed, 2 usage; with -s: 3 the service needs an administrator, 4 what it depends on "
+    "does\n";
 
 constexpr int kNeedsAdministrator = 3, kDependencyNeedsAdministrator = 4;
 
@@ -27,7 +29,7 @@ struct Action {
   std::string_view name;
   const char* method;
   std::vector<Option> options;
-  std::string_view reached;              // -s waits for it
+  std::string_view reached;  // -s waits for it
 };
 
 const std::vector<Action>& actions() {
@@ -48,8 +50,8 @@ int reached(Context& context, const json& services, std::string_view state) {
   for (const json& service : services) {
     const std::string now = service.at("state").get<std::string>();
     if (now == state || (state == "online" && now == "degraded")) continue;
-    context.err << fmt::format("{}: Instance \"{}\" is {}: {}\n", context.self, service.at("fmri").get<std::string>(), now,
-                               service.at("reason").get<std::string>());
+    context.err << fmt::format("{}: Instance \"{}\" is {}: {}\n", context.self, service.at("fmri").get<std::string>(),
+                               now, service.at("reason").get<std::string>());
     worst = std::max(worst, now == "offline" ? kDependencyNeedsAdministrator : kNeedsAdministrator);
   }
   return worst;
@@ -72,7 +74,8 @@ int act(Context& context, const Action& action, Args args, bool verbose) {
   if (!answer) return context.failed("", answer.error());
   if (verbose)
     for (const json& sentence : answer->at("done")) context.out << sentence.get<std::string>() << '\n';
-  for (const json& error : answer->at("errors")) context.err << context.self << ": " << error.get<std::string>() << '\n';
+  for (const json& error : answer->at("errors"))
+    context.err << context.self << ": " << error.get<std::string>() << '\n';
   if (!answer->at("errors").empty()) return kFailed;
   return options->has('s') ? reached(context, answer->at("services"), action.reached) : kOk;
 }
@@ -86,7 +89,8 @@ int cmd_svcadm(Context& context, Args args) {
     args = args.subspan(1);
   }
   if (args.empty()) return context.usage("an action is missing", kUsageText);
-  if (std::ranges::any_of(args, [](const std::string& word) { return word == "--help"; }) || args[0] == "-h" || args[0] == "help") {
+  if (std::ranges::any_of(args, [](const std::string& word) { return word == "--help"; }) || args[0] == "-h" ||
+      args[0] == "help") {
     context.out << kUsageText;
     return kOk;
   }

@@ -20,11 +20,14 @@ constexpr const char* kUsageText =
     "       svcs -l [--json] FMRI ...\n"
     "       svcs -x [-v] [--json] [FMRI ...]\n"
     "  COLUMN: state, nstate, sta, stime, ctid, fmri, svc, inst, desc\n"
-    "  -a  disabled ones too    -d  what they depend on    -D  what depends on them    -l  everything    -x  why not running\n";
+    "  -a  disabled ones too    -d  what they depend on    -D  what depends on them    -l  everything    -x  why not "
+    "running\n";
 
 constexpr uint64_t kDaySeconds = 24 * 60 * 60;
 
-std::string text(const json& row, const char* key) { return row.at(key).get<std::string>(); }
+std::string text(const json& row, const char* key) {
+  return row.at(key).get<std::string>();
+}
 
 std::string formatted(uint64_t wall_seconds, const char* format) {
   const auto time = static_cast<time_t>(wall_seconds);
@@ -55,18 +58,21 @@ json row_of(const json& service) {
   row["svc"] = name.substr(0, name.find(':'));
   row["inst"] = name.substr(std::min(name.find(':') + 1, name.size()));
   row["desc"] = service.at("name");
-  constexpr std::pair<std::string_view, std::string_view> kShort[] = {{"disabled", "DIS"}, {"online", "ON"}, {"degraded", "DGD"},
-                                                                      {"offline", "OFF"}, {"maintenance", "MNT"}, {"uninitialized", "UN"}};
+  constexpr std::pair<std::string_view, std::string_view> kShort[] = {{"disabled", "DIS"},    {"online", "ON"},
+                                                                      {"degraded", "DGD"},    {"offline", "OFF"},
+                                                                      {"maintenance", "MNT"}, {"uninitialized", "UN"}};
   for (const auto& [state, sta] : kShort)
     if (state == text(service, "state")) row["sta"] = sta;
   return row;
 }
 
 const std::vector<Column>& columns(bool verbose) {
-  static const std::vector<Column> plain = {{"state", 15}, {"nstate", 15, "", false}, {"sta", 5, "", false}, {"stime", 9}, {"ctid", 7, "", false},
-                                            {"svc", 25, "", false}, {"inst", 15, "", false}, {"desc", 40, "", false}, {"fmri", 0}};
-  static const std::vector<Column> wordy = {{"state", 15}, {"nstate", 15}, {"sta", 5, "", false}, {"stime", 9}, {"ctid", 7},
-                                            {"svc", 25, "", false}, {"inst", 15, "", false}, {"desc", 40, "", false}, {"fmri", 0}};
+  static const std::vector<Column> plain = {
+      {"state", 15},          {"nstate", 15, "", false}, {"sta", 5, "", false},   {"stime", 9}, {"ctid", 7, "", false},
+      {"svc", 25, "", false}, {"inst", 15, "", false},   {"desc", 40, "", false}, {"fmri", 0}};
+  static const std::vector<Column> wordy = {
+      {"state", 15},          {"nstate", 15},          {"sta", 5, "", false},   {"stime", 9}, {"ctid", 7},
+      {"svc", 25, "", false}, {"inst", 15, "", false}, {"desc", 40, "", false}, {"fmri", 0}};
   return verbose ? wordy : plain;
 }
 
@@ -107,7 +113,9 @@ void sort_rows(json& rows, const Options& options) {
   const std::string column = options.value('s').value_or(options.value('S').value_or(""));
   std::stable_sort(rows.begin(), rows.end(), [&](const json& a, const json& b) {
     if (!column.empty() && column != "state") return a.at(column) < b.at(column);
-    const auto key = [](const json& row) { return std::tuple(rank_of(text(row, "state")), row.at("since").get<uint64_t>(), text(row, "fmri")); };
+    const auto key = [](const json& row) {
+      return std::tuple(rank_of(text(row, "state")), row.at("since").get<uint64_t>(), text(row, "fmri"));
+    };
     return key(a) < key(b);
   });
   if (options.has('S')) std::reverse(rows.begin(), rows.end());
@@ -122,8 +130,9 @@ int print_rows(Context& context, const json& services, const Options& options) {
       return context.usage(fmt::format("unknown column '{}'", *column), kUsageText);
   }
   sort_rows(rows, options);
-  const auto printed = print_table(context.out, columns(options.has('v')), rows,
-                                   {.header = !options.has('H'), .json = options.has('J'), .fields = options.value('o').value_or("")});
+  const auto printed =
+      print_table(context.out, columns(options.has('v')), rows,
+                  {.header = !options.has('H'), .json = options.has('J'), .fields = options.value('o').value_or("")});
   return printed ? kOk : context.usage(printed.error().text, kUsageText);
 }
 
@@ -131,7 +140,8 @@ void print_long(std::ostream& out, const json& service) {
   const auto line = [&](const char* name, const std::string& value) { out << fmt::format("{:<12} {}\n", name, value); };
   line("fmri", text(service, "fmri"));
   line("name", text(service, "name"));
-  line("enabled", std::string(service.at("enabled").get<bool>() ? "true" : "false") + (service.at("temporary").get<bool>() ? " (temporary)" : ""));
+  line("enabled", std::string(service.at("enabled").get<bool>() ? "true" : "false") +
+                      (service.at("temporary").get<bool>() ? " (temporary)" : ""));
   line("state", text(service, "state"));
   line("next_state", text(service, "next_state"));
   line("state_time", formatted(service.at("since").get<uint64_t>(), "%a %b %e %H:%M:%S %Y"));
@@ -139,13 +149,15 @@ void print_long(std::ostream& out, const json& service) {
   line("restarter", "svc:/system/svc/restarter:default");
   line("contract_id", "-");
   for (const json& dependency : service.at("dependencies"))
-    line("dependency", fmt::format("{}/none {} ({})", text(dependency, "kind"), text(dependency, "fmri"), text(dependency, "state")));
+    line("dependency",
+         fmt::format("{}/none {} ({})", text(dependency, "kind"), text(dependency, "fmri"), text(dependency, "state")));
 }
 
 void print_explanation(std::ostream& out, const json& service) {
   const std::string state = text(service, "state"), reason = text(service, "reason"), impact = text(service, "impact");
   out << fmt::format("{} ({})\n", text(service, "fmri"), text(service, "name"));
-  out << fmt::format(" State: {} since {}\n", state, formatted(service.at("since").get<uint64_t>(), "%a %b %e %H:%M:%S %Y"));
+  out << fmt::format(" State: {} since {}\n", state,
+                     formatted(service.at("since").get<uint64_t>(), "%a %b %e %H:%M:%S %Y"));
   if (!reason.empty()) out << "Reason: " << reason << '\n';
   if (!text(service, "manual").empty()) out << "   See: " << text(service, "manual") << '\n';
   out << "   See: " << text(service, "logfile") << '\n';
@@ -157,7 +169,8 @@ int explain(Context& context, const json& services, bool all, bool as_json) {
   json wanted = json::array();
   for (const json& service : services) {
     const std::string state = text(service, "state");
-    const bool trouble = state == "maintenance" || ((state == "offline" || state == "uninitialized") && service.at("enabled").get<bool>());
+    const bool trouble = state == "maintenance" ||
+                         ((state == "offline" || state == "uninitialized") && service.at("enabled").get<bool>());
     if (all || trouble) wanted.push_back(service);
   }
   if (as_json) {
@@ -174,8 +187,9 @@ int explain(Context& context, const json& services, bool all, bool as_json) {
 }  // namespace
 
 int cmd_svcs(Context& context, Args args) {
-  static const std::vector<Option> known = {{'a', ""}, {'H', ""}, {'p', ""}, {'v', ""}, {'o', "", true}, {'s', "", true}, {'S', "", true},
-                                            {'d', ""}, {'D', ""}, {'l', ""}, {'x', ""}, {'J', "json"}, {'h', "help"}};
+  static const std::vector<Option> known = {{'a', ""},       {'H', ""},       {'p', ""},    {'v', ""}, {'o', "", true},
+                                            {'s', "", true}, {'S', "", true}, {'d', ""},    {'D', ""}, {'l', ""},
+                                            {'x', ""},       {'J', "json"},   {'h', "help"}};
   const auto options = Options::parse(args, known);
   if (!options) return context.usage(options.error().text, kUsageText);
   if (options->has('h')) {
@@ -207,7 +221,8 @@ int cmd_svcs(Context& context, Args args) {
       if (!services) return context.failed("", services.error());
     } else if (operands.empty() && !options->has('a')) {
       json running = json::array();
-      std::ranges::copy_if(*services, std::back_inserter(running), [](const json& service) { return text(service, "state") != "disabled"; });
+      std::ranges::copy_if(*services, std::back_inserter(running),
+                           [](const json& service) { return text(service, "state") != "disabled"; });
       services = running;
     }
     status = print_rows(context, *services, *options);

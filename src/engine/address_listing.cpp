@@ -44,13 +44,21 @@ AddressObject Addresses::described(const AddressRecord& record, const InterfaceI
                                    const AddressInfo* kernel) const {
   AddressObject object{.object = record.name, .type = record.addrconf ? "addrconf" : "static"};
   const auto plumbed = interfaces_.find(record.interface);
-  const bool disabled = !record.active || interface == nullptr || (plumbed != interfaces_.end() && !plumbed->second.active);
-  if (disabled) object.state = "disabled";
-  else if (!record.up) object.state = "down";
-  else object.state = kernel == nullptr ? "inaccessible" : state_of(*kernel, passes(interface));
+  const bool disabled =
+      !record.active || interface == nullptr || (plumbed != interfaces_.end() && !plumbed->second.active);
+  if (disabled)
+    object.state = "disabled";
+  else if (!record.up)
+    object.state = "down";
+  else
+    object.state = kernel == nullptr ? "inaccessible" : state_of(*kernel, passes(interface));
   const bool up = !disabled && record.up;
-  object.current = disabled ? "-----" : letters({{up, 'U'}, {false, 'u'}, {false, 'p'}, {kernel && kernel->temporary, 't'},
-                                                 {kernel && kernel->deprecated, 'd'}});
+  object.current = disabled ? "-----"
+                            : letters({{up, 'U'},
+                                       {false, 'u'},
+                                       {false, 'p'},
+                                       {kernel && kernel->temporary, 't'},
+                                       {kernel && kernel->deprecated, 'd'}});
   object.persistent = record.persistent ? letters({{record.persistent_up, 'U'}, {false, 'p'}, {false, 'd'}}) : "---";
   if (record.placed) {
     object.address = shown(record.placed->local, record.placed->peer);
@@ -76,7 +84,8 @@ Result<std::vector<AddressObject>> Addresses::list(const std::string& filter) co
   for (const InterfaceInfo& interface : interfaces) {
     for (const AddressInfo& address : addresses) {
       if (address.interface_index != interface.index) continue;
-      const auto record = std::ranges::find_if(records_, [&](const auto& entry) { return is_at(entry.second, interface, address); });
+      const auto record =
+          std::ranges::find_if(records_, [&](const auto& entry) { return is_at(entry.second, interface, address); });
       const std::string name = record == records_.end() ? interface.name + "/?" : record->first;
       if (record != records_.end()) done.insert(name);
       if (!wanted(name, interface.name)) continue;
@@ -84,10 +93,16 @@ Result<std::vector<AddressObject>> Addresses::list(const std::string& filter) co
         result.push_back(described(record->second, &interface, &address));
         continue;
       }
-      const bool by_itself = !address.local.address().is_v4() && (address.local.address().is_link_local() || address.temporary);
-      result.push_back({.object = name, .type = by_itself ? "addrconf" : "static", .state = state_of(address, passes(&interface)),
-                        .current = letters({{interface.up, 'U'}, {false, 'u'}, {false, 'p'}, {address.temporary, 't'}, {address.deprecated, 'd'}}),
-                        .persistent = "---", .address = shown(address.local, address.peer)});
+      const bool by_itself =
+          !address.local.address().is_v4() && (address.local.address().is_link_local() || address.temporary);
+      result.push_back(
+          {.object = name,
+           .type = by_itself ? "addrconf" : "static",
+           .state = state_of(address, passes(&interface)),
+           .current = letters(
+               {{interface.up, 'U'}, {false, 'u'}, {false, 'p'}, {address.temporary, 't'}, {address.deprecated, 'd'}}),
+           .persistent = "---",
+           .address = shown(address.local, address.peer)});
     }
     for (const auto& [name, record] : records_)
       if (record.interface == interface.name && done.insert(name).second && wanted(name, interface.name))
@@ -97,17 +112,20 @@ Result<std::vector<AddressObject>> Addresses::list(const std::string& filter) co
     if (!done.contains(name) && wanted(name, record.interface)) result.push_back(described(record, nullptr, nullptr));
   if (!result.empty() || filter.empty()) return result;
   if (!by_interface) return fail(ENOENT, "Could not get address: Address object not found; there is no {}", filter);
-  if (!interfaces_.contains(wanted_interface) && std::ranges::find(interfaces, wanted_interface, &InterfaceInfo::name) == interfaces.end())
+  if (!interfaces_.contains(wanted_interface) &&
+      std::ranges::find(interfaces, wanted_interface, &InterfaceInfo::name) == interfaces.end())
     return fail(ENOENT, "Could not get address: Interface does not exist; there is no {}", wanted_interface);
   return result;
 }
 
-IfInfo Addresses::described(const std::string& name, const InterfaceInfo* info, const std::vector<AddressInfo>& kernel) const {
+IfInfo Addresses::described(const std::string& name, const InterfaceInfo* info,
+                            const std::vector<AddressInfo>& kernel) const {
   const auto plumbed = interfaces_.find(name);
   const bool ours = plumbed != interfaces_.end();
   const bool tunnel = links_.tunnel(name).has_value();
   IfInfo row{.name = name};
-  row.persistent = letters({{false, 's'}, {ours && plumbed->second.persistent, '4'}, {ours && plumbed->second.persistent, '6'}});
+  row.persistent =
+      letters({{false, 's'}, {ours && plumbed->second.persistent, '4'}, {ours && plumbed->second.persistent, '6'}});
   if (info == nullptr || (ours && !plumbed->second.active)) {
     row.state = "disabled";
     row.current = std::string(12, '-');
@@ -115,15 +133,25 @@ IfInfo Addresses::described(const std::string& name, const InterfaceInfo* info, 
   }
   const auto has = [&](net::Family family) {
     return ours || std::ranges::any_of(kernel, [&](const AddressInfo& address) {
-      return address.interface_index == info->index && address.local.family() == family;
-    });
+             return address.interface_index == info->index && address.local.family() == family;
+           });
   };
-  const bool any_address = std::ranges::any_of(kernel, [&](const AddressInfo& address) { return address.interface_index == info->index; });
+  const bool any_address =
+      std::ranges::any_of(kernel, [&](const AddressInfo& address) { return address.interface_index == info->index; });
   row.state = any_address && passes(info) ? "ok" : "down";
   const bool p2p = tunnel || info->point_to_point;
-  row.current = letters({{!p2p && info->broadcast, 'b'}, {tunnel || info->multicast, 'm'}, {p2p, 'p'}, {info->loopback, 'v'},
-                         {false, 'I'}, {false, 's'}, {false, 'i'}, {false, 'V'}, {false, 'a'}, {false, 'Z'},
-                         {has(net::Family::v4), '4'}, {has(net::Family::v6), '6'}});
+  row.current = letters({{!p2p && info->broadcast, 'b'},
+                         {tunnel || info->multicast, 'm'},
+                         {p2p, 'p'},
+                         {info->loopback, 'v'},
+                         {false, 'I'},
+                         {false, 's'},
+                         {false, 'i'},
+                         {false, 'V'},
+                         {false, 'a'},
+                         {false, 'Z'},
+                         {has(net::Family::v4), '4'},
+                         {has(net::Family::v6), '6'}});
   return row;
 }
 
@@ -132,13 +160,16 @@ Result<std::vector<IfInfo>> Addresses::list_interfaces(const std::string& filter
   TRY_ASSIGN(const auto addresses, context_.platform.addresses());
   std::vector<IfInfo> result;
   for (const InterfaceInfo& interface : interfaces) {
-    const bool used = interfaces_.contains(interface.name) || std::ranges::any_of(addresses, [&](const AddressInfo& address) {
-      return address.interface_index == interface.index;
-    });
-    if (used && (filter.empty() || filter == interface.name)) result.push_back(described(interface.name, &interface, addresses));
+    const bool used =
+        interfaces_.contains(interface.name) || std::ranges::any_of(addresses, [&](const AddressInfo& address) {
+          return address.interface_index == interface.index;
+        });
+    if (used && (filter.empty() || filter == interface.name))
+      result.push_back(described(interface.name, &interface, addresses));
   }
   for (const auto& [name, interface] : interfaces_)
-    if ((filter.empty() || filter == name) && std::ranges::find(interfaces, name, &InterfaceInfo::name) == interfaces.end())
+    if ((filter.empty() || filter == name) &&
+        std::ranges::find(interfaces, name, &InterfaceInfo::name) == interfaces.end())
       result.push_back(described(name, nullptr, addresses));
   if (result.empty() && !filter.empty())
     return fail(ENOENT, "Could not get interface(s): Interface does not exist; no address was ever put on {}", filter);

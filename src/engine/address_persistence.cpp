@@ -1,5 +1,6 @@
-// Addresses' part of ipadm.conf: `_ifname=…;_family=2;` for an interface, `_ifname=…;_aobjname=…;_ipv4addr=local,remote;up=yes;`
-// with a second line for a typed prefix length, `_intfid=id/len,yes,yes` for addrconf (links-and-addresses.md §2.3).
+// Addresses' part of ipadm.conf: `_ifname=…;_family=2;` for an interface,
+// `_ifname=…;_aobjname=…;_ipv4addr=local,remote;up=yes;` with a second line for a typed prefix length,
+// `_intfid=id/len,yes,yes` for addrconf (links-and-addresses.md §2.3).
 #include <algorithm>
 #include <charconv>
 
@@ -9,7 +10,7 @@ namespace adit::engine {
 namespace {
 
 constexpr const char* kFamilyV4 = "2";
-constexpr const char* kFamilyV6 = "26";      // AF_INET6 of illumos
+constexpr const char* kFamilyV6 = "26";  // AF_INET6 of illumos
 
 constexpr const char* kTemporaryFile = "ipadm.active";
 
@@ -19,8 +20,11 @@ bool ours(const IpadmConf::Line& line) {
 
 std::vector<IpadmConf::Pair> line_of(const AddressRecord& record) {
   std::vector<IpadmConf::Pair> pairs{{"_ifname", record.interface}, {"_aobjname", record.name}};
-  if (record.addrconf) pairs.emplace_back("_intfid", record.interface_id + ",yes,yes");
-  else pairs.emplace_back(record.family == net::Family::v4 ? "_ipv4addr" : "_ipv6addr", record.local + "," + record.remote);
+  if (record.addrconf)
+    pairs.emplace_back("_intfid", record.interface_id + ",yes,yes");
+  else
+    pairs.emplace_back(record.family == net::Family::v4 ? "_ipv4addr" : "_ipv6addr",
+                       record.local + "," + record.remote);
   if (!record.addrconf || !record.persistent_up) pairs.emplace_back("up", record.persistent_up ? "yes" : "no");
   return pairs;
 }
@@ -106,9 +110,11 @@ void Addresses::load(const std::string& path, bool persistent) {
     if (!ours(line)) continue;
     const std::string object = line.get("_aobjname").value_or("");
     const std::string interface = line.get("_ifname").value_or(object.substr(0, object.find('/')));
-    if (!persistent && !exists(interface)) continue;      // its temporary tunnel did not outlive the daemon
-    if (!object.empty()) load_object(object, line, persistent);
-    else interfaces_.try_emplace(interface, Interface{.persistent = persistent});
+    if (!persistent && !exists(interface)) continue;  // its temporary tunnel did not outlive the daemon
+    if (!object.empty())
+      load_object(object, line, persistent);
+    else
+      interfaces_.try_emplace(interface, Interface{.persistent = persistent});
   }
 }
 

@@ -34,7 +34,9 @@ uint8_t default_prefix(const Address& address) {
   return first < 128 ? 8 : first < 192 ? 16 : 24;
 }
 
-Address link_local_of(const Address& outer) { return net::link_local(net::interface_id(outer)); }
+Address link_local_of(const Address& outer) {
+  return net::link_local(net::interface_id(outer));
+}
 
 Address link_local_of_id(const Prefix& id) {
   net::InterfaceId bytes;
@@ -73,10 +75,12 @@ Result<AddressRecord> Addresses::checked(const AddressRequest& request) const {
                 record.interface);
   const auto plumbed = interfaces_.find(record.interface);
   if (plumbed != interfaces_.end() && !plumbed->second.active)
-    return fail(EINVAL, "Could not create address: Operation not supported on disabled object; 'ipadm enable-if -t {}' first",
+    return fail(EINVAL,
+                "Could not create address: Operation not supported on disabled object; 'ipadm enable-if -t {}' first",
                 record.interface);
   if (plumbed != interfaces_.end() && !plumbed->second.persistent && record.persistent)
-    return fail(EINVAL, "Could not create address: Persistent operation on temporary object; {} was made with -t: use -t",
+    return fail(EINVAL,
+                "Could not create address: Persistent operation on temporary object; {} was made with -t: use -t",
                 record.interface);
   if (request.type == "static") {
     TRY(checked_static(request, point_to_point(record.interface), record));
@@ -107,15 +111,19 @@ Result<> Addresses::checked_static(const AddressRequest& request, bool p2p, Addr
     record.prefix = prefix->length();
   }
   if (!p2p && request.remote)
-    return fail(EINVAL, "Could not create address: Invalid argument provided; {} is not point-to-point, remote= goes with tunnels",
-                record.interface);
+    return fail(
+        EINVAL,
+        "Could not create address: Invalid argument provided; {} is not point-to-point, remote= goes with tunnels",
+        record.interface);
   if (!p2p) return {};
   if (!request.remote)
-    return fail(EINVAL, "Could not create address: Invalid argument provided; {} is point-to-point, remote= is required",
+    return fail(EINVAL,
+                "Could not create address: Invalid argument provided; {} is point-to-point, remote= is required",
                 record.interface);
   record.remote = *request.remote;
   if (record.remote.find('/') != std::string::npos)
-    return fail(EINVAL, "Error in setting remote address: Invalid address; the remote of a tunnel has no prefix length");
+    return fail(EINVAL,
+                "Error in setting remote address: Invalid address; the remote of a tunnel has no prefix length");
   auto remote = resolve_host(record.remote, record.family);
   if (!remote) return std::unexpected(within("Error in setting remote address", remote.error()));
   TRY(usable(*remote, "Error in setting remote address"));
@@ -123,8 +131,10 @@ Result<> Addresses::checked_static(const AddressRequest& request, bool p2p, Addr
     return fail(EINVAL, "Error in setting remote address: Invalid address; {} is the local address too", remote->str());
   const auto tunnel = links_.tunnel(record.interface);
   if (tunnel && tunnel->remote == *remote)
-    return fail(ELOOP, "Error in setting remote address: Invalid address; {} is the outer address of {}'s peer, the tunnel "
-                "would carry itself: give the peer an address inside the tunnel", remote->str(), record.interface);
+    return fail(ELOOP,
+                "Error in setting remote address: Invalid address; {} is the outer address of {}'s peer, the tunnel "
+                "would carry itself: give the peer an address inside the tunnel",
+                remote->str(), record.interface);
   return {};
 }
 
@@ -146,13 +156,16 @@ Result<> Addresses::checked_addrconf(const AddressRequest& request, AddressRecor
   return {};
 }
 
-// Where in the kernel the record belongs. EINVAL: an addrconf object on a tunnel whose outer addresses are not both known.
+// Where in the kernel the record belongs. EINVAL: an addrconf object on a tunnel whose outer addresses are not both
+// known.
 Result<AddressRecord::Placed> Addresses::target(const AddressRecord& record) const {
   if (record.addrconf) {
     const auto tunnel = links_.tunnel(record.interface);
     if (!tunnel || !tunnel->local || !tunnel->remote)
-      return fail(EINVAL, "Could not create address: Invalid argument provided; addrconf needs both outer addresses of {}: "
-                  "'dladm modify-iptun -a' gives them", record.interface);
+      return fail(EINVAL,
+                  "Could not create address: Invalid argument provided; addrconf needs both outer addresses of {}: "
+                  "'dladm modify-iptun -a' gives them",
+                  record.interface);
     const auto own = Prefix::parse(record.interface_id);
     const bool chosen = own && !own->address().is_unspecified();
     const Address local = chosen ? link_local_of_id(*own) : link_local_of(*tunnel->local);
@@ -176,8 +189,7 @@ Result<> Addresses::place(AddressRecord& record) {
   if (!tunnel) TRY(context_.platform.set_link_up(record.interface, true));
   auto added = context_.platform.add_address(record.interface, wanted.local, wanted.peer);
   if (!added) {
-    if (tunnel && wanted.peer)
-      (void)guard_.release(Prefix::host(*wanted.peer), record.interface, GuardSource::address);
+    if (tunnel && wanted.peer) (void)guard_.release(Prefix::host(*wanted.peer), record.interface, GuardSource::address);
     return std::unexpected(within("Could not create address", added.error()));
   }
   record.placed = wanted;
@@ -191,19 +203,20 @@ Result<> Addresses::unplace(AddressRecord& record, Outcome& outcome) {
   if (!removed && removed.error().code != ENODEV && removed.error().code != EADDRNOTAVAIL) return removed;
   record.placed.reset();
   if (!was.peer || !links_.tunnel(record.interface)) return {};
-  for (const auto& [name, other] : records_)   // another object's peer is the same: its guard stays
+  for (const auto& [name, other] : records_)  // another object's peer is the same: its guard stays
     if (other.interface == record.interface && other.placed && other.placed->peer == was.peer) return {};
   TRY_ASSIGN(const bool open, guard_.release(Prefix::host(*was.peer), record.interface, GuardSource::address));
   if (open)
-    outcome.notes.push_back(fmt::format("{} is no longer kept to {}: it is reachable in the clear if a route leads there",
-                                        was.peer->str(), record.interface));
+    outcome.notes.push_back(
+        fmt::format("{} is no longer kept to {}: it is reachable in the clear if a route leads there", was.peer->str(),
+                    record.interface));
   return {};
 }
 
 void Addresses::place_all(const std::string& link) {
   for (auto& [name, record] : records_) {
     if (!link.empty() && record.interface != link) continue;
-    if (record.placed) {                        // an addrconf object whose tunnel got other outer addresses moves
+    if (record.placed) {  // an addrconf object whose tunnel got other outer addresses moves
       const auto wanted = target(record);
       Outcome moved;
       if (wanted && *wanted != *record.placed)
@@ -230,7 +243,8 @@ void Addresses::reassert() {
     if (auto placed = place(record); !placed)
       context_.events.add(Severity::warning, "address.failed", name, placed.error().text);
     else
-      context_.events.add(Severity::warning, "address.restored", name, fmt::format("somebody removed {}; it is back", name));
+      context_.events.add(Severity::warning, "address.restored", name,
+                          fmt::format("somebody removed {}; it is back", name));
   }
 }
 
@@ -249,8 +263,10 @@ Result<Outcome> Addresses::create_address(const AddressRequest& request) {
     const Error error = within("Could not create address", saved.error());
     (void)unplace(kept, outcome);
     records_.erase(request.object);
-    if (had_interface) interfaces_[record.interface] = before;
-    else interfaces_.erase(record.interface);
+    if (had_interface)
+      interfaces_[record.interface] = before;
+    else
+      interfaces_.erase(record.interface);
     return std::unexpected(error);
   }
   context_.events.add(Severity::info, "address.created", request.object, fmt::format("{} was created", request.object));
@@ -265,7 +281,7 @@ Result<AddressRecord*> Addresses::find(const std::string& object, const char* wh
 }
 
 Result<Outcome> Addresses::delete_address(const std::string& object) {
-  TRY_ASSIGN(AddressRecord* record, find(object, "could not delete address"));
+  TRY_ASSIGN(AddressRecord * record, find(object, "could not delete address"));
   const AddressRecord before = *record;
   records_.erase(object);
   if (auto saved = save(); !saved) {
@@ -285,7 +301,7 @@ Result<Outcome> Addresses::delete_address(const std::string& object) {
 
 Result<Outcome> Addresses::set_address_up(const std::string& object, bool up, bool temporary) {
   const char* what = up ? "Could not mark the address up" : "Could not mark the address down";
-  TRY_ASSIGN(AddressRecord* record, find(object, what));
+  TRY_ASSIGN(AddressRecord * record, find(object, what));
   if (!record->active) return fail(EINVAL, "{}: Operation not supported on disabled object", what);
   const AddressRecord before = *record;
   record->up = up;
@@ -296,8 +312,10 @@ Result<Outcome> Addresses::set_address_up(const std::string& object, bool up, bo
   if (!done) {
     record->up = before.up;
     record->persistent_up = before.persistent_up;
-    if (before.placed) (void)place(*record);
-    else (void)unplace(*record, outcome);
+    if (before.placed)
+      (void)place(*record);
+    else
+      (void)unplace(*record, outcome);
     return std::unexpected(within(what, done.error()));
   }
   return outcome;
@@ -305,7 +323,7 @@ Result<Outcome> Addresses::set_address_up(const std::string& object, bool up, bo
 
 Result<Outcome> Addresses::enable_address(const std::string& object, bool enable) {
   const char* what = enable ? "could not enable address" : "could not disable address";
-  TRY_ASSIGN(AddressRecord* record, find(object, what));
+  TRY_ASSIGN(AddressRecord * record, find(object, what));
   if (enable == record->active)
     return fail(EINVAL, "{}: {} is {} already", what, object, enable ? "enabled" : "disabled");
   if (!enable && !record->persistent)
@@ -321,7 +339,7 @@ Result<Outcome> Addresses::enable_address(const std::string& object, bool enable
 }
 
 Result<Outcome> Addresses::refresh_address(const std::string& object) {
-  TRY_ASSIGN(AddressRecord* record, find(object, "could not refresh address"));
+  TRY_ASSIGN(AddressRecord * record, find(object, "could not refresh address"));
   if (!record->active) return fail(EINVAL, "could not refresh address: Operation not supported on disabled object");
   Outcome outcome;
   const auto wanted = target(*record);
@@ -332,7 +350,9 @@ Result<Outcome> Addresses::refresh_address(const std::string& object) {
 }
 
 Result<Outcome> Addresses::create_interface(const std::string& interface, bool temporary) {
-  const auto could_not = [&](int code, std::string why) { return fail(code, "Could not create {} : {}", interface, why); };
+  const auto could_not = [&](int code, std::string why) {
+    return fail(code, "Could not create {} : {}", interface, why);
+  };
   if (interfaces_.contains(interface)) return could_not(EEXIST, "Interface already exists");
   if (!exists(interface)) return could_not(ENOENT, "Interface does not exist; make the link first");
   interfaces_[interface] = {.persistent = !temporary};
@@ -363,8 +383,8 @@ Result<Outcome> Addresses::delete_interface(const std::string& interface) {
   for (auto [name, record] : records_before) {
     if (record.interface != interface) continue;
     if (auto gone = unplace(record, outcome); !gone)
-      outcome.notes.push_back(fmt::format("{} is out of the configuration, but not out of the kernel: {}", name,
-                                          gone.error().text));
+      outcome.notes.push_back(
+          fmt::format("{} is out of the configuration, but not out of the kernel: {}", name, gone.error().text));
   }
   context_.events.add(Severity::info, "interface.deleted", interface, fmt::format("{} was deleted", interface));
   return outcome;
@@ -373,7 +393,8 @@ Result<Outcome> Addresses::delete_interface(const std::string& interface) {
 Result<Outcome> Addresses::enable_interface(const std::string& interface, bool enable) {
   const char* what = enable ? "could not enable interface" : "could not disable interface";
   const auto plumbed = interfaces_.find(interface);
-  if (plumbed == interfaces_.end()) return fail(ENOENT, "{}: Interface does not exist; ipadm made none called {}", what, interface);
+  if (plumbed == interfaces_.end())
+    return fail(ENOENT, "{}: Interface does not exist; ipadm made none called {}", what, interface);
   if (plumbed->second.active == enable)
     return fail(EINVAL, "{}: {} is {} already", what, interface, enable ? "enabled" : "disabled");
   if (!plumbed->second.persistent)
@@ -397,7 +418,9 @@ Result<> Addresses::may_delete(const std::string& link) const {
   return {};
 }
 
-void Addresses::link_ready(const std::string& link) { place_all(link); }
+void Addresses::link_ready(const std::string& link) {
+  place_all(link);
+}
 
 void Addresses::link_gone(const std::string& link) {
   if (interfaces_.erase(link) == 0) return;

@@ -1,5 +1,5 @@
-// ipadm: address objects and the interfaces they stand on (links-and-addresses.md §2). Any interface of the host may carry
-// them; on a tunnel they are point-to-point, and the guard hears of the peer before the kernel does (I7).
+// ipadm: address objects and the interfaces they stand on (links-and-addresses.md §2). Any interface of the host may
+// carry them; on a tunnel they are point-to-point, and the guard hears of the peer before the kernel does (I7).
 #pragma once
 
 #include <map>
@@ -22,14 +22,14 @@ struct AddressRecord {
   };
   std::string name, interface;
   bool addrconf = false;
-  std::string local, remote;                 // static: as typed (a host name is resolved again at each start)
-  std::optional<uint8_t> prefix;             // static: typed behind local
+  std::string local, remote;      // static: as typed (a host name is resolved again at each start)
+  std::optional<uint8_t> prefix;  // static: typed behind local
   net::Family family = net::Family::v6;
-  std::string interface_id = "::/0";         // addrconf: id/length; ::/0 means the default one
-  bool persistent = false;                   // in ipadm.conf
-  bool active = true;                        // false: disabled until enable-addr or the next start
+  std::string interface_id = "::/0";  // addrconf: id/length; ::/0 means the default one
+  bool persistent = false;            // in ipadm.conf
+  bool active = true;                 // false: disabled until enable-addr or the next start
   bool up = true, persistent_up = true;
-  std::optional<Placed> placed;              // in the kernel, by us
+  std::optional<Placed> placed;  // in the kernel, by us
 };
 
 class Addresses final : public LinkUser {
@@ -52,7 +52,7 @@ class Addresses final : public LinkUser {
   Result<Outcome> create_address(const AddressRequest& request);
   Result<Outcome> delete_address(const std::string& object);
   Result<Outcome> set_address_up(const std::string& object, bool up, bool temporary);
-  Result<Outcome> enable_address(const std::string& object, bool enable);      // until the next start
+  Result<Outcome> enable_address(const std::string& object, bool enable);  // until the next start
   Result<Outcome> refresh_address(const std::string& object);
   Result<Outcome> create_interface(const std::string& interface, bool temporary);
   Result<Outcome> delete_interface(const std::string& interface);
@@ -63,15 +63,17 @@ class Addresses final : public LinkUser {
   Result<std::vector<IfInfo>> list_interfaces(const std::string& filter) const;
 
  private:
-  struct Interface { bool persistent = false, active = true; };
+  struct Interface {
+    bool persistent = false, active = true;
+  };
 
   Result<AddressRecord> checked(const AddressRequest& request) const;
   Result<> checked_static(const AddressRequest& request, bool point_to_point, AddressRecord& record) const;
   Result<> checked_addrconf(const AddressRequest& request, AddressRecord& record) const;
   Result<AddressRecord::Placed> target(const AddressRecord& record) const;
-  Result<> place(AddressRecord& record);                       // guard, then kernel; nothing when it should not stand
-  Result<> unplace(AddressRecord& record, Outcome& outcome);   // kernel, then guard
-  void place_all(const std::string& link);                     // empty: every link
+  Result<> place(AddressRecord& record);                      // guard, then kernel; nothing when it should not stand
+  Result<> unplace(AddressRecord& record, Outcome& outcome);  // kernel, then guard
+  void place_all(const std::string& link);                    // empty: every link
   Result<> save() const;
   [[nodiscard]] IpadmConf configuration(IpadmConf conf, bool persistent) const;
   void load(const std::string& path, bool persistent);
@@ -89,8 +91,8 @@ class Addresses final : public LinkUser {
   const Context& context_;
   const LinkView& links_;
   GuardDoor& guard_;
-  std::map<std::string, Interface> interfaces_;      // those that create-if or create-addr plumbed
-  std::map<std::string, AddressRecord> records_;     // by name
+  std::map<std::string, Interface> interfaces_;   // those that create-if or create-addr plumbed
+  std::map<std::string, AddressRecord> records_;  // by name
 };
 
 }  // namespace adit::engine

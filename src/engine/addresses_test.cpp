@@ -19,7 +19,9 @@ struct AddressesTest : ::testing::Test {
     if (remote != nullptr) request.remote = remote;
     return addresses.create_address(request);
   }
-  Result<Outcome> addrconf(const char* object) { return addresses.create_address({.object = object, .type = "addrconf"}); }
+  Result<Outcome> addrconf(const char* object) {
+    return addresses.create_address({.object = object, .type = "addrconf"});
+  }
   AddressObject shown(const std::string& object) {
     const auto list = addresses.list(object);
     return list ? list->front() : AddressObject{.state = list.error().text};
@@ -81,7 +83,8 @@ TEST_F(AddressesTest, RestoreBringsBackWhatTheFileSays) {
 }
 
 TEST_F(AddressesTest, TemporaryObjectsOutliveTheDaemonButNotTheBoot) {
-  ASSERT_TRUE(addresses.create_address({.object = "v4_bob0/v4", .local = "10.0.0.1", .remote = "10.0.1.1", .temporary = true}));
+  ASSERT_TRUE(
+      addresses.create_address({.object = "v4_bob0/v4", .local = "10.0.0.1", .remote = "10.0.1.1", .temporary = true}));
   EXPECT_EQ(host.file("/etc/ipadm/ipadm.conf"), "");
   Addresses again{host.context, host.links, host.guard};
   again.restore();
@@ -124,7 +127,10 @@ TEST_F(AddressesTest, AddressesWithoutAnObjectHaveAQuestionMark) {
   EXPECT_EQ(names, (Journal{"lo/? ok 127.0.0.1/8", "net0/? ok 1.2.3.4/24", "net1/? ok 10.0.0.1/24"}));
 }
 
-struct Refusal { const char *object, *type, *local, *remote, *text; int code; };
+struct Refusal {
+  const char *object, *type, *local, *remote, *text;
+  int code;
+};
 struct RefusalTest : AddressesTest, ::testing::WithParamInterface<Refusal> {};
 TEST_P(RefusalTest, SaysWhyAndChangesNothing) {
   const Refusal& refusal = GetParam();
@@ -138,26 +144,40 @@ TEST_P(RefusalTest, SaysWhyAndChangesNothing) {
   EXPECT_EQ(host.platform.journal, Journal{});
   EXPECT_FALSE(std::filesystem::exists(host.directory + "/etc"));
 }
-INSTANTIATE_TEST_SUITE_P(Bad, RefusalTest, ::testing::Values(
-    Refusal{"v4_bob0", "static", "10.0.0.1", "10.0.1.1", "invalid address object name: v4_bob0;", EINVAL},
-    Refusal{"v4_bob0/a_b", "static", "10.0.0.1", "10.0.1.1", "invalid address object name: v4_bob0/a_b;", EINVAL},
-    Refusal{"v4_bob0/4v", "static", "10.0.0.1", "10.0.1.1", "invalid address object name: v4_bob0/4v;", EINVAL},
-    Refusal{"v4_bob0/abcdefghijklmnopqrstuvwxyz", "static", "10.0.0.1", "10.0.1.1", "invalid address object name:", EINVAL},
-    Refusal{"nolink0/v4", "static", "10.0.0.1", "10.0.1.1", "Could not create address: Interface does not exist;", ENOENT},
-    Refusal{"v4_bob0/v4", "dhcp", nullptr, nullptr, "Invalid address type dhcp;", EINVAL},
-    Refusal{"v4_bob0/v4", "static", nullptr, "10.0.1.1", "Missing local address", EINVAL},
-    Refusal{"v4_bob0/v4", "static", "10.0.0.1", nullptr, "Could not create address: Invalid argument provided; v4_bob0 is point-to-point", EINVAL},
-    Refusal{"net1/v4", "static", "10.0.0.9", "10.0.1.1", "Could not create address: Invalid argument provided; net1 is not point-to-point", EINVAL},
-    Refusal{"v4_bob0/v4", "static", "10.0.0.1", "2001:db8::1", "Error in setting remote address: Incorrect protocol family for operation;", EAFNOSUPPORT},
-    Refusal{"v4_bob0/v4", "static", "10.0.0.1", "0.0.0.0", "Error in setting remote address: Invalid address;", EINVAL},
-    Refusal{"v4_bob0/v4", "static", "10.0.0.1", "10.0.1.1/24", "Error in setting remote address: Invalid address;", EINVAL},
-    Refusal{"v4_bob0/v4", "static", "10.0.0.1", "10.0.0.1", "Error in setting remote address: Invalid address;", EINVAL},
-    Refusal{"v4_bob0/v4", "static", "224.0.0.1", "10.0.1.1", "Error in setting local address: Invalid address;", EINVAL},
-    Refusal{"v4_bob0/v4", "static", "10.0.0.1/33", "10.0.1.1", "Error in setting local address: /33 prefix is too big!", EINVAL},
-    Refusal{"v4_bob0/v4", "static", "1.2.3", "10.0.1.1", "Error in setting local address: Invalid address;", EINVAL},
-    Refusal{"v4_bob0/v4", "static", "10.0.0.1", "5.6.7.8", "Error in setting remote address: Invalid address; 5.6.7.8 is the outer address", ELOOP},
-    Refusal{"net1/v6", "addrconf", nullptr, nullptr, "Could not create address: Operation not supported;", ENOTSUP},
-    Refusal{"v4_bob0/v6", "addrconf", "fe80::1", nullptr, "Invalid arguments for type addrconf;", EINVAL}));
+INSTANTIATE_TEST_SUITE_P(
+    Bad, RefusalTest,
+    ::testing::Values(
+        Refusal{"v4_bob0", "static", "10.0.0.1", "10.0.1.1", "invalid address object name: v4_bob0;", EINVAL},
+        Refusal{"v4_bob0/a_b", "static", "10.0.0.1", "10.0.1.1", "invalid address object name: v4_bob0/a_b;", EINVAL},
+        Refusal{"v4_bob0/4v", "static", "10.0.0.1", "10.0.1.1", "invalid address object name: v4_bob0/4v;", EINVAL},
+        Refusal{"v4_bob0/abcdefghijklmnopqrstuvwxyz", "static", "10.0.0.1", "10.0.1.1",
+                "invalid address object name:", EINVAL},
+        Refusal{"nolink0/v4", "static", "10.0.0.1", "10.0.1.1", "Could not create address: Interface does not exist;",
+                ENOENT},
+        Refusal{"v4_bob0/v4", "dhcp", nullptr, nullptr, "Invalid address type dhcp;", EINVAL},
+        Refusal{"v4_bob0/v4", "static", nullptr, "10.0.1.1", "Missing local address", EINVAL},
+        Refusal{"v4_bob0/v4", "static", "10.0.0.1", nullptr,
+                "Could not create address: Invalid argument provided; v4_bob0 is point-to-point", EINVAL},
+        Refusal{"net1/v4", "static", "10.0.0.9", "10.0.1.1",
+                "Could not create address: Invalid argument provided; net1 is not point-to-point", EINVAL},
+        Refusal{"v4_bob0/v4", "static", "10.0.0.1", "2001:db8::1",
+                "Error in setting remote address: Incorrect protocol family for operation;", EAFNOSUPPORT},
+        Refusal{"v4_bob0/v4", "static", "10.0.0.1", "0.0.0.0", "Error in setting remote address: Invalid address;",
+                EINVAL},
+        Refusal{"v4_bob0/v4", "static", "10.0.0.1", "10.0.1.1/24", "Error in setting remote address: Invalid address;",
+                EINVAL},
+        Refusal{"v4_bob0/v4", "static", "10.0.0.1", "10.0.0.1", "Error in setting remote address: Invalid address;",
+                EINVAL},
+        Refusal{"v4_bob0/v4", "static", "224.0.0.1", "10.0.1.1", "Error in setting local address: Invalid address;",
+                EINVAL},
+        Refusal{"v4_bob0/v4", "static", "10.0.0.1/33", "10.0.1.1",
+                "Error in setting local address: /33 prefix is too big!", EINVAL},
+        Refusal{"v4_bob0/v4", "static", "1.2.3", "10.0.1.1", "Error in setting local address: Invalid address;",
+                EINVAL},
+        Refusal{"v4_bob0/v4", "static", "10.0.0.1", "5.6.7.8",
+                "Error in setting remote address: Invalid address; 5.6.7.8 is the outer address", ELOOP},
+        Refusal{"net1/v6", "addrconf", nullptr, nullptr, "Could not create address: Operation not supported;", ENOTSUP},
+        Refusal{"v4_bob0/v6", "addrconf", "fe80::1", nullptr, "Invalid arguments for type addrconf;", EINVAL}));
 
 TEST_F(AddressesTest, ATakenNameOrAddressIsRefused) {
   ASSERT_TRUE(create("v4_bob0/v4", "10.0.0.1", "10.0.1.1"));
@@ -166,8 +186,11 @@ TEST_F(AddressesTest, ATakenNameOrAddressIsRefused) {
 }
 
 TEST_F(AddressesTest, DefaultPrefixLengthsAreClassfulOr64) {
-  for (const auto& [local, expected] : {std::pair("10.1.0.1", "10.1.0.1/8"), {"172.16.0.1", "172.16.0.1/16"}, {"192.168.7.1", "192.168.7.1/24"},
-                                        {"2001:db8::1", "2001:db8::1/64"}, {"fe80::1", "fe80::1/10"}}) {
+  for (const auto& [local, expected] : {std::pair("10.1.0.1", "10.1.0.1/8"),
+                                        {"172.16.0.1", "172.16.0.1/16"},
+                                        {"192.168.7.1", "192.168.7.1/24"},
+                                        {"2001:db8::1", "2001:db8::1/64"},
+                                        {"fe80::1", "fe80::1/10"}}) {
     ASSERT_TRUE(create("net1/x", local)) << local;
     EXPECT_EQ(shown("net1/x").address, expected);
     ASSERT_TRUE(addresses.delete_address("net1/x"));
@@ -204,7 +227,8 @@ TEST_F(AddressesTest, DeleteTakesTheKernelFirstAndSaysWhatIsOpen) {
   ASSERT_TRUE(done);
   EXPECT_EQ(host.platform.journal, (Journal{"remove_address 10.0.0.1/32 v4_bob0", "release 10.0.1.1/32 v4_bob0"}));
   ASSERT_EQ(done->notes.size(), 1u);
-  EXPECT_EQ(done->notes[0], "10.0.1.1 is no longer kept to v4_bob0: it is reachable in the clear if a route leads there");
+  EXPECT_EQ(done->notes[0],
+            "10.0.1.1 is no longer kept to v4_bob0: it is reachable in the clear if a route leads there");
   EXPECT_TRUE(addresses.may_delete("v4_bob0"));
   EXPECT_EQ(addresses.delete_address("v4_bob0/v4").error().code, ENOENT);
 }

@@ -1,4 +1,5 @@
-// Alice of the guide as one test world: net0 1.2.3.4, net1 10.0.0.1/24, the tunnel v4_bob0 to 5.6.7.8, a root of its own.
+// Alice of the guide as one test world: net0 1.2.3.4, net1 10.0.0.1/24, the tunnel v4_bob0 to 5.6.7.8, a root of its
+// own.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,8 +15,12 @@
 
 namespace adit::engine {
 
-inline net::Address address(const char* text) { return *net::Address::parse(text); }
-inline net::Prefix prefix(const char* text) { return *net::Prefix::parse(text); }
+inline net::Address address(const char* text) {
+  return *net::Address::parse(text);
+}
+inline net::Prefix prefix(const char* text) {
+  return *net::Prefix::parse(text);
+}
 
 struct FakeHost {
   std::string directory;
@@ -27,7 +32,10 @@ struct FakeHost {
   FakeLinks links;
   FakeGuard guard{platform.journal, links};
 
-  FakeHost() : directory(make_directory()), settings{.root = directory, .run_dir = directory + "/run"}, context{settings, platform, clock, events} {
+  FakeHost()
+      : directory(make_directory()),
+        settings{.root = directory, .run_dir = directory + "/run"},
+        context{settings, platform, clock, events} {
     for (const char* name : {"net0", "net1"}) platform.add_interface(name);
     (void)platform.add_address("net0", prefix("1.2.3.4/24"), {});
     (void)platform.add_address("net1", prefix("10.0.0.1/24"), {});
@@ -40,7 +48,8 @@ struct FakeHost {
     (void)platform.open_tun(name, 1);
     (void)platform.set_link_up(name, true);
     (void)platform.set_carrier(name, true);
-    links.all[name] = {.name = name, .local = address(local), .remote = address(remote), .secured = secured, .up = true, .mtu = 1402};
+    links.all[name] = {
+        .name = name, .local = address(local), .remote = address(remote), .secured = secured, .up = true, .mtu = 1402};
   }
   [[nodiscard]] std::string file(const std::string& path) const {
     std::ifstream stream(directory + path);
@@ -53,7 +62,9 @@ struct FakeHost {
     std::ofstream(directory + path) << text;
   }
   [[nodiscard]] bool has_route(const char* destination) const {
-    return std::ranges::any_of(platform.route_list, [&](const auto& route) { return route.destination == prefix(destination) && !route.unreachable; });
+    return std::ranges::any_of(platform.route_list, [&](const auto& route) {
+      return route.destination == prefix(destination) && !route.unreachable;
+    });
   }
   [[nodiscard]] bool happened(const std::string& kind) const {
     return std::ranges::any_of(events.since(0), [&](const LogEvent& event) { return event.kind == kind; });

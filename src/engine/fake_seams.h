@@ -1,4 +1,5 @@
-// Links and guard as addresses and routes see them, for tests: what a test says stands, and what was asked is written down.
+// Links and guard as addresses and routes see them, for tests: what a test says stands, and what was asked is written
+// down.
 #pragma once
 
 #include <algorithm>
@@ -25,12 +26,13 @@ struct FakeLinks final : LinkView {
   }
 };
 
-// Writes what is asked into the platform's journal, so that a test sees the order of guard and kernel: "protect 10.0.1.0/24 t0".
+// Writes what is asked into the platform's journal, so that a test sees the order of guard and kernel:
+// "protect 10.0.1.0/24 t0".
 struct FakeGuard final : GuardDoor {
   std::vector<std::string>& journal;
   const LinkView& links;
   std::set<std::tuple<net::Prefix, std::string, GuardSource>> held;
-  std::optional<Error> refuse;             // protect fails with it
+  std::optional<Error> refuse;  // protect fails with it
 
   FakeGuard(std::vector<std::string>& shared_journal, const LinkView& view) : journal(shared_journal), links(view) {}
 

@@ -1,5 +1,6 @@
-// /etc/ipadm/ipadm.conf in the illumos line format: each line `name=value;name=value;…;`. Addresses own the lines that begin
-// with _ifname or _aobjname, ProtocolProperties those with _protocol; a line that nobody here understands is kept as it is.
+// /etc/ipadm/ipadm.conf in the illumos line format: each line `name=value;name=value;…;`. Addresses own the lines that
+// begin with _ifname or _aobjname, ProtocolProperties those with _protocol; a line that nobody here understands is kept
+// as it is.
 #pragma once
 
 #include <functional>
@@ -18,8 +19,8 @@ class IpadmConf {
  public:
   using Pair = std::pair<std::string, std::string>;
   struct Line {
-    std::vector<Pair> pairs;           // in the file's order; empty: not understood
-    std::string raw;                   // kept when pairs is empty
+    std::vector<Pair> pairs;  // in the file's order; empty: not understood
+    std::string raw;          // kept when pairs is empty
 
     [[nodiscard]] std::optional<std::string> get(std::string_view name) const;
     [[nodiscard]] bool has(std::string_view name) const { return get(name).has_value(); }

@@ -18,8 +18,8 @@ struct Property {
   std::string_view protocol, name;
   Kind kind;
   std::string_view fallback, possible;
-  uint32_t low = 0, high = 0;              // of a number
-  std::string_view sysctl;                 // {} is the interface; empty: not a kernel setting
+  uint32_t low = 0, high = 0;  // of a number
+  std::string_view sysctl;     // {} is the interface; empty: not a kernel setting
 };
 
 constexpr Property kProperties[] = {
@@ -55,19 +55,23 @@ std::string_view name_of(HostModel model) {
 
 // EINVAL in ipadm's words.
 Result<const Property*> property_of(const std::string& protocol, const std::string& name, bool interface) {
-  if (protocol != "ipv4" && protocol != "ipv6") return fail(EINVAL, "invalid protocol '{}' specified; ipv4 and ipv6 are there", protocol);
+  if (protocol != "ipv4" && protocol != "ipv6")
+    return fail(EINVAL, "invalid protocol '{}' specified; ipv4 and ipv6 are there", protocol);
   for (const Property& property : properties_of(interface))
     if (property.protocol == protocol && property.name == name) return &property;
   return fail(EINVAL, "{}: Unknown property; {} has no such one here", name, protocol);
 }
 
 Result<> allowed(const Property& property, const std::string& value) {
-  const auto outside = [&] { return fail(EINVAL, "{}: Value is outside the allowed range; it is one of {}", property.name, property.possible); };
+  const auto outside = [&] {
+    return fail(EINVAL, "{}: Value is outside the allowed range; it is one of {}", property.name, property.possible);
+  };
   if (property.kind == Kind::on_off) return value == "on" || value == "off" ? Result<>{} : outside();
   if (property.kind == Kind::host_model) return host_model(value) ? Result<>{} : outside();
   uint32_t number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  if (error != std::errc{} || end != value.data() + value.size() || number < property.low || number > property.high) return outside();
+  if (error != std::errc{} || end != value.data() + value.size() || number < property.low || number > property.high)
+    return outside();
   return {};
 }
 
@@ -105,7 +109,8 @@ void ProtocolProperties::restore() {
     Result<> done = property ? allowed(**property, value) : Result<>(std::unexpected(property.error()));
     if (done) done = apply(key, value);
     if (!done)
-      context_.events.add(Severity::warning, "property.failed", key.protocol, fmt::format("{}: {}", kIpadmConfPath, done.error().text));
+      context_.events.add(Severity::warning, "property.failed", key.protocol,
+                          fmt::format("{}: {}", kIpadmConfPath, done.error().text));
   }
 }
 
@@ -134,7 +139,8 @@ Result<> ProtocolProperties::apply(const Key& key, const std::string& value) {
     }
     return {};
   }
-  if (property->sysctl.empty()) return context_.platform.set_mtu(key.interface, static_cast<uint32_t>(std::stoul(value)));
+  if (property->sysctl.empty())
+    return context_.platform.set_mtu(key.interface, static_cast<uint32_t>(std::stoul(value)));
   return context_.platform.set_sysctl(path_of(*property, key.interface),
                                       property->kind == Kind::on_off ? (value == "on" ? "1" : "0") : value);
 }
@@ -171,8 +177,10 @@ Result<> ProtocolProperties::save(const std::map<Key, std::string>& persistent) 
 // File first (it may be refused for want of room), then the kernel, which is put back into the file when it refuses.
 Result<> ProtocolProperties::change(const Key& key, const std::string& value, bool temporary, bool to_default) {
   std::map<Key, std::string> next = persistent_;
-  if (to_default) next.erase(key);
-  else next[key] = value;
+  if (to_default)
+    next.erase(key);
+  else
+    next[key] = value;
   const bool write = !temporary && next != persistent_;
   if (write) TRY(save(next));
   if (auto applied = apply(key, value); !applied) {
@@ -185,7 +193,8 @@ Result<> ProtocolProperties::change(const Key& key, const std::string& value, bo
   return {};
 }
 
-Result<> ProtocolProperties::set(const std::string& protocol, const std::string& name, const std::string& value, bool temporary) {
+Result<> ProtocolProperties::set(const std::string& protocol, const std::string& name, const std::string& value,
+                                 bool temporary) {
   TRY_ASSIGN(const Property* property, property_of(protocol, name, false));
   TRY(allowed(*property, value));
   return change({"", protocol, name}, value, temporary, false);
@@ -196,16 +205,18 @@ Result<> ProtocolProperties::reset(const std::string& protocol, const std::strin
   return change({"", protocol, name}, std::string(property->fallback), temporary, true);
 }
 
-Result<> ProtocolProperties::set_interface(const std::string& interface, const std::string& protocol, const std::string& name,
-                                           const std::string& value, bool temporary) {
+Result<> ProtocolProperties::set_interface(const std::string& interface, const std::string& protocol,
+                                           const std::string& name, const std::string& value, bool temporary) {
   TRY_ASSIGN(const Property* property, property_of(protocol, name, true));
   TRY(allowed(*property, value));
   TRY_ASSIGN(const auto all, context_.platform.interfaces());
   const auto found = std::ranges::find(all, interface, &platform::InterfaceInfo::name);
   if (found == all.end()) return fail(ENOENT, "{}: Interface does not exist; there is no {}", name, interface);
   if (name == "mtu" && found->is_tun)
-    return fail(ENOTSUP, "{}: Operation not supported; the MTU of a tunnel is a link property: "
-                "'dladm set-linkprop -p mtu={} {}'", name, value, interface);
+    return fail(ENOTSUP,
+                "{}: Operation not supported; the MTU of a tunnel is a link property: "
+                "'dladm set-linkprop -p mtu={} {}'",
+                name, value, interface);
   return change({interface, protocol, name}, value, temporary, false);
 }
 
@@ -216,7 +227,8 @@ Result<> ProtocolProperties::reset_interface(const std::string& interface, const
   return change({interface, protocol, name}, std::string(property->fallback), temporary, true);
 }
 
-Result<std::vector<ProtocolProperty>> ProtocolProperties::list(const std::string& protocol, const std::string& name) const {
+Result<std::vector<ProtocolProperty>> ProtocolProperties::list(const std::string& protocol,
+                                                               const std::string& name) const {
   std::vector<ProtocolProperty> rows;
   for (const Property& property : kProperties) {
     if ((!protocol.empty() && property.protocol != protocol) || (!name.empty() && property.name != name)) continue;
@@ -227,7 +239,8 @@ Result<std::vector<ProtocolProperty>> ProtocolProperties::list(const std::string
                     std::string(property.fallback), std::string(property.possible)});
   }
   if (!rows.empty()) return rows;
-  if (protocol != "ipv4" && protocol != "ipv6") return fail(EINVAL, "invalid protocol '{}' specified; ipv4 and ipv6 are there", protocol);
+  if (protocol != "ipv4" && protocol != "ipv6")
+    return fail(EINVAL, "invalid protocol '{}' specified; ipv4 and ipv6 are there", protocol);
   return fail(EINVAL, "{}: Unknown property; {} has no such one here", name, protocol);
 }
 
@@ -242,12 +255,14 @@ Result<std::vector<InterfaceProperty>> ProtocolProperties::list_interface(const 
       const Key key{info.name, std::string(property.protocol), std::string(property.name)};
       const auto now = current(key);
       const auto kept = persistent_.find(key);
-      rows.push_back({info.name, key.property, key.protocol, "rw", now.value_or("?"), kept == persistent_.end() ? "" : kept->second,
-                      std::string(property.fallback), std::string(property.possible)});
+      rows.push_back({info.name, key.property, key.protocol, "rw", now.value_or("?"),
+                      kept == persistent_.end() ? "" : kept->second, std::string(property.fallback),
+                      std::string(property.possible)});
     }
   }
   if (!rows.empty()) return rows;
-  if (!name.empty() && name != "mtu" && name != "forwarding") return fail(EINVAL, "{}: Unknown property; mtu and forwarding are there", name);
+  if (!name.empty() && name != "mtu" && name != "forwarding")
+    return fail(EINVAL, "{}: Unknown property; mtu and forwarding are there", name);
   return fail(ENOENT, "Could not get interface(s): Interface does not exist; there is no {}", interface);
 }
 

@@ -1,5 +1,5 @@
-// ipadm set-prop and set-ifprop: hostmodel, forwarding, ttl; per interface forwarding and mtu. `strong` is enforced in the
-// firewall's table, everything else is a kernel setting.
+// ipadm set-prop and set-ifprop: hostmodel, forwarding, ttl; per interface forwarding and mtu. `strong` is enforced in
+// the firewall's table, everything else is a kernel setting.
 #pragma once
 
 #include <map>
@@ -10,13 +10,16 @@
 
 namespace adit::engine {
 
-struct InterfaceProperty { std::string interface, property, protocol, perm, current, persistent, fallback, possible; };
+struct InterfaceProperty {
+  std::string interface, property, protocol, perm, current, persistent, fallback, possible;
+};
 
 class ProtocolProperties final : public FirewallPart {
  public:
   ProtocolProperties(const Context& context, FirewallDoor& firewall);
 
-  // Start: applies the persistent values. Failures go to the event log. Interfaces that come later get theirs by reassert().
+  // Start: applies the persistent values. Failures go to the event log. Interfaces that come later get theirs by
+  // reassert().
   void restore();
   void reassert();
   void contribute(platform::Firewall& firewall) const override;
@@ -31,11 +34,12 @@ class ProtocolProperties final : public FirewallPart {
                          const std::string& value, bool temporary);
   Result<> reset_interface(const std::string& interface, const std::string& protocol, const std::string& property,
                            bool temporary);
-  Result<std::vector<InterfaceProperty>> list_interface(const std::string& interface, const std::string& property) const;
+  Result<std::vector<InterfaceProperty>> list_interface(const std::string& interface,
+                                                        const std::string& property) const;
 
  private:
   struct Key {
-    std::string interface, protocol, property;       // interface empty: of the whole protocol
+    std::string interface, protocol, property;  // interface empty: of the whole protocol
     auto operator<=>(const Key&) const = default;
   };
   Result<> change(const Key& key, const std::string& value, bool temporary, bool to_default);

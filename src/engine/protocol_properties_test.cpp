@@ -76,8 +76,13 @@ TEST_F(PropertiesTest, InterfacePropertiesAreOfThatInterface) {
 }
 
 TEST_F(PropertiesTest, BadInputChangesNothing) {
-  for (const auto& [protocol, property, value] : {std::tuple("ipv4", "hostmodel", "stronger"), {"ipv5", "hostmodel", "strong"}, {"ipv4", "hostmood", "strong"},
-                                                  {"ipv4", "ttl", "0"}, {"ipv4", "ttl", "256"}, {"ipv4", "ttl", "64x"}, {"ipv4", "forwarding", "1"}})
+  for (const auto& [protocol, property, value] : {std::tuple("ipv4", "hostmodel", "stronger"),
+                                                  {"ipv5", "hostmodel", "strong"},
+                                                  {"ipv4", "hostmood", "strong"},
+                                                  {"ipv4", "ttl", "0"},
+                                                  {"ipv4", "ttl", "256"},
+                                                  {"ipv4", "ttl", "64x"},
+                                                  {"ipv4", "forwarding", "1"}})
     EXPECT_FALSE(properties.set(protocol, property, value, false)) << protocol << property << value;
   EXPECT_EQ(firewall.applied, 0);
   EXPECT_EQ(host.file("/etc/ipadm/ipadm.conf"), "");

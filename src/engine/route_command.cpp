@@ -44,22 +44,39 @@ Result<bool> take_modifier(std::span<const std::string> all, size_t& at, Words& 
     into = all[at];
     return true;
   };
-  if (word == "-inet") words.family = Family::v4;
-  else if (word == "-inet6") words.family = Family::v6;
-  else if (word == "-net") words.net = true;
-  else if (word == "-host") words.host = true;
-  else if (word == "-interface" || word == "-iface") words.gateway_is_interface = true;
-  else if (word == "-reject") words.reject = true;
-  else if (word == "-blackhole") words.blackhole = true;
-  else if (word == "-static") {}                              // every route here is
-  else if (word == "-dst") return value(words.destination);
-  else if (word == "-gateway") return value(words.gateway);
-  else if (word == "-netmask") return value(words.netmask);
-  else if (word == "-prefixlen") return value(words.prefix_length);
-  else if (word == "-ifp") return value(words.interface);
-  else if (word == "-setsrc") return value(words.source);
-  else return fail(EINVAL, "{}: not a modifier that is known here; -net -host -inet -inet6 -netmask -prefixlen -interface -ifp "
-                   "-dst -gateway -setsrc -reject -blackhole are", word);
+  if (word == "-inet")
+    words.family = Family::v4;
+  else if (word == "-inet6")
+    words.family = Family::v6;
+  else if (word == "-net")
+    words.net = true;
+  else if (word == "-host")
+    words.host = true;
+  else if (word == "-interface" || word == "-iface")
+    words.gateway_is_interface = true;
+  else if (word == "-reject")
+    words.reject = true;
+  else if (word == "-blackhole")
+    words.blackhole = true;
+  else if (word == "-static") {
+  }  // every route here is
+  else if (word == "-dst")
+    return value(words.destination);
+  else if (word == "-gateway")
+    return value(words.gateway);
+  else if (word == "-netmask")
+    return value(words.netmask);
+  else if (word == "-prefixlen")
+    return value(words.prefix_length);
+  else if (word == "-ifp")
+    return value(words.interface);
+  else if (word == "-setsrc")
+    return value(words.source);
+  else
+    return fail(EINVAL,
+                "{}: not a modifier that is known here; -net -host -inet -inet6 -netmask -prefixlen -interface -ifp "
+                "-dst -gateway -setsrc -reject -blackhole are",
+                word);
   return true;
 }
 
@@ -68,10 +85,14 @@ Result<Words> sorted(std::span<const std::string> all) {
   for (size_t at = 0; at < all.size(); ++at) {
     TRY_ASSIGN(const bool modifier, take_modifier(all, at, words));
     if (modifier) continue;
-    if (!words.destination) words.destination = all[at];
-    else if (!words.gateway) words.gateway = all[at];
-    else if (!words.netmask && all[at].find('.') != std::string::npos) words.netmask = all[at];
-    else return fail(EINVAL, "{}: one word too many; destination and gateway are there already", all[at]);
+    if (!words.destination)
+      words.destination = all[at];
+    else if (!words.gateway)
+      words.gateway = all[at];
+    else if (!words.netmask && all[at].find('.') != std::string::npos)
+      words.netmask = all[at];
+    else
+      return fail(EINVAL, "{}: one word too many; destination and gateway are there already", all[at]);
   }
   if (!words.destination) return fail(EINVAL, "no destination was given");
   if (words.net && words.host) return fail(EINVAL, "-net and -host exclude each other");
@@ -88,7 +109,8 @@ Result<std::optional<uint8_t>> given_length(const Words& words, const Address& a
     return prefix.length();
   }
   if (words.netmask) {
-    if (!address.is_v4()) return fail(EINVAL, "-netmask is for IPv4 only: write {}/64 or the length that is meant", text);
+    if (!address.is_v4())
+      return fail(EINVAL, "-netmask is for IPv4 only: write {}/64 or the length that is meant", text);
     TRY_ASSIGN(const uint8_t length, mask_length(*words.netmask));
     return length;
   }
@@ -112,7 +134,8 @@ Result<> set_destination(const Words& words, RouteCommand& command) {
   TRY_ASSIGN(const std::optional<uint8_t> length, given_length(words, *address, text));
   const uint8_t all_bits = net::address_bits(address->family());
   if (length) {
-    if (words.host && *length != all_bits) return fail(EINVAL, "{}: -host goes with no other mask than /{}", text, all_bits);
+    if (words.host && *length != all_bits)
+      return fail(EINVAL, "{}: -host goes with no other mask than /{}", text, all_bits);
     command.destination = {*address, *length};
     command.host = !words.net && *length == all_bits;
     return {};
@@ -137,7 +160,8 @@ Result<> set_gateway(const Words& words, bool needs_gateway, RouteCommand& comma
   if (!gateway && words.gateway_is_interface) return {};
   if (!gateway) return fail(EINVAL, "{}: not a gateway's address", *words.gateway);
   if (gateway->family() != command.family() && !words.reject && !words.blackhole)
-    return fail(EAFNOSUPPORT, "{}: not an IPv{} gateway, the destination is one", *words.gateway, command.destination.address().is_v4() ? 4 : 6);
+    return fail(EAFNOSUPPORT, "{}: not an IPv{} gateway, the destination is one", *words.gateway,
+                command.destination.address().is_v4() ? 4 : 6);
   command.gateway = *gateway;
   return {};
 }
@@ -155,7 +179,8 @@ Result<RouteCommand> parse_route_command(std::span<const std::string> all, bool 
   command.blackhole = words.blackhole;
   if (words.source) {
     const auto source = Address::parse(*words.source);
-    if (!source || source->family() != command.family()) return fail(EINVAL, "{}: not a source address of this family", *words.source);
+    if (!source || source->family() != command.family())
+      return fail(EINVAL, "{}: not a source address of this family", *words.source);
     command.source = *source;
   }
   return command;

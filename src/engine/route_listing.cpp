@@ -54,12 +54,17 @@ Result<std::vector<RouteRow>> Routes::table(std::optional<Family> family, bool a
     for (const Route& route : routes) {
       const bool guard = route.metric == platform::kGuardMetric;
       if (route.table != kMainTable || (guard && !all)) continue;
-      RouteRow row{.destination = destination_of(route.destination), .flags = flags_of(route),
-                   .interface = names[route.interface_index], .v6 = each == Family::v6, .guard = guard,
-                   .metric = route.metric, .table = route.table};
+      RouteRow row{.destination = destination_of(route.destination),
+                   .flags = flags_of(route),
+                   .interface = names[route.interface_index],
+                   .v6 = each == Family::v6,
+                   .guard = guard,
+                   .metric = route.metric,
+                   .table = route.table};
       row.gateway = route.gateway ? route.gateway->str() : route.interface_index == 0 ? "" : own_address(route);
       const auto wanted = std::ranges::find_if(wanted_, [&](const Wanted& ours) {
-        return ours.placed && ours.placed->destination == route.destination && ours.placed->gateway == route.gateway && !guard;
+        return ours.placed && ours.placed->destination == route.destination && ours.placed->gateway == route.gateway &&
+               !guard;
       });
       row.ours = wanted != wanted_.end();
       row.persistent = row.ours && wanted->persistent;
@@ -75,19 +80,24 @@ Result<std::vector<RouteRow>> Routes::table(std::optional<Family> family, bool a
 Result<RouteAnswer> Routes::get(std::span<const std::string> words) const {
   TRY_ASSIGN(const RouteCommand command, parse_route_command(words, false));
   const auto way = context_.platform.lookup_route(command.destination.address(), 0);
-  if (!way) return fail(way.error().code, "writing to routing socket: {}", way.error().code == ENETUNREACH ? "not in table" : way.error().text);
-  Prefix matched = way->destination;           // a kernel that answers with the host itself: the table has the network
+  if (!way)
+    return fail(way.error().code, "writing to routing socket: {}",
+                way.error().code == ENETUNREACH ? "not in table" : way.error().text);
+  Prefix matched = way->destination;  // a kernel that answers with the host itself: the table has the network
   if (matched.is_host()) {
     TRY_ASSIGN(const auto routes, context_.platform.routes(command.family()));
     std::optional<Prefix> longest;
     for (const Route& route : routes)
       if (route.table == kMainTable && route.interface_index == way->interface_index && route.gateway == way->gateway &&
-          route.destination.contains(command.destination.address()) && (!longest || route.destination.length() > longest->length()))
+          route.destination.contains(command.destination.address()) &&
+          (!longest || route.destination.length() > longest->length()))
         longest = route.destination;
     matched = longest.value_or(matched);
   }
-  RouteAnswer answer{.route_to = command.destination.address().str(), .destination = matched.length() == 0 ? "default" : matched.address().str(),
-                     .mask = matched.is_host() ? "" : mask_of(matched), .gateway = way->gateway ? way->gateway->str() : ""};
+  RouteAnswer answer{.route_to = command.destination.address().str(),
+                     .destination = matched.length() == 0 ? "default" : matched.address().str(),
+                     .mask = matched.is_host() ? "" : mask_of(matched),
+                     .gateway = way->gateway ? way->gateway->str() : ""};
   answer.flags = std::string("<UP") + (way->gateway ? ",GATEWAY" : "") + (matched.is_host() ? ",HOST" : "") + ",DONE>";
   const auto interfaces = context_.platform.interfaces();
   if (!interfaces) return answer;

@@ -15,7 +15,8 @@ using platform::AddressInfo;
 using platform::InterfaceInfo;
 using platform::Route;
 
-// Below the kernel's own default of 1024, so that an operator's route wins over one that was learned; LAB: of equals the older.
+// Below the kernel's own default of 1024, so that an operator's route wins over one that was learned; LAB: of equals
+// the older.
 constexpr uint32_t kMetricV6 = 512;
 
 const InterfaceInfo* by_index(const std::vector<InterfaceInfo>& all, int index) {
@@ -23,7 +24,8 @@ const InterfaceInfo* by_index(const std::vector<InterfaceInfo>& all, int index) 
   return found == all.end() ? nullptr : &*found;
 }
 
-// "Bob" for v4_bob0: the guide names a tunnel by the outer family and by who is at its end. Empty: another kind of name.
+// "Bob" for v4_bob0: the guide names a tunnel by the outer family and by who is at its end. Empty: another kind of
+// name.
 std::string peer_named_by(const std::string& tunnel) {
   if (tunnel.size() < 5 || (!tunnel.starts_with("v4_") && !tunnel.starts_with("v6_"))) return {};
   std::string name = tunnel.substr(3);
@@ -60,7 +62,8 @@ Result<std::string> Routes::interface_of_gateway(const RouteCommand& command) co
     if (address.peer == command.gateway) peers.insert(interface->name);
     if (address.local.address() == *command.gateway) own = interface->name;
     const bool nearer = !connected || address.local.length() > longest;
-    if (address.peer || address.local.is_host() || !address.local.masked().contains(*command.gateway) || !nearer) continue;
+    if (address.peer || address.local.is_host() || !address.local.masked().contains(*command.gateway) || !nearer)
+      continue;
     connected = interface->name;
     longest = address.local.length();
   }
@@ -69,14 +72,20 @@ Result<std::string> Routes::interface_of_gateway(const RouteCommand& command) co
     return fail(ENETUNREACH, "{} is no address of this host, as -interface asks for", command.gateway_text);
   }
   if (peers.size() > 1)
-    return fail(EINVAL, "{} is the remote address of {} and of {}: say which with -ifp", command.gateway_text, *peers.begin(), *peers.rbegin());
+    return fail(EINVAL, "{} is the remote address of {} and of {}: say which with -ifp", command.gateway_text,
+                *peers.begin(), *peers.rbegin());
   if (!peers.empty()) return *peers.begin();
   if (command.gateway->is_link_local())
-    return fail(ENETUNREACH, "Network is unreachable; {} is the remote address of no tunnel here: 'ipadm show-addr' shows those, "
-                "-ifp names another interface", command.gateway_text);
-  if (own) return fail(EINVAL, "{} is this host's own address on {}; the gateway is the other side's", command.gateway_text, *own);
+    return fail(ENETUNREACH,
+                "Network is unreachable; {} is the remote address of no tunnel here: 'ipadm show-addr' shows those, "
+                "-ifp names another interface",
+                command.gateway_text);
+  if (own)
+    return fail(EINVAL, "{} is this host's own address on {}; the gateway is the other side's", command.gateway_text,
+                *own);
   if (connected) return *connected;
-  return fail(ENETUNREACH, "Network is unreachable; {} is neither the remote address of a tunnel nor on a network of this host",
+  return fail(ENETUNREACH,
+              "Network is unreachable; {} is neither the remote address of a tunnel nor on a network of this host",
               command.gateway_text);
 }
 
@@ -105,27 +114,34 @@ Result<> Routes::refuse_slips(const RouteCommand& command, const Route& route) c
   for (const AddressInfo& address : addresses) {
     const Prefix own = address.local.masked();
     const InterfaceInfo* interface = by_index(interfaces, address.interface_index);
-    if (interface == nullptr || address.peer || own.is_host() || address.interface_index == route.interface_index) continue;
+    if (interface == nullptr || address.peer || own.is_host() || address.interface_index == route.interface_index)
+      continue;
     if (own != route.destination && !(slip && own.contains(route.destination))) continue;
-    std::string text = slip ? fmt::format("{} is {}, this host's own network on {}", command.destination.str(), route.destination.str(), interface->name)
-                            : fmt::format("{} is this host's own network on {}", route.destination.str(), interface->name);
+    std::string text =
+        slip ? fmt::format("{} is {}, this host's own network on {}", command.destination.str(),
+                           route.destination.str(), interface->name)
+             : fmt::format("{} is this host's own network on {}", route.destination.str(), interface->name);
     const std::string peer = peer_named_by(interface_name(route.interface_index));
     const std::string whose = peer.empty() ? "the network of " + command.gateway_text : peer + "'s network";
     const Prefix meant = command.gateway ? Prefix(*command.gateway, route.destination.length()).masked() : own;
-    if (meant.overlaps(own) || meant.address().is_link_local()) text += fmt::format("; for {} say its own prefix", whose);
-    else text += fmt::format("; for {} say {}", whose, meant.str());
+    if (meant.overlaps(own) || meant.address().is_link_local())
+      text += fmt::format("; for {} say its own prefix", whose);
+    else
+      text += fmt::format("; for {} say {}", whose, meant.str());
     return fail(EINVAL, "{} (-f adds it as it stands)", text);
   }
   return {};
 }
 
-// Just the outer destination routed into its own tunnel. Wider networks that hold it are let in: outer packets carry a mark
-// and keep to the underlay (Platform::set_underlay_rule).
+// Just the outer destination routed into its own tunnel. Wider networks that hold it are let in: outer packets carry a
+// mark and keep to the underlay (Platform::set_underlay_rule).
 Result<> Routes::refuse_self_carriage(const Route& route) const {
   const auto tunnel = links_.tunnel(interface_name(route.interface_index));
   if (!tunnel || !tunnel->remote || route.destination != Prefix::host(*tunnel->remote)) return {};
-  return fail(ELOOP, "{} is the outer address of {}'s peer: the tunnel would carry itself; route the networks behind it instead",
-              tunnel->remote->str(), tunnel->name);
+  return fail(
+      ELOOP,
+      "{} is the outer address of {}'s peer: the tunnel would carry itself; route the networks behind it instead",
+      tunnel->remote->str(), tunnel->name);
 }
 
 // Asked once the route stands: does the tunnel's own outer packet take it after all?
@@ -134,8 +150,8 @@ Result<> Routes::carries_itself_now(const Route& route) const {
   if (!tunnel || !tunnel->remote || !route.destination.contains(*tunnel->remote)) return {};
   const auto way = context_.platform.lookup_route(*tunnel->remote, platform::kOuterMark);
   if (!way || way->interface_index != route.interface_index) return {};
-  return fail(ELOOP, "{} would carry itself: its outer packets to {} would go into {}, and nothing else leads there", tunnel->name,
-              tunnel->remote->str(), tunnel->name);
+  return fail(ELOOP, "{} would carry itself: its outer packets to {} would go into {}, and nothing else leads there",
+              tunnel->name, tunnel->remote->str(), tunnel->name);
 }
 
 }  // namespace adit::engine

@@ -13,13 +13,19 @@ using platform::Route;
 // The suffix that route(8) of illumos prints, where there is one.
 std::string reason(const Error& error) {
   switch (error.code) {
-    case EEXIST: return "entry exists";
-    case ESRCH: return "not in table";
-    case EBUSY: return "entry in use";
-    case ENOBUFS: return "routing table overflow";
+    case EEXIST:
+      return "entry exists";
+    case ESRCH:
+      return "not in table";
+    case EBUSY:
+      return "entry in use";
+    case ENOBUFS:
+      return "routing table overflow";
     case EPERM:
-    case EACCES: return "insufficient privileges";
-    default: return error.text;
+    case EACCES:
+      return "insufficient privileges";
+    default:
+      return error.text;
   }
 }
 
@@ -72,11 +78,12 @@ Result<> Routes::place(Wanted& wanted, const Route& route) {
 Result<bool> Routes::unplace(Wanted& wanted) {
   const Route was = *wanted.placed;
   auto removed = context_.platform.remove_route(was);
-  if (!removed && removed.error().code != ESRCH && removed.error().code != ENODEV) return std::unexpected(removed.error());
+  if (!removed && removed.error().code != ESRCH && removed.error().code != ENODEV)
+    return std::unexpected(removed.error());
   wanted.placed.reset();
   const std::string tunnel = std::exchange(wanted.tunnel, "");
   if (tunnel.empty()) return false;
-  for (const Wanted& other : wanted_)          // another gateway behind the same tunnel keeps the network closed
+  for (const Wanted& other : wanted_)  // another gateway behind the same tunnel keeps the network closed
     if (other.placed && other.tunnel == tunnel && other.placed->destination == was.destination) return false;
   return guard_.release(was.destination, tunnel, GuardSource::route);
 }
@@ -85,7 +92,8 @@ Result<> Routes::unplace(Wanted& wanted, std::vector<std::string>& notes) {
   const std::string network = wanted.placed->destination.str(), tunnel = wanted.tunnel;
   TRY_ASSIGN(const bool open, unplace(wanted));
   if (open)
-    notes.push_back(fmt::format("{} is no longer kept to {}: it is reachable in the clear if a route leads there", network, tunnel));
+    notes.push_back(fmt::format("{} is no longer kept to {}: it is reachable in the clear if a route leads there",
+                                network, tunnel));
   return {};
 }
 
@@ -130,8 +138,10 @@ Result<RouteReport> Routes::add(std::span<const std::string> words, bool persist
   } else {
     Wanted wanted{.command = command};
     done = place(wanted, *route);
-    if (done && waits) *known = {command, wanted.placed, wanted.tunnel, known->persistent};
-    else if (done) wanted_.push_back(std::move(wanted));
+    if (done && waits)
+      *known = {command, wanted.placed, wanted.tunnel, known->persistent};
+    else if (done)
+      wanted_.push_back(std::move(wanted));
   }
   if (!done && done.error().code == ELOOP) return std::unexpected(done.error());
   report.lines.push_back(line("add", command, done));
@@ -212,14 +222,15 @@ Result<RouteReport> Routes::flush(std::optional<Family> family) {
       continue;
     }
     Wanted going = wanted;
-    wanted.placed.reset();                     // so that it does not count as another holder of its own network
+    wanted.placed.reset();  // so that it does not count as another holder of its own network
     const auto done = unplace(going, report.notes);
     if (!done) {
       wanted.placed = going.placed;
       left.push_back(wanted);
     }
-    report.lines.push_back({fmt::format("{:<20} {:<20} {}", wanted.command.destination_text, wanted.command.gateway_text,
-                                        done ? "done" : reason(done.error())), !done});
+    report.lines.push_back({fmt::format("{:<20} {:<20} {}", wanted.command.destination_text,
+                                        wanted.command.gateway_text, done ? "done" : reason(done.error())),
+                            !done});
   }
   wanted_ = std::move(left);
   return report;
@@ -247,12 +258,14 @@ void Routes::adopt() {
     const auto routes = context_.platform.routes(family);
     if (!routes) continue;
     for (const Route& route : *routes) {
-      if (route.table != 254 || route.protocol != platform::kRouteProtocol || route.metric == platform::kGuardMetric) continue;
+      if (route.table != 254 || route.protocol != platform::kRouteProtocol || route.metric == platform::kGuardMetric)
+        continue;
       RouteCommand command;
       command.destination = route.destination;
       command.host = route.destination.is_host();
-      command.destination_text = route.destination.length() == 0 ? "default" : command.host ? route.destination.address().str()
-                                                                                             : route.destination.str();
+      command.destination_text = route.destination.length() == 0 ? "default"
+                                 : command.host                  ? route.destination.address().str()
+                                                                 : route.destination.str();
       command.gateway = route.gateway;
       command.gateway_is_interface = !route.gateway;
       command.gateway_text = route.gateway ? route.gateway->str() : interface_name(route.interface_index);
@@ -301,7 +314,8 @@ void Routes::place_waiting() {
     if (wanted.placed) continue;
     const auto route = resolve(wanted.command);
     if (!route) continue;
-    if (auto placed = place(wanted, *route); !placed && placed.error().code != EEXIST && placed.error().code != ENETDOWN)
+    if (auto placed = place(wanted, *route);
+        !placed && placed.error().code != EEXIST && placed.error().code != ENETDOWN)
       context_.events.add(Severity::warning, "route.failed", wanted.command.destination_text, placed.error().text);
   }
 }
@@ -312,21 +326,26 @@ void Routes::reassert() {
   for (Wanted& wanted : wanted_) {
     if (!wanted.placed || holds(wanted.command.family() == Family::v4 ? v4 : v6, *wanted.placed)) continue;
     const auto route = resolve(wanted.command);
-    if (!route) continue;                      // its link or address is away: tried again when that comes back
+    if (!route) continue;  // its link or address is away: tried again when that comes back
     const auto placed = place(wanted, *route);
     const std::string& text = wanted.command.destination_text;
-    if (placed) context_.events.add(Severity::warning, "route.restored", text, fmt::format("somebody removed the route to {}; it is back", text));
-    else if (placed.error().code != ENETDOWN) context_.events.add(Severity::warning, "route.failed", text, placed.error().text);
+    if (placed)
+      context_.events.add(Severity::warning, "route.restored", text,
+                          fmt::format("somebody removed the route to {}; it is back", text));
+    else if (placed.error().code != ENETDOWN)
+      context_.events.add(Severity::warning, "route.failed", text, placed.error().text);
   }
   place_waiting();
 }
 
-void Routes::link_ready(const std::string&) { reassert(); }
+void Routes::link_ready(const std::string&) {
+  reassert();
+}
 
 void Routes::link_gone(const std::string& link) {
   for (Wanted& wanted : wanted_) {
     if (!wanted.placed || wanted.tunnel != link) continue;
-    wanted.placed.reset();                     // the kernel's went with the device; the guard was told by Links
+    wanted.placed.reset();  // the kernel's went with the device; the guard was told by Links
     wanted.tunnel.clear();
   }
   std::erase_if(wanted_, [](const Wanted& wanted) { return !wanted.placed && !wanted.persistent; });

@@ -1,5 +1,6 @@
 // route and netstat -rn: the routes that operators made through Adit, the kernel's table, and /etc/inet/static_routes.
-// A gateway that is the peer of an address on a tunnel makes a route into that tunnel; the guard hears of it first (I7).
+// A gateway that is the peer of an address on a tunnel makes a route into that tunnel; the guard hears of it first
+// (I7).
 #pragma once
 
 #include <algorithm>
@@ -14,27 +15,33 @@
 namespace adit::engine {
 
 // What `route` prints: illumos prints one line for the table and one for the file, and each may fail by itself.
-struct RouteLine { std::string text; bool failed = false; };
+struct RouteLine {
+  std::string text;
+  bool failed = false;
+};
 struct RouteReport {
   std::vector<RouteLine> lines;
   std::vector<std::string> notes;
   [[nodiscard]] bool failed() const { return std::ranges::any_of(lines, &RouteLine::failed); }
 };
 
-struct RouteRow {                            // netstat -rn
-  std::string destination, gateway, flags, interface;    // destination: `default` or with its length
+struct RouteRow {                                      // netstat -rn
+  std::string destination, gateway, flags, interface;  // destination: `default` or with its length
   bool v6 = false, ours = false, persistent = false, guard = false;
   uint32_t metric = 0, table = 0;
 };
 
-struct RouteAnswer { std::string route_to, destination, mask, gateway, interface, flags; uint32_t mtu = 0; };   // route get
+struct RouteAnswer {
+  std::string route_to, destination, mask, gateway, interface, flags;
+  uint32_t mtu = 0;
+};  // route get
 
 class Routes final : public LinkUser {
  public:
   Routes(const Context& context, const LinkView& links, GuardDoor& guard);
 
-  // Start: adopts what an earlier aditd left in the kernel, then adds the file's. A route whose gateway is not there yet
-  // waits for it. Failures go to the event log.
+  // Start: adopts what an earlier aditd left in the kernel, then adds the file's. A route whose gateway is not there
+  // yet waits for it. Failures go to the event log.
   void restore();
   // Somebody changed routes, addresses or links: puts back what is gone, the guard first.
   void reassert();
@@ -45,15 +52,15 @@ class Routes final : public LinkUser {
   void link_gone(const std::string& link) override;
   void link_renamed(const std::string& from, const std::string& to) override;
 
-  // ---- route. `words` as RouteCommand. An error: refused, nothing changed. Else the report says what came of table and file.
-  // force: over the refusals that guard against slips (decision 7). ELOOP: the tunnel would carry itself.
+  // ---- route. `words` as RouteCommand. An error: refused, nothing changed. Else the report says what came of table
+  // and file. force: over the refusals that guard against slips (decision 7). ELOOP: the tunnel would carry itself.
   Result<RouteReport> add(std::span<const std::string> words, bool persistent, bool force);
   Result<RouteReport> remove(std::span<const std::string> words, bool persistent);
   Result<RouteReport> change(std::span<const std::string> words, bool force);
   Result<RouteAnswer> get(std::span<const std::string> words) const;
   // Every route that was made by `route add` goes from the table; the file stays.
   Result<RouteReport> flush(std::optional<net::Family> family);
-  Result<std::vector<std::string>> persistent_lines() const;     // route -p show
+  Result<std::vector<std::string>> persistent_lines() const;  // route -p show
 
   // all: the guard's entries too.
   Result<std::vector<RouteRow>> table(std::optional<net::Family> family, bool all) const;
@@ -61,9 +68,9 @@ class Routes final : public LinkUser {
  private:
   struct Wanted {
     RouteCommand command;
-    std::optional<platform::Route> placed;   // in the kernel
-    std::string tunnel;                      // the tunnel that it leads into, when placed
-    bool persistent = false;                 // stands in the file: waits while its gateway is away
+    std::optional<platform::Route> placed;  // in the kernel
+    std::string tunnel;                     // the tunnel that it leads into, when placed
+    bool persistent = false;                // stands in the file: waits while its gateway is away
   };
 
   // ---- route_resolve.cpp
@@ -74,8 +81,8 @@ class Routes final : public LinkUser {
   Result<> carries_itself_now(const platform::Route& route) const;
   [[nodiscard]] std::string interface_name(int index) const;
 
-  Result<> place(Wanted& wanted, const platform::Route& route);        // guard, then kernel
-  Result<bool> unplace(Wanted& wanted);                                // kernel, then guard: true when the network is open
+  Result<> place(Wanted& wanted, const platform::Route& route);  // guard, then kernel
+  Result<bool> unplace(Wanted& wanted);                          // kernel, then guard: true when the network is open
   Result<> unplace(Wanted& wanted, std::vector<std::string>& notes);
   void place_waiting();
   void adopt();

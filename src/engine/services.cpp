@@ -18,7 +18,9 @@ constexpr const char* kEnabledPath = "/etc/svc/adit.services";
 constexpr const char* kLogDirectory = "/var/svc/log/";
 
 // What -l and -x call a service, and where they send the reader.
-struct Naming { std::string_view fmri, name, manual; };
+struct Naming {
+  std::string_view fmri, name, manual;
+};
 constexpr Naming kNames[] = {
     {kPolicyService, "IPsec policy initialization", "ipsecconf(8)"},
     {kManualKeyService, "manually defined IPsec keys", "ipseckey(8)"},
@@ -26,7 +28,9 @@ constexpr Naming kNames[] = {
     {kIptunService, "IP tunnels", "dladm(8)"},
 };
 
-bool is_online(ServiceState state) { return state == ServiceState::online || state == ServiceState::degraded; }
+bool is_online(ServiceState state) {
+  return state == ServiceState::online || state == ServiceState::degraded;
+}
 
 std::string log_time(uint64_t wall_seconds) {
   const auto time = static_cast<time_t>(wall_seconds);
@@ -120,12 +124,13 @@ void Services::enter(Service& service, ServiceState state, std::string reason) {
   service.state = state;
   service.reason = std::move(reason);
   if (alike) return;
-  context_.events.add(state == ServiceState::maintenance ? Severity::warning : Severity::info, "service.state", service.fmri,
-                      fmt::format("{} is {}{}", service.fmri, name_of(state), service.reason.empty() ? "" : ": " + service.reason));
+  context_.events.add(
+      state == ServiceState::maintenance ? Severity::warning : Severity::info, "service.state", service.fmri,
+      fmt::format("{} is {}{}", service.fmri, name_of(state), service.reason.empty() ? "" : ": " + service.reason));
 }
 
-// The first dependency that keeps the service from starting. optional_all: only one that is enabled and has not come up by
-// itself; maintenance and disabled do not hold it back, as in SMF.
+// The first dependency that keeps the service from starting. optional_all: only one that is enabled and has not come up
+// by itself; maintenance and disabled do not hold it back, as in SMF.
 std::optional<std::string> Services::unmet(const Service& service) const {
   for (const ServiceDependency& dependency : service.dependencies) {
     const Service* other = find(dependency.fmri);
@@ -171,7 +176,8 @@ void Services::start(Service& service, ServiceOutcome& outcome) {
 // What waited for this one.
 void Services::start_dependents(const Service& service, ServiceOutcome& outcome) {
   for (Service& other : services_) {
-    const bool depends = std::ranges::find(other.dependencies, service.fmri, &ServiceDependency::fmri) != other.dependencies.end();
+    const bool depends =
+        std::ranges::find(other.dependencies, service.fmri, &ServiceDependency::fmri) != other.dependencies.end();
     if (depends && other.wanted() && other.state == ServiceState::offline) start(other, outcome);
   }
 }
@@ -247,7 +253,8 @@ bool Services::enable_one(Service& service, EnableOptions options, ServiceOutcom
   }
   if (!set_enabled(service, true, options.temporary, outcome)) return false;
   outcome.done.push_back(fmt::format("{} enabled.", service.fmri));
-  if (service.state == ServiceState::disabled || service.state == ServiceState::uninitialized) enter(service, ServiceState::offline);
+  if (service.state == ServiceState::disabled || service.state == ServiceState::uninitialized)
+    enter(service, ServiceState::offline);
   start(service, outcome);
   return true;
 }
@@ -274,8 +281,9 @@ ServiceOutcome Services::disable(const std::vector<std::string>& operands, bool 
 // Restart and refresh act on running services only; of one in maintenance the operator hears why nothing happens.
 bool Services::may_act(const Service& service, ServiceOutcome& outcome) const {
   if (service.state == ServiceState::maintenance)
-    outcome.notes.push_back(fmt::format("{} is in maintenance and stays as it is; 'svcadm clear {}' starts it again: {}",
-                                        service.fmri, service.fmri, service.reason));
+    outcome.notes.push_back(
+        fmt::format("{} is in maintenance and stays as it is; 'svcadm clear {}' starts it again: {}", service.fmri,
+                    service.fmri, service.reason));
   return is_online(service.state);
 }
 
@@ -304,9 +312,15 @@ void Services::clear_one(Service& service, ServiceOutcome& outcome) {
   start(service, outcome);
 }
 
-ServiceOutcome Services::restart(const std::vector<std::string>& operands) { return each(operands, &Services::restart_one); }
-ServiceOutcome Services::refresh(const std::vector<std::string>& operands) { return each(operands, &Services::refresh_one); }
-ServiceOutcome Services::clear(const std::vector<std::string>& operands) { return each(operands, &Services::clear_one); }
+ServiceOutcome Services::restart(const std::vector<std::string>& operands) {
+  return each(operands, &Services::restart_one);
+}
+ServiceOutcome Services::refresh(const std::vector<std::string>& operands) {
+  return each(operands, &Services::refresh_one);
+}
+ServiceOutcome Services::clear(const std::vector<std::string>& operands) {
+  return each(operands, &Services::clear_one);
+}
 
 ServiceOutcome Services::mark(const std::string& state, const std::vector<std::string>& operands) {
   ServiceOutcome outcome;
@@ -319,7 +333,8 @@ ServiceOutcome Services::mark(const std::string& state, const std::vector<std::s
       outcome.errors.push_back(fmt::format("Instance \"{}\" is not online, so it cannot be degraded.", service->fmri));
       continue;
     }
-    enter(*service, state == "degraded" ? ServiceState::degraded : ServiceState::maintenance, "Marked by an administrator.");
+    enter(*service, state == "degraded" ? ServiceState::degraded : ServiceState::maintenance,
+          "Marked by an administrator.");
     outcome.done.push_back(fmt::format("{} marked {}.", service->fmri, state));
   }
   return outcome;
@@ -328,16 +343,23 @@ ServiceOutcome Services::mark(const std::string& state, const std::vector<std::s
 // ---- svcs
 
 ServiceStatus Services::status(const Service& service) const {
-  ServiceStatus status{.fmri = service.fmri, .state = std::string(name_of(service.state)), .next_state = "none",
-                       .reason = service.reason, .logfile = log_path(service), .config_file = service.config_file,
-                       .enabled = service.wanted(), .temporary = service.until_restart.has_value(), .since = service.since};
+  ServiceStatus status{.fmri = service.fmri,
+                       .state = std::string(name_of(service.state)),
+                       .next_state = "none",
+                       .reason = service.reason,
+                       .logfile = log_path(service),
+                       .config_file = service.config_file,
+                       .enabled = service.wanted(),
+                       .temporary = service.until_restart.has_value(),
+                       .since = service.since};
   if (const auto named = std::ranges::find(kNames, service.fmri, &Naming::fmri); named != std::end(kNames)) {
     status.name = named->name;
     status.manual = named->manual;
   }
   const auto describe = [](const ServiceDependency& dependency, const Service& other) {
     const bool required = dependency.kind == ServiceDependency::Kind::require_all;
-    return ServiceStatus::Dependency{required ? "require_all" : "optional_all", other.fmri, std::string(name_of(other.state))};
+    return ServiceStatus::Dependency{required ? "require_all" : "optional_all", other.fmri,
+                                     std::string(name_of(other.state))};
   };
   size_t blocked = 0;
   for (const ServiceDependency& dependency : service.dependencies)
@@ -350,8 +372,11 @@ ServiceStatus Services::status(const Service& service) const {
     }
   }
   const bool trouble = service.state == ServiceState::maintenance || service.state == ServiceState::offline;
-  if (trouble) status.impact = blocked == 0 ? "This service is not running." : fmt::format("{} dependent services are not running.", blocked);
-  if (service.state == ServiceState::disabled && service.reason.empty()) status.reason = "Disabled by an administrator.";
+  if (trouble)
+    status.impact =
+        blocked == 0 ? "This service is not running." : fmt::format("{} dependent services are not running.", blocked);
+  if (service.state == ServiceState::disabled && service.reason.empty())
+    status.reason = "Disabled by an administrator.";
   return status;
 }
 

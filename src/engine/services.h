@@ -1,5 +1,5 @@
-// svcadm and svcs: the services that SMF runs on illumos (services.md), each a name for start, refresh and stop methods that
-// other classes of the engine give. Enabled or not survives in /etc/svc/adit.services; logs are in /var/svc/log.
+// svcadm and svcs: the services that SMF runs on illumos (services.md), each a name for start, refresh and stop methods
+// that other classes of the engine give. Enabled or not survives in /etc/svc/adit.services; logs are in /var/svc/log.
 #pragma once
 
 #include <map>
@@ -26,18 +26,20 @@ struct ServiceDependency {
 enum class ServiceState : uint8_t { uninitialized, offline, online, degraded, maintenance, disabled };
 std::string_view name_of(ServiceState state);
 
-struct ServiceStatus {                       // svcs -l, -x and every listing
+struct ServiceStatus {  // svcs -l, -x and every listing
   std::string fmri, name, manual, state, next_state, reason, impact, logfile, config_file;
   bool enabled = false, temporary = false;
-  uint64_t since = 0;                        // wall seconds of the last change of state
-  struct Dependency { std::string kind, fmri, state; };
+  uint64_t since = 0;  // wall seconds of the last change of state
+  struct Dependency {
+    std::string kind, fmri, state;
+  };
   std::vector<Dependency> dependencies, dependents;
 };
 
 // What one svcadm operand came to. `operand` matched nothing or too much: the others are still done.
 struct ServiceOutcome : Outcome {
-  std::vector<std::string> done;             // one sentence a service: svcadm -v
-  std::vector<std::string> errors;           // after them the command exits 1
+  std::vector<std::string> done;    // one sentence a service: svcadm -v
+  std::vector<std::string> errors;  // after them the command exits 1
 };
 
 class Services {
@@ -45,8 +47,8 @@ class Services {
   explicit Services(const Context& context);
 
   // Before start(), in the order of dependencies. `config_file`: shown as config/config_file; empty: it has none.
-  void add(std::string fmri, ServiceMethods methods, std::vector<ServiceDependency> dependencies, bool enabled_by_default,
-           std::string config_file = {});
+  void add(std::string fmri, ServiceMethods methods, std::vector<ServiceDependency> dependencies,
+           bool enabled_by_default, std::string config_file = {});
   // Reads which services are enabled. Once, after the add()s; boot() does it when nobody did.
   void restore();
   // Runs the start method when the service is enabled and what it requires is online; records the state.
@@ -54,7 +56,9 @@ class Services {
   // SIGHUP: refreshes every enabled service.
   Outcome refresh_all();
 
-  struct EnableOptions { bool temporary = false, recursive = false; };
+  struct EnableOptions {
+    bool temporary = false, recursive = false;
+  };
   ServiceOutcome enable(const std::vector<std::string>& operands, EnableOptions options);
   ServiceOutcome disable(const std::vector<std::string>& operands, bool temporary);
   ServiceOutcome restart(const std::vector<std::string>& operands);
@@ -73,7 +77,7 @@ class Services {
     ServiceMethods methods;
     std::vector<ServiceDependency> dependencies;
     bool enabled_by_default = false, enabled = false;
-    std::optional<bool> until_restart;       // -t
+    std::optional<bool> until_restart;  // -t
     ServiceState state = ServiceState::uninitialized;
     uint64_t since = 0;
     [[nodiscard]] bool wanted() const { return until_restart.value_or(enabled); }
@@ -104,11 +108,11 @@ class Services {
 
   const Context& context_;
   bool restored_ = false;
-  std::vector<Service> services_;            // in the order of add(); never moved after start
+  std::vector<Service> services_;  // in the order of add(); never moved after start
 };
 
-// FMRI matching of svcadm and svcs (services.md §8, §9): a whole FMRI, a trailing part of the name at `/` boundaries with or
-// without `:instance`, or a glob (`svc:/` goes in front when it does not start with svc:).
+// FMRI matching of svcadm and svcs (services.md §8, §9): a whole FMRI, a trailing part of the name at `/` boundaries
+// with or without `:instance`, or a glob (`svc:/` goes in front when it does not start with svc:).
 bool is_glob(std::string_view operand);
 bool matches_fmri(std::string_view operand, std::string_view fmri);
 

@@ -13,7 +13,7 @@ using Kind = ServiceDependency::Kind;
 struct ServicesTest : ::testing::Test {
   FakeHost host;
   Words calls;
-  std::map<std::string, std::string> broken;       // "policy start": the error's text
+  std::map<std::string, std::string> broken;  // "policy start": the error's text
   std::map<std::string, std::string> notes;
   Services services{host.context};
 
@@ -24,7 +24,9 @@ struct ServicesTest : ::testing::Test {
       return notes.contains(name) ? Outcome{{notes[name]}} : Outcome{};
     };
   }
-  ServiceMethods methods(const std::string& name) { return {method(name + " start"), method(name + " refresh"), method(name + " stop")}; }
+  ServiceMethods methods(const std::string& name) {
+    return {method(name + " start"), method(name + " refresh"), method(name + " stop")};
+  }
   void add_all(Services& to) {
     to.add(kAlgsService, methods("algs"), {}, true);
     to.add(kPolicyService, methods("policy"), {{Kind::require_all, kAlgsService}}, true, "/etc/inet/ipsecinit.conf");
@@ -59,7 +61,9 @@ TEST_F(ServicesTest, ABrokenFileMeansMaintenanceWithItsPlaceAsReason) {
   EXPECT_EQ(outcome.notes.size(), 1u);
   EXPECT_EQ(status(kPolicyService).state, "maintenance");
   EXPECT_EQ(status(kPolicyService).reason, "/etc/inet/ipsecinit.conf:3:7: 'encr_algz' is no property");
-  EXPECT_NE(host.file("/var/svc/log/network-ipsec-policy:default.log").find("refresh method failed: /etc/inet/ipsecinit.conf:3:7"), std::string::npos);
+  EXPECT_NE(host.file("/var/svc/log/network-ipsec-policy:default.log")
+                .find("refresh method failed: /etc/inet/ipsecinit.conf:3:7"),
+            std::string::npos);
   calls.clear();
   (void)services.restart({"policy"});
   EXPECT_EQ(calls, Words{}) << "an administrator clears it";
@@ -150,16 +154,26 @@ TEST_F(ServicesTest, MarkAndClear) {
   EXPECT_EQ(services.mark("degraded", {"manual-key"}).errors.size(), 1u);
 }
 
-struct Match { const char *operand, *fmri; bool matches; };
+struct Match {
+  const char *operand, *fmri;
+  bool matches;
+};
 struct FmriTest : ::testing::TestWithParam<Match> {};
-TEST_P(FmriTest, MatchesAtSlashesOnly) { EXPECT_EQ(matches_fmri(GetParam().operand, GetParam().fmri), GetParam().matches); }
-INSTANTIATE_TEST_SUITE_P(Forms, FmriTest, ::testing::Values(
-    Match{"svc:/network/ipsec/policy:default", kPolicyService, true}, Match{"svc:/network/ipsec/policy", kPolicyService, true},
-    Match{"network/ipsec/policy", kPolicyService, true}, Match{"ipsec/policy:default", kPolicyService, true},
-    Match{"policy", kPolicyService, true}, Match{":default", kPolicyService, true}, Match{"policy:logger", kPolicyService, false},
-    Match{"licy", kPolicyService, false}, Match{"sec/policy", kPolicyService, false}, Match{"ipsec", kPolicyService, false},
-    Match{"svc:/policy", kPolicyService, false}, Match{"", kPolicyService, false}, Match{"network/ipsec/*", kPolicyService, true},
-    Match{"svc:/network/*", kIptunService, true}, Match{"*tun*", kIptunService, true}, Match{"ipsec/*", kPolicyService, false}));
+TEST_P(FmriTest, MatchesAtSlashesOnly) {
+  EXPECT_EQ(matches_fmri(GetParam().operand, GetParam().fmri), GetParam().matches);
+}
+INSTANTIATE_TEST_SUITE_P(
+    Forms, FmriTest,
+    ::testing::Values(Match{"svc:/network/ipsec/policy:default", kPolicyService, true},
+                      Match{"svc:/network/ipsec/policy", kPolicyService, true},
+                      Match{"network/ipsec/policy", kPolicyService, true},
+                      Match{"ipsec/policy:default", kPolicyService, true}, Match{"policy", kPolicyService, true},
+                      Match{":default", kPolicyService, true}, Match{"policy:logger", kPolicyService, false},
+                      Match{"licy", kPolicyService, false}, Match{"sec/policy", kPolicyService, false},
+                      Match{"ipsec", kPolicyService, false}, Match{"svc:/policy", kPolicyService, false},
+                      Match{"", kPolicyService, false}, Match{"network/ipsec/*", kPolicyService, true},
+                      Match{"svc:/network/*", kIptunService, true}, Match{"*tun*", kIptunService, true},
+                      Match{"ipsec/*", kPolicyService, false}));
 
 }  // namespace
 }  // namespace adit::engine

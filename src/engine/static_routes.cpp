@@ -24,11 +24,14 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-bool is_comment(const std::string& line) { return line.find_first_not_of(" \t") == line.npos || line.starts_with('#'); }
+bool is_comment(const std::string& line) {
+  return line.find_first_not_of(" \t") == line.npos || line.starts_with('#');
+}
 
 std::string line_of(const RouteCommand& command) {
   std::string line;
-  if (command.family() == net::Family::v6 && std::ranges::find(command.words, "-inet6") == command.words.end()) line = "-inet6";
+  if (command.family() == net::Family::v6 && std::ranges::find(command.words, "-inet6") == command.words.end())
+    line = "-inet6";
   for (const std::string& word : command.words) line += (line.empty() ? "" : " ") + word;
   return line;
 }
@@ -57,8 +60,10 @@ Result<std::vector<RouteCommand>> StaticRoutes::load(std::vector<std::string>* b
     if (is_comment(lines[i])) continue;
     const auto words = words_of(lines[i]);
     auto command = parse_route_command(words, true);
-    if (command) commands.push_back(std::move(*command));
-    else if (bad != nullptr) bad->push_back(fmt::format("{}:{}: {}", path_, i + 1, command.error().text));
+    if (command)
+      commands.push_back(std::move(*command));
+    else if (bad != nullptr)
+      bad->push_back(fmt::format("{}:{}: {}", path_, i + 1, command.error().text));
   }
   return commands;
 }

@@ -1,5 +1,5 @@
-// /etc/inet/static_routes: a comment, then one line a route, the words after `add` as typed (`-inet6 ` in front when the
-// family was implied).
+// /etc/inet/static_routes: a comment, then one line a route, the words after `add` as typed (`-inet6 ` in front when
+// the family was implied).
 #pragma once
 
 #include <string>
@@ -13,8 +13,8 @@ class StaticRoutes {
  public:
   explicit StaticRoutes(std::string path) : path_(std::move(path)) {}
 
-  // The lines that can be read, in the file's order, IPv4 before IPv6 is the caller's business. `bad` gets one sentence for
-  // each line that cannot (file:line: why); such a line is kept.
+  // The lines that can be read, in the file's order, IPv4 before IPv6 is the caller's business. `bad` gets one sentence
+  // for each line that cannot (file:line: why); such a line is kept.
   Result<std::vector<RouteCommand>> load(std::vector<std::string>* bad = nullptr) const;
   // EEXIST: a line with the same destination, mask and gateway is there.
   Result<> add(const RouteCommand& command) const;

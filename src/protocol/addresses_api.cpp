@@ -38,7 +38,9 @@ method ResetIfProp(interface: string, protocol: string, property: string, tempor
 method ShowIfProp(interface: ?string, property: ?string) -> (properties: []Property)
 )";
 
-std::string text_or_empty(const json& parameters, const char* name) { return optional_text(parameters, name).value_or(""); }
+std::string text_or_empty(const json& parameters, const char* name) {
+  return optional_text(parameters, name).value_or("");
+}
 
 Result<json> answer(const Result<engine::Outcome>& done) {
   if (!done) return std::unexpected(done.error());
@@ -61,8 +63,12 @@ Result<json> show_addresses(const Addresses& addresses, const json& parameters) 
   TRY_ASSIGN(const auto objects, addresses.list(text_or_empty(parameters, "filter")));
   json rows = json::array();
   for (const engine::AddressObject& object : objects)
-    rows.push_back({{"addrobj", object.object}, {"type", object.type}, {"state", object.state}, {"current", object.current},
-                    {"persistent", object.persistent}, {"addr", object.address}});
+    rows.push_back({{"addrobj", object.object},
+                    {"type", object.type},
+                    {"state", object.state},
+                    {"current", object.current},
+                    {"persistent", object.persistent},
+                    {"addr", object.address}});
   return json{{"addresses", rows}};
 }
 
@@ -70,28 +76,41 @@ Result<json> show_interfaces(const Addresses& addresses, const json& parameters)
   TRY_ASSIGN(const auto interfaces, addresses.list_interfaces(text_or_empty(parameters, "interface")));
   json rows = json::array();
   for (const engine::IfInfo& interface : interfaces)
-    rows.push_back({{"ifname", interface.name}, {"state", interface.state}, {"current", interface.current},
+    rows.push_back({{"ifname", interface.name},
+                    {"state", interface.state},
+                    {"current", interface.current},
                     {"persistent", interface.persistent}});
   return json{{"interfaces", rows}};
 }
 
 Result<json> show_properties(const ProtocolProperties& properties, const json& parameters) {
-  TRY_ASSIGN(const auto list, properties.list(text_or_empty(parameters, "protocol"), text_or_empty(parameters, "property")));
+  TRY_ASSIGN(const auto list,
+             properties.list(text_or_empty(parameters, "protocol"), text_or_empty(parameters, "property")));
   json rows = json::array();
   for (const engine::ProtocolProperty& property : list)
-    rows.push_back({{"proto", property.protocol}, {"property", property.property}, {"perm", property.perm},
-                    {"current", property.current}, {"persistent", property.persistent}, {"default", property.fallback},
+    rows.push_back({{"proto", property.protocol},
+                    {"property", property.property},
+                    {"perm", property.perm},
+                    {"current", property.current},
+                    {"persistent", property.persistent},
+                    {"default", property.fallback},
                     {"possible", property.possible}});
   return json{{"properties", rows}};
 }
 
 Result<json> show_interface_properties(const ProtocolProperties& properties, const json& parameters) {
-  TRY_ASSIGN(const auto list, properties.list_interface(text_or_empty(parameters, "interface"), text_or_empty(parameters, "property")));
+  TRY_ASSIGN(const auto list,
+             properties.list_interface(text_or_empty(parameters, "interface"), text_or_empty(parameters, "property")));
   json rows = json::array();
   for (const engine::InterfaceProperty& property : list)
-    rows.push_back({{"ifname", property.interface}, {"property", property.property}, {"proto", property.protocol},
-                    {"perm", property.perm}, {"current", property.current}, {"persistent", property.persistent},
-                    {"default", property.fallback}, {"possible", property.possible}});
+    rows.push_back({{"ifname", property.interface},
+                    {"property", property.property},
+                    {"proto", property.protocol},
+                    {"perm", property.perm},
+                    {"current", property.current},
+                    {"persistent", property.persistent},
+                    {"default", property.fallback},
+                    {"possible", property.possible}});
   return json{{"properties", rows}};
 }
 
@@ -144,15 +163,24 @@ void add_address_methods(VarlinkMethods& methods, Addresses& addresses, Protocol
 
   using Name = const std::string&;
   add_named(methods, "DeleteAddr", "object", [&](Name name, const json&) { return addresses.delete_address(name); });
-  add_named(methods, "UpAddr", "object", [&](Name name, const json& p) { return addresses.set_address_up(name, true, flag_parameter(p, "temporary")); });
-  add_named(methods, "DownAddr", "object", [&](Name name, const json& p) { return addresses.set_address_up(name, false, flag_parameter(p, "temporary")); });
-  add_named(methods, "EnableAddr", "object", [&](Name name, const json&) { return addresses.enable_address(name, true); });
-  add_named(methods, "DisableAddr", "object", [&](Name name, const json&) { return addresses.enable_address(name, false); });
+  add_named(methods, "UpAddr", "object", [&](Name name, const json& p) {
+    return addresses.set_address_up(name, true, flag_parameter(p, "temporary"));
+  });
+  add_named(methods, "DownAddr", "object", [&](Name name, const json& p) {
+    return addresses.set_address_up(name, false, flag_parameter(p, "temporary"));
+  });
+  add_named(methods, "EnableAddr", "object",
+            [&](Name name, const json&) { return addresses.enable_address(name, true); });
+  add_named(methods, "DisableAddr", "object",
+            [&](Name name, const json&) { return addresses.enable_address(name, false); });
   add_named(methods, "RefreshAddr", "object", [&](Name name, const json&) { return addresses.refresh_address(name); });
-  add_named(methods, "CreateIf", "interface", [&](Name name, const json& p) { return addresses.create_interface(name, flag_parameter(p, "temporary")); });
+  add_named(methods, "CreateIf", "interface",
+            [&](Name name, const json& p) { return addresses.create_interface(name, flag_parameter(p, "temporary")); });
   add_named(methods, "DeleteIf", "interface", [&](Name name, const json&) { return addresses.delete_interface(name); });
-  add_named(methods, "EnableIf", "interface", [&](Name name, const json&) { return addresses.enable_interface(name, true); });
-  add_named(methods, "DisableIf", "interface", [&](Name name, const json&) { return addresses.enable_interface(name, false); });
+  add_named(methods, "EnableIf", "interface",
+            [&](Name name, const json&) { return addresses.enable_interface(name, true); });
+  add_named(methods, "DisableIf", "interface",
+            [&](Name name, const json&) { return addresses.enable_interface(name, false); });
 }
 
 }  // namespace adit::protocol

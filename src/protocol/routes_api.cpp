@@ -28,7 +28,8 @@ method Show(family: ?string, all: ?bool) -> (routes: []Route)
 
 Result<std::vector<std::string>> words_parameter(const json& parameters) {
   const auto found = parameters.find("words");
-  if (found == parameters.end() || !found->is_array()) return fail(EINVAL, "parameter words: an array of strings is expected");
+  if (found == parameters.end() || !found->is_array())
+    return fail(EINVAL, "parameter words: an array of strings is expected");
   std::vector<std::string> words;
   for (const json& word : *found) {
     if (!word.is_string()) return fail(EINVAL, "parameter words: an array of strings is expected");
@@ -55,8 +56,13 @@ Result<json> answer(const Result<engine::RouteReport>& report) {
 Result<json> get(const Routes& routes, const json& parameters) {
   TRY_ASSIGN(const auto words, words_parameter(parameters));
   TRY_ASSIGN(const engine::RouteAnswer route, routes.get(words));
-  return json{{"route_to", route.route_to}, {"destination", route.destination}, {"mask", route.mask}, {"gateway", route.gateway},
-              {"interface", route.interface}, {"flags", route.flags}, {"mtu", route.mtu}};
+  return json{{"route_to", route.route_to},
+              {"destination", route.destination},
+              {"mask", route.mask},
+              {"gateway", route.gateway},
+              {"interface", route.interface},
+              {"flags", route.flags},
+              {"mtu", route.mtu}};
 }
 
 Result<json> show(const Routes& routes, const json& parameters) {
@@ -64,9 +70,16 @@ Result<json> show(const Routes& routes, const json& parameters) {
   TRY_ASSIGN(const auto rows, routes.table(family, flag_parameter(parameters, "all")));
   json list = json::array();
   for (const engine::RouteRow& row : rows)
-    list.push_back({{"destination", row.destination}, {"gateway", row.gateway}, {"flags", row.flags}, {"interface", row.interface},
-                    {"v6", row.v6}, {"ours", row.ours}, {"persistent", row.persistent}, {"guard", row.guard},
-                    {"metric", row.metric}, {"table", row.table}});
+    list.push_back({{"destination", row.destination},
+                    {"gateway", row.gateway},
+                    {"flags", row.flags},
+                    {"interface", row.interface},
+                    {"v6", row.v6},
+                    {"ours", row.ours},
+                    {"persistent", row.persistent},
+                    {"guard", row.guard},
+                    {"metric", row.metric},
+                    {"table", row.table}});
   return json{{"routes", list}};
 }
 

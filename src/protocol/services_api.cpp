@@ -3,8 +3,8 @@
 namespace adit::protocol {
 namespace {
 
-using engine::Services;
 using engine::ServiceOutcome;
+using engine::Services;
 using nlohmann::json;
 using Operands = std::vector<std::string>;
 
@@ -29,7 +29,8 @@ method List(fmris: ?[]string) -> (services: []Service)
 Result<Operands> operands_of(const json& parameters) {
   Operands operands;
   for (const json& fmri : parameters.value("fmris", json::array())) {
-    if (!fmri.is_string() || fmri.get<std::string>().empty()) return fail(EINVAL, "parameter fmris: an array of names is expected");
+    if (!fmri.is_string() || fmri.get<std::string>().empty())
+      return fail(EINVAL, "parameter fmris: an array of names is expected");
     operands.push_back(fmri.get<std::string>());
   }
   return operands;
@@ -44,10 +45,20 @@ json rows_of(const std::vector<engine::ServiceStatus>& services) {
   };
   json rows = json::array();
   for (const engine::ServiceStatus& service : services)
-    rows.push_back({{"fmri", service.fmri}, {"name", service.name}, {"manual", service.manual}, {"state", service.state}, {"next_state", service.next_state}, {"reason", service.reason},
-                    {"impact", service.impact}, {"logfile", service.logfile}, {"config_file", service.config_file},
-                    {"enabled", service.enabled}, {"temporary", service.temporary}, {"since", service.since},
-                    {"dependencies", list(service.dependencies)}, {"dependents", list(service.dependents)}});
+    rows.push_back({{"fmri", service.fmri},
+                    {"name", service.name},
+                    {"manual", service.manual},
+                    {"state", service.state},
+                    {"next_state", service.next_state},
+                    {"reason", service.reason},
+                    {"impact", service.impact},
+                    {"logfile", service.logfile},
+                    {"config_file", service.config_file},
+                    {"enabled", service.enabled},
+                    {"temporary", service.temporary},
+                    {"since", service.since},
+                    {"dependencies", list(service.dependencies)},
+                    {"dependents", list(service.dependents)}});
   return rows;
 }
 
@@ -72,20 +83,23 @@ void add_service_methods(VarlinkMethods& methods, Services& services) {
                 });
   };
   add("Enable", [&](const Operands& fmris, const json& p) {
-    return services.enable(fmris, {.temporary = flag_parameter(p, "temporary"), .recursive = flag_parameter(p, "recursive")});
+    return services.enable(fmris,
+                           {.temporary = flag_parameter(p, "temporary"), .recursive = flag_parameter(p, "recursive")});
   });
-  add("Disable", [&](const Operands& fmris, const json& p) { return services.disable(fmris, flag_parameter(p, "temporary")); });
+  add("Disable",
+      [&](const Operands& fmris, const json& p) { return services.disable(fmris, flag_parameter(p, "temporary")); });
   add("Restart", [&](const Operands& fmris, const json&) { return services.restart(fmris); });
   add("Refresh", [&](const Operands& fmris, const json&) { return services.refresh(fmris); });
   add("Clear", [&](const Operands& fmris, const json&) { return services.clear(fmris); });
   add("Mark", [&](const Operands& fmris, const json& p) {
     return services.mark(optional_text(p, "state").value_or(""), fmris);
   });
-  methods.add("io.adit.services.List", Access::read, [&services](const json& parameters, const Caller&) -> Result<json> {
-    TRY_ASSIGN(const Operands operands, operands_of(parameters));
-    TRY_ASSIGN(const auto list, services.list(operands));
-    return json{{"services", rows_of(list)}};
-  });
+  methods.add("io.adit.services.List", Access::read,
+              [&services](const json& parameters, const Caller&) -> Result<json> {
+                TRY_ASSIGN(const Operands operands, operands_of(parameters));
+                TRY_ASSIGN(const auto list, services.list(operands));
+                return json{{"services", rows_of(list)}};
+              });
 }
 
 }  // namespace adit::protocol
