@@ -119,7 +119,7 @@ void Keys::handle(const datapath::AcquireNeeded& event) {
 }
 
 void Keys::handle(const datapath::SaReached& event) {
-  database_.reached({event.type, event.spi, event.destination});
+  database_.reached({event.type, event.spi, event.destination}, event.expiry);
   keys_changed();
 }
 

@@ -119,8 +119,9 @@ class Database {
 
   // ---- time and use
 
-  // A worker saw a limit reached (datapath::SaReached).
-  void reached(const SaName& name);
+  // A worker saw that limit reached (datapath::SaReached) and has moved the SA's state itself, so the SA alone no longer tells
+  // which. none: look for yourself.
+  void reached(const SaName& name, Expiry expiry = Expiry::none);
   // Does all that is due. Call at next_deadline(), or earlier, or more often.
   void tick();
   [[nodiscard]] std::optional<MonoTime> next_deadline() const;

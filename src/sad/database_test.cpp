@@ -252,6 +252,22 @@ TEST_F(DatabaseTest, ByteAndUseLimitsAreSeenWhenAWorkerReportsThem) {
   db_.reached(kName);                                    // again, late: nothing to do
 }
 
+// Workers move the state before they report, so that only one of them does: the key manager must hear of it all the same.
+TEST_F(DatabaseTest, LimitsOfAnSaThatTheWorkerHasMovedAlreadyAreTold) {
+  const SaPtr sa = add(esp(0x2001));
+  sa->state = SaState::dying;
+  db_.reached(kName, Expiry::soft);
+  const auto soft = events<SaExpired>();
+  ASSERT_EQ(soft.size(), 1u);
+  EXPECT_EQ(soft[0].expiry, Expiry::soft);
+  sa->state = SaState::dead;
+  db_.reached(kName, Expiry::sequence);
+  const auto over = events<SaExpired>();
+  ASSERT_EQ(over.size(), 1u);
+  EXPECT_EQ(over[0].expiry, Expiry::sequence);
+  EXPECT_EQ(db_.size(), 0u);
+}
+
 TEST_F(DatabaseTest, UseTimeBeginsWithTheFirstUse) {
   SaRequest r = request(esp(0x2001));
   r.hard = Lifetime{.use_seconds = 100};

@@ -49,8 +49,17 @@ void Database::examine(Entry& entry) {
   arm(entry);
 }
 
-void Database::reached(const SaName& name) {
-  if (Entry* entry = find(name)) examine(*entry);
+void Database::reached(const SaName& name, Expiry expiry) {
+  Entry* const entry = find(name);
+  if (entry == nullptr) return;
+  if (expiry == Expiry::soft) {
+    expire(*entry, expiry);
+    arm(*entry);
+  } else if (expiry == Expiry::hard || expiry == Expiry::sequence) {
+    expire(*entry, expiry);
+  } else {
+    examine(*entry);
+  }
 }
 
 void Database::tick() {
