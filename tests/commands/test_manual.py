@@ -218,7 +218,7 @@ def examples(page):
 
 def pattern_of(line):
     words = " ".join(line.split())
-    return re.compile(".*".join(re.escape(part) for part in words.split("...")))
+    return re.compile(".*".join(re.escape(part.strip()) for part in words.split("...")))
 
 
 def matches(wanted, lines):
