@@ -3,8 +3,8 @@
  *
  * A client connects a SOCK_SEQPACKET Unix socket to <run directory>/pf_policy.sock and sends one message a packet; each
  * answer is one packet. Integers are in the byte order of the host, addresses and ports in network order; lengths count
- * 64-bit words. The layouts and numbers up to extension 10 and diagnostic 45 are those of illumos, so that code written for
- * its net/pfpolicy.h compiles; what Adit adds is marked. pf_policy(4) says the rest.
+ * 64-bit words. The layouts and numbers up to extension 10 and diagnostic 45 are those of illumos, so that code written
+ * for its net/pfpolicy.h compiles; what Adit adds is marked. pf_policy(4) says the rest.
  */
 #ifndef ADIT_PFPOLICY_H
 #define ADIT_PFPOLICY_H
@@ -125,7 +125,8 @@ typedef struct spd_typecode {
   uint8_t spd_typecode_code_end;
 } spd_typecode_t;
 
-/* Absent: the host's policy. A name: that tunnel's, whether it exists or not. Empty: all (FLUSH, DUMP, FLIP, CLONE only). */
+/* Absent: the host's policy. A name: that tunnel's, whether it exists or not. Empty: all (FLUSH, DUMP, FLIP, CLONE
+ * only). */
 typedef struct spd_if {
   uint16_t spd_if_len;
   uint16_t spd_if_exttype;
@@ -144,8 +145,8 @@ typedef struct spd_attribute {
   uint32_t spd_attr_value;
 } spd_attribute_t;
 
-/* Adit. In a request: whose records it is about; absent, the global namespace's (the empty name). A DUMP request that carries
-   it is answered with it and SPD_EXT_ORIGIN on each rule. */
+/* Adit. In a request: whose records it is about; absent, the global namespace's (the empty name). A DUMP request that
+   carries it is answered with it and SPD_EXT_ORIGIN on each rule. */
 typedef struct spd_namespace {
   uint16_t spd_namespace_len;
   uint16_t spd_namespace_exttype;
@@ -161,8 +162,8 @@ typedef struct spd_namespace {
 typedef struct spd_origin {
   uint16_t spd_origin_len;
   uint16_t spd_origin_exttype;
-  uint32_t spd_origin_line;  /* 0: unknown */
-  char spd_origin_file[8];   /* ends with a NUL; goes on beyond this struct */
+  uint32_t spd_origin_line; /* 0: unknown */
+  char spd_origin_file[8];  /* ends with a NUL; goes on beyond this struct */
 } spd_origin_t;
 
 /* Adit. In a request, with an empty text: "I read sentences"; then an answer with an errno carries it too. */
@@ -295,10 +296,10 @@ typedef struct spd_transaction {
 #define SPD_DIAGNOSTIC_DUPLICATE_ICMP_TYPECODE 43
 #define SPD_DIAGNOSTIC_NOT_GLOBAL_OP 44
 #define SPD_DIAGNOSTIC_NO_TUN_SELECTORS 45
-#define SPD_DIAGNOSTIC_NOT_PERMITTED 46    /* Adit: another namespace's, or not delegated */
-#define SPD_DIAGNOSTIC_OUTDATED_DRAFT 47   /* Adit: FLIP, EAGAIN */
-#define SPD_DIAGNOSTIC_LIMIT 48            /* Adit: EDQUOT */
-#define SPD_DIAGNOSTIC_HOST_IPSEC 49       /* Adit: an IPsec action without SPD_EXT_TUN_NAME */
+#define SPD_DIAGNOSTIC_NOT_PERMITTED 46  /* Adit: another namespace's, or not delegated */
+#define SPD_DIAGNOSTIC_OUTDATED_DRAFT 47 /* Adit: FLIP, EAGAIN */
+#define SPD_DIAGNOSTIC_LIMIT 48          /* Adit: EDQUOT */
+#define SPD_DIAGNOSTIC_HOST_IPSEC 49     /* Adit: an IPsec action without SPD_EXT_TUN_NAME */
 #define SPD_DIAGNOSTIC_MALFORMED_TUN_NAME 50
 #define SPD_DIAGNOSTIC_DUPLICATE_TUN_NAME 51
 #define SPD_DIAGNOSTIC_MALFORMED_NAMESPACE 52

@@ -19,16 +19,18 @@ using config::AlgorithmText;
 using crypto::Algorithm;
 using crypto::AlgProto;
 
-constexpr Option kOptions[] = {{'l', "list"}, {'s', "sync"}, {'a', "add"}, {'r', "remove"}, {'R', "remove-protocol"}, {'f', "force"},
-                               {'P', "", true}, {'p', "", true}, {'N', "", true}, {'n', "", true}, {'m', "", true}, {'k', "", true},
-                               {'K', "", true}, {'i', "", true}, {'b', "", true}, {'M', "", true}, {'S', "", true}, {'I', "", true},
-                               {'F', "", true}, {'e', "", true}, {'h', "help"}};
+constexpr Option kOptions[] = {
+    {'l', "list"},   {'s', "sync"},   {'a', "add"},    {'r', "remove"}, {'R', "remove-protocol"}, {'f', "force"},
+    {'P', "", true}, {'p', "", true}, {'N', "", true}, {'n', "", true}, {'m', "", true},          {'k', "", true},
+    {'K', "", true}, {'i', "", true}, {'b', "", true}, {'M', "", true}, {'S', "", true},          {'I', "", true},
+    {'F', "", true}, {'e', "", true}, {'h', "help"}};
 
 constexpr const char* kForms =
     "usage: ipsecalgs                                       list the algorithm file\n"
     "       ipsecalgs -l                                    list the table in force\n"
     "       ipsecalgs -s                                    put the file in force\n"
-    "       ipsecalgs -a -P NUMBER|-p NAME -N NUMBER -n NAME[,NAME] [-k SIZES] [-K DEFAULT] [-i STEP] [-m MECHANISM] [-f] [-s]\n"
+    "       ipsecalgs -a -P NUMBER|-p NAME -N NUMBER -n NAME[,NAME] [-k SIZES] [-K DEFAULT] [-i STEP] [-m MECHANISM] "
+    "[-f] [-s]\n"
     "       ipsecalgs -r -P NUMBER|-p NAME -N NUMBER|-n NAME [-s]\n"
     "       ipsecalgs -R -P NUMBER|-p NAME -f [-s]          remove all algorithms of a protocol\n"
     "       ipsecalgs -P NUMBER|-p NAME -e sync|async [-s]  execution mode\n"
@@ -41,8 +43,11 @@ std::string joined(const std::vector<std::string>& names) {
 }
 
 std::string flag_words(uint32_t flags) {
-  static constexpr std::pair<uint32_t, std::string_view> kWords[] = {
-      {crypto::kAlgValid, "VALID"}, {crypto::kAlgCounter, "COUNTER"}, {crypto::kAlgCombined, "COMBINED"}, {crypto::kAlgCcm, "CCM"}, {crypto::kAlgGcm, "GCM"}};
+  static constexpr std::pair<uint32_t, std::string_view> kWords[] = {{crypto::kAlgValid, "VALID"},
+                                                                     {crypto::kAlgCounter, "COUNTER"},
+                                                                     {crypto::kAlgCombined, "COMBINED"},
+                                                                     {crypto::kAlgCcm, "CCM"},
+                                                                     {crypto::kAlgGcm, "GCM"}};
   std::string text;
   for (const auto& [bit, word] : kWords)
     if ((flags & bit) != 0) text += fmt::format("{}{}", text.empty() ? "" : " ", word);
@@ -51,13 +56,15 @@ std::string flag_words(uint32_t flags) {
 
 std::string sizes_words(const Algorithm& row) {
   if (row.min_bits == row.max_bits) return fmt::format("{}", row.min_bits);
-  return fmt::format("{}-{}, increment {}, default {}", row.min_bits, row.max_bits, row.increment_bits, row.default_bits);
+  return fmt::format("{}-{}, increment {}, default {}", row.min_bits, row.max_bits, row.increment_bits,
+                     row.default_bits);
 }
 
 void print_row(std::ostream& out, const Algorithm& row, bool names) {
   out << fmt::format("\tProtocol number: {}\n\tAlgorithm number: {}\n", static_cast<int>(row.proto), row.number);
   if (names) out << fmt::format("\tAlgorithm names: {}\n", joined(row.names));
-  out << fmt::format("\tMechanism Name: {}\n\tBlock sizes or MAC sizes: {}\n\tKey sizes: {}\n", row.mechanism, row.block_bytes, sizes_words(row));
+  out << fmt::format("\tMechanism Name: {}\n\tBlock sizes or MAC sizes: {}\n\tKey sizes: {}\n", row.mechanism,
+                     row.block_bytes, sizes_words(row));
   if ((row.flags & crypto::kAlgCombined) != 0)
     out << fmt::format("\tAlgorithm parameters: {},{},{}\n", row.iv_bytes, row.icv_bytes, row.salt_bytes);
   out << fmt::format("\tAlgorithm flags: {}\n\n", flag_words(row.flags));
@@ -66,9 +73,11 @@ void print_row(std::ostream& out, const Algorithm& row, bool names) {
 void print_table(std::ostream& out, const AlgorithmText& text, bool in_force) {
   out << (in_force ? "Kernel list of algorithms:\n\n" : "List of algorithms, grouped by IPsec protocol:\n\n");
   for (const AlgorithmProtocol& protocol : text.protocols) {
-    out << fmt::format("Protocol {}/{} (execution mode: {})\n\n", protocol.number, protocol.name, protocol.async ? "async" : "sync");
+    out << fmt::format("Protocol {}/{} (execution mode: {})\n\n", protocol.number, protocol.name,
+                       protocol.async ? "async" : "sync");
     for (const Algorithm& row : text.table.rows())
-      if (static_cast<uint8_t>(row.proto) == protocol.number && (!in_force || row.number != 0)) print_row(out, row, !in_force);
+      if (static_cast<uint8_t>(row.proto) == protocol.number && (!in_force || row.number != 0))
+        print_row(out, row, !in_force);
   }
 }
 
@@ -82,7 +91,8 @@ Result<uint16_t> number_of(const std::string& text, std::string_view what) {
 // -P NUMBER or -p NAME.
 Result<AlgorithmProtocol*> protocol_of(const Options& options, AlgorithmText& text) {
   const auto number = options.value('P'), name = options.value('p');
-  if (number.has_value() == name.has_value()) return fail(EINVAL, "which protocol? give -P 2, -P 3 or -p PROTO_IPSEC_ESP");
+  if (number.has_value() == name.has_value())
+    return fail(EINVAL, "which protocol? give -P 2, -P 3 or -p PROTO_IPSEC_ESP");
   for (AlgorithmProtocol& protocol : text.protocols)
     if (name ? protocol.name == *name : fmt::format("{}", protocol.number) == *number) return &protocol;
   return fail(ENOENT, "there is no protocol {}", name ? *name : *number);
@@ -103,11 +113,13 @@ Result<Algorithm> row_of(const Options& options, AlgProto proto) {
   }
   const auto builtin = crypto::AlgorithmTable::builtin();
   const Algorithm* known = builtin.find(proto, row.number);
-  if (known != nullptr) row.min_bits = known->min_bits, row.max_bits = known->max_bits, row.increment_bits = known->increment_bits,
-                        row.default_bits = known->default_bits;
+  if (known != nullptr)
+    row.min_bits = known->min_bits, row.max_bits = known->max_bits, row.increment_bits = known->increment_bits,
+    row.default_bits = known->default_bits;
   row.mechanism = options.value('m').value_or(known != nullptr ? known->mechanism : "");
   if (auto sizes = options.value('k')) {
-    if (sizes->find('-') != std::string::npos && sizes->find(',') == std::string::npos) *sizes += "," + options.value('i').value_or("64");
+    if (sizes->find('-') != std::string::npos && sizes->find(',') == std::string::npos)
+      *sizes += "," + options.value('i').value_or("64");
     if (const auto standard = options.value('K')) sizes = *standard + "/" + *sizes;
     TRY(config::read_key_sizes(*sizes, row));
   }
@@ -131,11 +143,13 @@ Result<> remove(const Options& options, AlgorithmText& text) {
   TRY_ASSIGN(const AlgorithmProtocol* protocol, protocol_of(options, text));
   const auto proto = static_cast<AlgProto>(protocol->number);
   const Algorithm* row = nullptr;
-  if (const auto name = options.value('n')) row = text.table.find(proto, *name);
+  if (const auto name = options.value('n'))
+    row = text.table.find(proto, *name);
   else if (const auto number = options.value('N')) {
     TRY_ASSIGN(const uint16_t value, number_of(*number, "algorithm number"));
     row = value > 255 ? nullptr : text.table.find(proto, static_cast<uint8_t>(value));
-  } else return fail(EINVAL, "which algorithm? give its number (-N) or a name (-n)");
+  } else
+    return fail(EINVAL, "which algorithm? give its number (-N) or a name (-n)");
   if (row == nullptr || row->number == 0) return fail(ENOENT, "the table has no such algorithm");
   text.table.remove(proto, row->number);
   return {};
@@ -144,14 +158,15 @@ Result<> remove(const Options& options, AlgorithmText& text) {
 Result<> remove_protocol(const Options& options, AlgorithmText& text) {
   TRY_ASSIGN(const AlgorithmProtocol* protocol, protocol_of(options, text));
   if (!options.has('f'))
-    return fail(EBUSY, "every rule that names an algorithm of {} will be refused; -f removes them all the same", protocol->name);
+    return fail(EBUSY, "every rule that names an algorithm of {} will be refused; -f removes them all the same",
+                protocol->name);
   const auto proto = static_cast<AlgProto>(protocol->number);
   for (int number = 1; number < 256; ++number) text.table.remove(proto, static_cast<uint8_t>(number));
   return {};
 }
 
 Result<> set_mode(const Options& options, AlgorithmText& text) {
-  TRY_ASSIGN(AlgorithmProtocol* protocol, protocol_of(options, text));
+  TRY_ASSIGN(AlgorithmProtocol * protocol, protocol_of(options, text));
   const std::string mode = *options.value('e');
   if (mode != "sync" && mode != "async") return fail(EINVAL, "an execution mode is sync or async");
   protocol->async = mode == "async";
@@ -195,11 +210,16 @@ Result<> put_in_force(Context& context, const AlgorithmText& text) {
 
 // The one change that the options ask for; false: none.
 Result<bool> change(const Options& options, AlgorithmText& text) {
-  if (options.has('a')) TRY(add(options, text));
-  else if (options.has('r')) TRY(remove(options, text));
-  else if (options.has('R')) TRY(remove_protocol(options, text));
-  else if (options.has('e')) TRY(set_mode(options, text));
-  else return false;
+  if (options.has('a'))
+    TRY(add(options, text));
+  else if (options.has('r'))
+    TRY(remove(options, text));
+  else if (options.has('R'))
+    TRY(remove_protocol(options, text));
+  else if (options.has('e'))
+    TRY(set_mode(options, text));
+  else
+    return false;
   return true;
 }
 

@@ -27,45 +27,61 @@ constexpr int kFlipTries = 5;
 
 std::string kernel_word(int code) {
   switch (code) {
-    case EEXIST: return "Entry already exists";
-    case ENOENT: return "Tunnel not found";
-    case EINVAL: return "Invalid entry";
-    default: return std::strerror(code);
+    case EEXIST:
+      return "Entry already exists";
+    case ENOENT:
+      return "Tunnel not found";
+    case EINVAL:
+      return "Invalid entry";
+    default:
+      return std::strerror(code);
   }
 }
 
 class Ipsecconf {
  public:
   Ipsecconf(Context& context, const PolicyOptions& options)
-      : context_(context), options_(options), cache_(context.run_dir + "/ipsecpolicy.conf"),
+      : context_(context),
+        options_(options),
+        cache_(context.run_dir + "/ipsecpolicy.conf"),
         managed_(std::getenv("SMF_FMRI") != nullptr) {}
 
   int run() {
     switch (options_.act) {
-      case PolicyAct::view: return view();
-      case PolicyAct::list: return list();
-      case PolicyAct::check: return check();
-      default: break;
+      case PolicyAct::view:
+        return view();
+      case PolicyAct::list:
+        return list();
+      case PolicyAct::check:
+        return check();
+      default:
+        break;
     }
     auto lock = PolicyLock::take(context_.run_dir + "/ipsecconf.lock");
     if (!lock) return context_.failed("", lock.error());
     notice();
     switch (options_.act) {
-      case PolicyAct::flush: return flush();
-      case PolicyAct::remove_index: return remove_index();
-      case PolicyAct::remove_file: return remove_file();
-      default: return add();
+      case PolicyAct::flush:
+        return flush();
+      case PolicyAct::remove_index:
+        return remove_index();
+      case PolicyAct::remove_file:
+        return remove_file();
+      default:
+        return add();
     }
   }
 
  private:
   [[nodiscard]] std::string name_space() const { return options_.name_space.value_or(""); }
-  [[nodiscard]] bool cached() const { return name_space().empty(); }    // the cache is of the global namespace
+  [[nodiscard]] bool cached() const { return name_space().empty(); }  // the cache is of the global namespace
 
   int failed(const std::string& text) { return context_.failed("", Error{EINVAL, text}); }
   int refused(const std::string& what, const PolicyRefusal& refusal) {
-    if (refusal.code == ENOENT && options_.tunnel) return failed(fmt::format("Cannot find tunnel interface {}.", *options_.tunnel));
-    return failed(fmt::format("{}: {}{}", what, kernel_word(refusal.code), refusal.text.empty() ? "" : ": " + refusal.text));
+    if (refusal.code == ENOENT && options_.tunnel)
+      return failed(fmt::format("Cannot find tunnel interface {}.", *options_.tunnel));
+    return failed(
+        fmt::format("{}: {}{}", what, kernel_word(refusal.code), refusal.text.empty() ? "" : ": " + refusal.text));
   }
 
   // The operator should know that the service's next refresh replaces what is done here.
@@ -112,7 +128,7 @@ class Ipsecconf {
     nlohmann::json all = nlohmann::json::array();
     for (const protocol::DumpedRule& dumped : rules) {
       nlohmann::json one = printer.json(dumped.head, dumped.rule);
-      if (!dumped.family_known) one.erase("family");      // the wire does not tell it
+      if (!dumped.family_known) one.erase("family");  // the wire does not tell it
       all.push_back(std::move(one));
     }
     context_.out << all.dump(2) << '\n';
@@ -125,7 +141,8 @@ class Ipsecconf {
     const auto text = read_policy_text(context_, options_.file);
     if (!text) return context_.failed("", text.error()), std::nullopt;
     const config::SystemResolver resolver;
-    config::PolicySource source{.file = options_.file == "-" ? "standard input" : options_.file, .name_space = name_space()};
+    config::PolicySource source{.file = options_.file == "-" ? "standard input" : options_.file,
+                                .name_space = name_space()};
     auto policy = config::parse_policy(*text, source, algorithms->table, resolver);
     for (const config::Problem& problem : policy.problems) context_.err << problem.str() << '\n';
     if (policy.ok()) return policy;
@@ -141,7 +158,8 @@ class Ipsecconf {
 
   int add() {
     if (managed_ && options_.file != "-" && ::access(options_.file.c_str(), F_OK) != 0) {
-      context_.out << "Policy configuration file (" << options_.file << ") does not exist.\nIPsec policy not configured.\n";
+      context_.out << "Policy configuration file (" << options_.file
+                   << ") does not exist.\nIPsec policy not configured.\n";
       return kOk;
     }
     const auto policy = load();
@@ -152,13 +170,14 @@ class Ipsecconf {
       std::vector<CachedEntry> added;
       if (!add_to_draft(*client, *policy, added, tries == 1)) return kFailed;
       const auto flipped = flip(*client);
-      if (!flipped && flipped.error().code == EAGAIN && tries < kFlipTries) continue;    // somebody was faster: again
+      if (!flipped && flipped.error().code == EAGAIN && tries < kFlipTries) continue;  // somebody was faster: again
       if (!flipped) return refused("the policy is as it was", flipped.error());
       return finish_add(added);
     }
   }
 
-  bool add_to_draft(PolicyClient& client, const config::PolicyText& policy, std::vector<CachedEntry>& added, bool first_try) {
+  bool add_to_draft(PolicyClient& client, const config::PolicyText& policy, std::vector<CachedEntry>& added,
+                    bool first_try) {
     if (options_.act == PolicyAct::add)
       if (const auto cloned = client.command(PolicyCommand::clone, SPD_ACTIVE, std::nullopt, name_space()); !cloned)
         return refused("cannot begin", cloned.error()), false;
@@ -166,8 +185,10 @@ class Ipsecconf {
       uint64_t last = 0;
       for (const spd::RuleSpec& spec : entry.specs) {
         const auto index = client.add(SPD_STANDBY, entry.head, spec, options_.override_others);
-        if (index) last = *index;
-        else if (index.error().code != EEXIST) return malformed(entry, index.error()), false;
+        if (index)
+          last = *index;
+        else if (index.error().code != EEXIST)
+          return malformed(entry, index.error()), false;
         else if (!options_.quiet && first_try)
           context_.err << context_.self << ": Duplicate policy entry (ignored):\n" << entry.text << '\n';
       }
@@ -178,17 +199,19 @@ class Ipsecconf {
 
   void malformed(const config::PolicyEntry& entry, const PolicyRefusal& refusal) {
     const spd::Origin& origin = entry.specs.front().origin;
-    context_.err << fmt::format("{}: {}:{}: Malformed command (fatal):\n{}\n{}: Kernel returned: {}: {}\n", context_.self, origin.file,
-                                origin.line, entry.text, context_.self, kernel_word(refusal.code), refusal.text);
+    context_.err << fmt::format("{}: {}:{}: Malformed command (fatal):\n{}\n{}: Kernel returned: {}: {}\n",
+                                context_.self, origin.file, origin.line, entry.text, context_.self,
+                                kernel_word(refusal.code), refusal.text);
     if (refusal.diagnostic != 0)
       context_.err << fmt::format("\t(spdsock diagnostic: {})\n", protocol::diagnostic_text(refusal.diagnostic));
   }
 
   protocol::PolicyResult<protocol::PolicyMessage> flip(PolicyClient& client) {
     auto request = protocol::policy_request(PolicyCommand::flip, SPD_ACTIVE, std::nullopt, name_space());
-    if (options_.override_others) request.name_space = protocol::PolicyNamespaceExt{SPD_NAMESPACE_OVERRIDE, name_space()};
+    if (options_.override_others)
+      request.name_space = protocol::PolicyNamespaceExt{SPD_NAMESPACE_OVERRIDE, name_space()};
     auto flipped = client.ask(std::move(request));
-    if (flipped) (void)client.command(PolicyCommand::flush, SPD_STANDBY, std::nullopt, name_space());   // the old rules
+    if (flipped) (void)client.command(PolicyCommand::flush, SPD_STANDBY, std::nullopt, name_space());  // the old rules
     return flipped;
   }
 
@@ -197,8 +220,10 @@ class Ipsecconf {
       if (const auto kept = options_.act == PolicyAct::add ? cache_.append(added) : cache_.replace(added); !kept)
         context_.failed("the policy is in force, but", kept.error());
     if (!managed_) return kOk;
-    if (added.empty()) context_.out << "Policy file does not contain any valid rules.\n";
-    else context_.out << added.size() << " policy rules added.\n";
+    if (added.empty())
+      context_.out << "Policy file does not contain any valid rules.\n";
+    else
+      context_.out << added.size() << " policy rules added.\n";
     return kOk;
   }
 
@@ -215,7 +240,8 @@ class Ipsecconf {
     if (!client) return context_.failed("", client.error());
     auto request = protocol::policy_request(PolicyCommand::delete_rule, SPD_ACTIVE, options_.head(), name_space());
     request.rule = protocol::PolicyRuleExt{0, 0, options_.index};
-    if (options_.override_others) request.name_space = protocol::PolicyNamespaceExt{SPD_NAMESPACE_OVERRIDE, name_space()};
+    if (options_.override_others)
+      request.name_space = protocol::PolicyNamespaceExt{SPD_NAMESPACE_OVERRIDE, name_space()};
     const auto removed = client->ask(std::move(request));
     if (!removed) return refused(fmt::format("index {}", options_.index), removed.error());
     return forget(cache_.remove(*options_.head(), options_.index));
@@ -233,9 +259,11 @@ class Ipsecconf {
       for (const spd::RuleSpec& spec : entry.specs) {
         const auto removed = client->ask(removal(entry, spec));
         if (removed) continue;
-        if (removed.error().code != ESRCH && removed.error().code != ENOENT) return malformed(entry, removed.error()), kFailed;
+        if (removed.error().code != ESRCH && removed.error().code != ENOENT)
+          return malformed(entry, removed.error()), kFailed;
         ++missing;
-        context_.err << fmt::format("{}: {}:{}: no such rule is in force\n", context_.self, spec.origin.file, spec.origin.line);
+        context_.err << fmt::format("{}: {}:{}: no such rule is in force\n", context_.self, spec.origin.file,
+                                    spec.origin.line);
       }
     if (const auto flipped = flip(*client); !flipped) return refused("the policy is as it was", flipped.error());
     return missing == 0 ? kOk : kFailed;

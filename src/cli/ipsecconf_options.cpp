@@ -71,20 +71,35 @@ class Builder {
   Result<> take(char letter, Scanner& from) {
     switch (letter) {
       case 'l':
-      case 'L': return begin(PolicyAct::list, letter == 'L');
+      case 'L':
+        return begin(PolicyAct::list, letter == 'L');
       case 'f':
-      case 'F': return take_flush(letter == 'F');
+      case 'F':
+        return take_flush(letter == 'F');
       case 'a':
-      case 'c': return take_file(letter == 'c', from);
-      case 'r': return take_removal(from);
-      case 'd': return take_delete(from);
-      case 'i': return take_tunnel(from);
-      case 'n': options.numbers = true; return {};
-      case 'q': options.quiet = true; return {};
-      case 'v': options.verbose = true; return {};
-      case 'N': return take_namespace(from);
-      case Scanner::kLong: return take_long(from);
-      default: return fail(EINVAL, "Bad usage.");
+      case 'c':
+        return take_file(letter == 'c', from);
+      case 'r':
+        return take_removal(from);
+      case 'd':
+        return take_delete(from);
+      case 'i':
+        return take_tunnel(from);
+      case 'n':
+        options.numbers = true;
+        return {};
+      case 'q':
+        options.quiet = true;
+        return {};
+      case 'v':
+        options.verbose = true;
+        return {};
+      case 'N':
+        return take_namespace(from);
+      case Scanner::kLong:
+        return take_long(from);
+      default:
+        return fail(EINVAL, "Bad usage.");
     }
   }
   Result<PolicyOptions> finish() {
@@ -118,9 +133,12 @@ class Builder {
   }
   Result<> take_file(bool check, Scanner& from) {
     TRY_ASSIGN(std::string file, value_of(check ? 'c' : 'a', from));
-    if (act_ == Act::flush && !check && !options.tunnel) options.act = PolicyAct::replace;
-    else if (act_ != Act::none || options.tunnel) return fail(EINVAL, "Multiple commands or interface not required.");
-    else options.act = check ? PolicyAct::check : PolicyAct::add;
+    if (act_ == Act::flush && !check && !options.tunnel)
+      options.act = PolicyAct::replace;
+    else if (act_ != Act::none || options.tunnel)
+      return fail(EINVAL, "Multiple commands or interface not required.");
+    else
+      options.act = check ? PolicyAct::check : PolicyAct::add;
     act_ = options.act == PolicyAct::add ? Act::add : Act::other;
     options.file = std::move(file);
     options.all_heads = true;
@@ -149,10 +167,14 @@ class Builder {
     return {};
   }
   Result<> take_long(Scanner& from) {
-    if (from.word == "json") options.json = true;
-    else if (from.word == "override") options.override_others = true;
-    else if (from.word == "help") options.help = true;
-    else return fail(EINVAL, "Bad usage.");
+    if (from.word == "json")
+      options.json = true;
+    else if (from.word == "override")
+      options.override_others = true;
+    else if (from.word == "help")
+      options.help = true;
+    else
+      return fail(EINVAL, "Bad usage.");
     return {};
   }
   static Result<std::string> value_of(char letter, Scanner& from) {

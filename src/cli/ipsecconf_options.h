@@ -14,15 +14,17 @@ enum class PolicyAct : uint8_t { view, add, replace, check, remove_index, remove
 
 struct PolicyOptions {
   PolicyAct act = PolicyAct::view;
-  std::string file;                        // -a -c -r; "-": standard input
-  std::optional<std::string> tunnel;       // -i, -d tunnel,index
-  bool all_heads = false;                  // -L, -F
+  std::string file;                   // -a -c -r; "-": standard input
+  std::optional<std::string> tunnel;  // -i, -d tunnel,index
+  bool all_heads = false;             // -L, -F
   uint64_t index = 0;
-  std::optional<std::string> name_space;   // -N
+  std::optional<std::string> name_space;  // -N
   bool numbers = false, quiet = false, json = false, verbose = false, override_others = false, help = false;
 
   // nullopt: every head.
-  [[nodiscard]] std::optional<std::string> head() const { return all_heads ? std::nullopt : std::optional(tunnel.value_or("")); }
+  [[nodiscard]] std::optional<std::string> head() const {
+    return all_heads ? std::nullopt : std::optional(tunnel.value_or(""));
+  }
 };
 
 extern const char* const kIpsecconfUsage;

@@ -47,7 +47,9 @@ class PolicyCommands : public ::testing::Test {
     err_ = err.str();
     return status;
   }
-  int ipsecconf(std::vector<std::string> args, const std::string& input = "") { return run(cmd_ipsecconf, std::move(args), input); }
+  int ipsecconf(std::vector<std::string> args, const std::string& input = "") {
+    return run(cmd_ipsecconf, std::move(args), input);
+  }
   int ipsecalgs(std::vector<std::string> args) { return run(cmd_ipsecalgs, std::move(args)); }
   std::string file(const std::string& text) {
     const std::string path = root_ + "/policy.conf";
@@ -62,7 +64,8 @@ class PolicyCommands : public ::testing::Test {
   std::thread thread_;
 };
 
-const std::string kIpd = "{\n    tunnel mytun0\n    negotiate tunnel\n} ipsec {\n    encr_algs aes-gcm\n    encr_auth_algs hmac-sha256\n}\n";
+const std::string kIpd =
+    "{\n    tunnel mytun0\n    negotiate tunnel\n} ipsec {\n    encr_algs aes-gcm\n    encr_auth_algs hmac-sha256\n}\n";
 
 TEST_F(PolicyCommands, TheIpdsSession) {
   const std::string path = file(kIpd);
@@ -72,16 +75,20 @@ TEST_F(PolicyCommands, TheIpdsSession) {
   ASSERT_EQ(ipsecconf({"-L"}), 0) << err_;
   EXPECT_EQ(out_,
             "#INDEX mytun0,9\n"
-            "{ tunnel mytun0 negotiate tunnel dir out } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs hmac-sha256(256) sa shared }\n"
+            "{ tunnel mytun0 negotiate tunnel dir out } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs "
+            "hmac-sha256(256) sa shared }\n"
             "#INDEX mytun0,10\n"
-            "{ tunnel mytun0 negotiate tunnel dir out } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs hmac-sha256(256) sa shared }\n"
+            "{ tunnel mytun0 negotiate tunnel dir out } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs "
+            "hmac-sha256(256) sa shared }\n"
             "#INDEX mytun0,11\n"
-            "{ tunnel mytun0 negotiate tunnel dir in } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs hmac-sha256(256) sa shared }\n"
+            "{ tunnel mytun0 negotiate tunnel dir in } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs "
+            "hmac-sha256(256) sa shared }\n"
             "#INDEX mytun0,12\n"
-            "{ tunnel mytun0 negotiate tunnel dir in } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs hmac-sha256(256) sa shared }\n");
+            "{ tunnel mytun0 negotiate tunnel dir in } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs "
+            "hmac-sha256(256) sa shared }\n");
 }
 
-TEST_F(PolicyCommands, CheckReportsTheWarningAndSucceeds) {      // decision 1
+TEST_F(PolicyCommands, CheckReportsTheWarningAndSucceeds) {  // decision 1
   const std::string path = file(kIpd);
   EXPECT_EQ(ipsecconf({"-c", path}), 0);
   EXPECT_EQ(out_, "IPsec configuration does not contain any errors.\nIPsec policy was not modified.\n");
@@ -104,7 +111,8 @@ TEST_F(PolicyCommands, AddsAreCumulativeAndDuplicatesAreIgnored) {
   EXPECT_THAT(err_, HasSubstr("Duplicate policy entry (ignored):\n{ lport 53 } bypass {}"));
   EXPECT_EQ(access_.db.size(), 8u);
   ASSERT_EQ(ipsecconf({"-ln"}), 0);
-  EXPECT_THAT(out_, StartsWith("#INDEX 1\n{ lport 53 dir out } pass { }\n#INDEX 5\n{ rport 53 dir out } pass { }\n#INDEX 2\n"));
+  EXPECT_THAT(
+      out_, StartsWith("#INDEX 1\n{ lport 53 dir out } pass { }\n#INDEX 5\n{ rport 53 dir out } pass { }\n#INDEX 2\n"));
 }
 
 TEST_F(PolicyCommands, BareShowsWhatWasAddedAsTyped) {
@@ -153,7 +161,8 @@ TEST_F(PolicyCommands, NamespacesAreApart) {
   ASSERT_EQ(ipsecconf({"-qF"}), 0);
   EXPECT_EQ(access_.db.size(), 4u);
   ASSERT_EQ(ipsecconf({"-L", "-v"}), 0);
-  EXPECT_THAT(out_, StartsWith("#ORIGIN " + root_ + "/policy.conf:1\n#NAMESPACE svc:/site/vpn:default\n#INDEX mytun0,1\n"));
+  EXPECT_THAT(out_,
+              StartsWith("#ORIGIN " + root_ + "/policy.conf:1\n#NAMESPACE svc:/site/vpn:default\n#INDEX mytun0,1\n"));
   EXPECT_EQ(ipsecconf({"-q", "-d", "mytun0,1"}), 1);
   EXPECT_THAT(err_, HasSubstr("belongs to svc:/site/vpn:default"));
   EXPECT_EQ(ipsecconf({"-q", "-d", "mytun0,1", "--override"}), 0) << err_;
@@ -182,7 +191,7 @@ TEST_F(PolicyCommands, WithoutADaemonTheErrorSaysSo) {
   std::filesystem::remove(root_ + "/run/pf_policy.sock");
   EXPECT_EQ(ipsecconf({"-L"}), 1);
   EXPECT_THAT(err_, HasSubstr("aditd is not running"));
-  EXPECT_EQ(ipsecconf({"-c", "-"}, "{ lport 53 } bypass {}"), 0);     // needs none
+  EXPECT_EQ(ipsecconf({"-c", "-"}, "{ lport 53 } bypass {}"), 0);  // needs none
 }
 
 TEST_F(PolicyCommands, ABadLockFileIsNamed) {
@@ -210,22 +219,32 @@ TEST(PolicyOptions, UsageErrorsOfTheReference) {
   EXPECT_EQ(error({"-l", "extra"}), "Bad usage.");
   EXPECT_EQ(error({"-i", "t0"}), "Cannot view for one interface only.");
   EXPECT_EQ(error({"-a"}), "option '-a' requires a value");
-  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{{"-f", "-a", "x"}, {"-a", "x", "-F"}, {"-qFa", "x"}})
+  for (const std::vector<std::string>& args :
+       std::vector<std::vector<std::string>>{{"-f", "-a", "x"}, {"-a", "x", "-F"}, {"-qFa", "x"}})
     EXPECT_EQ(parse_policy_options(args)->act, PolicyAct::replace);
 }
 
 TEST_F(PolicyCommands, IpsecalgsListsAddsAndRemoves) {
   ASSERT_EQ(ipsecalgs({}), 0) << err_;
-  EXPECT_THAT(out_, StartsWith("List of algorithms, grouped by IPsec protocol:\n\nProtocol 2/PROTO_IPSEC_AH (execution mode: sync)\n"));
-  EXPECT_THAT(out_, HasSubstr("\tProtocol number: 3\n\tAlgorithm number: 12\n\tAlgorithm names: aes-cbc,aes\n\tMechanism Name: CKM_AES_CBC\n"
-                              "\tBlock sizes or MAC sizes: 16\n\tKey sizes: 128-256, increment 64, default 128\n\tAlgorithm flags: VALID\n\n"));
+  EXPECT_THAT(
+      out_,
+      StartsWith(
+          "List of algorithms, grouped by IPsec protocol:\n\nProtocol 2/PROTO_IPSEC_AH (execution mode: sync)\n"));
+  EXPECT_THAT(out_, HasSubstr("\tProtocol number: 3\n\tAlgorithm number: 12\n\tAlgorithm names: "
+                              "aes-cbc,aes\n\tMechanism Name: CKM_AES_CBC\n"
+                              "\tBlock sizes or MAC sizes: 16\n\tKey sizes: 128-256, increment 64, default "
+                              "128\n\tAlgorithm flags: VALID\n\n"));
   ASSERT_EQ(ipsecalgs({"-r", "-P", "3", "-n", "des", "-s"}), 0) << err_;
   EXPECT_EQ(access_.table.find(crypto::AlgProto::esp, 2), nullptr);
-  EXPECT_EQ(ipsecconf({"-q", "-a", "-"}, "{ tunnel t0 negotiate tunnel } ipsec { encr_algs des encr_auth_algs sha256 }"), 1);
+  EXPECT_EQ(
+      ipsecconf({"-q", "-a", "-"}, "{ tunnel t0 negotiate tunnel } ipsec { encr_algs des encr_auth_algs sha256 }"), 1);
   EXPECT_THAT(err_, HasSubstr("Bad Encryption Algorithm on line: 1"));
-  ASSERT_EQ(ipsecalgs({"-a", "-p", "PROTO_IPSEC_ESP", "-N", "2", "-n", "des-cbc,des,lucifer", "-k", "64", "-s"}), 0) << err_;
+  ASSERT_EQ(ipsecalgs({"-a", "-p", "PROTO_IPSEC_ESP", "-N", "2", "-n", "des-cbc,des,lucifer", "-k", "64", "-s"}), 0)
+      << err_;
   EXPECT_NE(access_.table.find(crypto::AlgProto::esp, 2), nullptr);
-  ASSERT_EQ(ipsecconf({"-c", "-"}, "{ tunnel t0 negotiate tunnel } ipsec { encr_algs lucifer encr_auth_algs sha256 }"), 0) << err_;
+  ASSERT_EQ(ipsecconf({"-c", "-"}, "{ tunnel t0 negotiate tunnel } ipsec { encr_algs lucifer encr_auth_algs sha256 }"),
+            0)
+      << err_;
   ASSERT_EQ(ipsecalgs({"-l"}), 0) << err_;
   EXPECT_THAT(out_, StartsWith("Kernel list of algorithms:\n"));
   EXPECT_THAT(out_, ::testing::Not(HasSubstr("Algorithm names")));

@@ -54,8 +54,10 @@ Result<std::vector<CachedEntry>> PolicyCache::read() const {
   std::vector<CachedEntry> entries;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with(kTag)) entries.push_back(read_tag(line));
-    else if (!entries.empty() && !(line.empty() && entries.back().text.empty())) entries.back().text += line + "\n";
+    if (line.starts_with(kTag))
+      entries.push_back(read_tag(line));
+    else if (!entries.empty() && !(line.empty() && entries.back().text.empty()))
+      entries.back().text += line + "\n";
   }
   for (CachedEntry& entry : entries)
     while (entry.text.ends_with('\n')) entry.text.pop_back();
@@ -87,7 +89,8 @@ Result<> PolicyCache::replace(const std::vector<CachedEntry>& entries) const {
 
 Result<> PolicyCache::remove(std::string_view head, uint64_t index) const {
   TRY_ASSIGN(std::vector<CachedEntry> all, read());
-  const size_t gone = std::erase_if(all, [&](const CachedEntry& entry) { return entry.head == head && entry.index == index; });
+  const size_t gone =
+      std::erase_if(all, [&](const CachedEntry& entry) { return entry.head == head && entry.index == index; });
   return gone == 0 ? Result<>{} : replace(all);
 }
 

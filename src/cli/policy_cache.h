@@ -1,5 +1,5 @@
-// ipsecpolicy.conf in the run directory: what ipsecconf itself added, as typed, each entry below its last index; and the lock
-// that lets one ipsecconf at a time change it and the policy.
+// ipsecpolicy.conf in the run directory: what ipsecconf itself added, as typed, each entry below its last index; and
+// the lock that lets one ipsecconf at a time change it and the policy.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@
 namespace adit::cli {
 
 struct CachedEntry {
-  std::string head;                    // "": the host
+  std::string head;  // "": the host
   uint64_t index = 0;
   std::string text;
 };
@@ -24,7 +24,7 @@ class PolicyCache {
   // Without the lines that begin with ';'. No file: nothing.
   Result<std::string> shown() const;
   Result<> append(const std::vector<CachedEntry>& entries) const;
-  Result<> replace(const std::vector<CachedEntry>& entries) const;     // none: the file goes
+  Result<> replace(const std::vector<CachedEntry>& entries) const;  // none: the file goes
   // The entry of that index; nothing happens when it is not there.
   Result<> remove(std::string_view head, uint64_t index) const;
   Result<> remove_head(std::string_view head) const;

@@ -16,8 +16,10 @@ Result<config::AlgorithmText> read_algorithm_file(Context& context) {
   auto algorithms = config::parse_algorithms(*text, path);
   std::string errors;
   for (const config::Problem& problem : algorithms.problems) {
-    if (problem.severity == config::Severity::error) errors += (errors.empty() ? "" : "\n") + problem.str();
-    else context.err << problem.headline() << '\n';
+    if (problem.severity == config::Severity::error)
+      errors += (errors.empty() ? "" : "\n") + problem.str();
+    else
+      context.err << problem.headline() << '\n';
   }
   if (!errors.empty()) return fail(EINVAL, "{}", errors);
   return algorithms;

@@ -12,9 +12,12 @@ class FakeResolver final : public Resolver {
   std::map<std::string, std::vector<net::Address>, std::less<>> hosts;
   std::map<std::string, net::Prefix, std::less<>> networks;
   std::map<std::string, uint16_t, std::less<>> services{{"domain", 53}, {"ssh", 22}, {"https", 443}};
-  std::map<std::string, uint8_t, std::less<>> protocols{{"icmp", 1}, {"tcp", 6}, {"udp", 17}, {"gre", 47}, {"ipv6-icmp", 58}};
+  std::map<std::string, uint8_t, std::less<>> protocols{
+      {"icmp", 1}, {"tcp", 6}, {"udp", 17}, {"gre", 47}, {"ipv6-icmp", 58}};
 
-  std::vector<net::Address> host(std::string_view name) const override { return find(hosts, name).value_or(std::vector<net::Address>{}); }
+  std::vector<net::Address> host(std::string_view name) const override {
+    return find(hosts, name).value_or(std::vector<net::Address>{});
+  }
   std::optional<net::Prefix> network(std::string_view name) const override { return find(networks, name); }
   std::optional<uint16_t> service(std::string_view name) const override { return find(services, name); }
   std::optional<uint8_t> protocol(std::string_view name) const override { return find(protocols, name); }

@@ -33,7 +33,9 @@ std::optional<uint16_t> number_of(std::string_view text) {
   return value;
 }
 
-bool is_empty(std::string_view text) { return text.empty() || text == "-"; }
+bool is_empty(std::string_view text) {
+  return text.empty() || text == "-";
+}
 
 // The row's own fields; what no field says comes from fit_algorithm.
 Result<Algorithm> read_row(std::string_view line) {
@@ -41,7 +43,8 @@ Result<Algorithm> read_row(std::string_view line) {
   if (fields.size() < 7)
     return fail(EINVAL, "an algorithm has the fields ALG|protocol|number|names|mechanism|key sizes|block or MAC sizes");
   const auto proto = number_of(fields[1]), number = number_of(fields[2]);
-  if (!proto || (*proto != 2 && *proto != 3)) return fail(EINVAL, "protocol '{}' is neither 2 (AH) nor 3 (ESP)", fields[1]);
+  if (!proto || (*proto != 2 && *proto != 3))
+    return fail(EINVAL, "protocol '{}' is neither 2 (AH) nor 3 (ESP)", fields[1]);
   if (!number || *number > 255) return fail(EINVAL, "'{}' is no algorithm number from 0 to 255", fields[2]);
   Algorithm row{};
   row.proto = static_cast<AlgProto>(*proto);
@@ -76,8 +79,9 @@ void read_line(std::string_view line, AlgorithmText& into, Problem at) {
     auto row = read_row(line);
     if (!row) return wrong(Severity::error, row.error().text);
     if (crypto::AlgorithmTable::builtin().find(row->proto, row->number) == nullptr)
-      return wrong(Severity::warning, fmt::format("algorithm {} of protocol {} is none that this system knows; left out",
-                                                  row->number, static_cast<int>(row->proto)));
+      return wrong(Severity::warning,
+                   fmt::format("algorithm {} of protocol {} is none that this system knows; left out", row->number,
+                               static_cast<int>(row->proto)));
     auto fitted = fit_algorithm(std::move(*row));
     if (!fitted) return wrong(Severity::error, fitted.error().text);
     into.table.put(std::move(*fitted));
@@ -107,7 +111,9 @@ AlgorithmText builtin_algorithms() {
 }
 
 Result<> read_key_sizes(std::string_view text, Algorithm& row) {
-  const auto bad = [&] { return fail(EINVAL, "'{}' are no key sizes: write 128/128-256,64 or 160 or 128,192,256", text); };
+  const auto bad = [&] {
+    return fail(EINVAL, "'{}' are no key sizes: write 128/128-256,64 or 160 or 128,192,256", text);
+  };
   if (is_empty(text)) return {};
   const size_t slash = text.find('/'), dash = text.find('-');
   const std::string_view sizes = slash == std::string_view::npos ? text : text.substr(slash + 1);
@@ -122,9 +128,13 @@ Result<> read_key_sizes(std::string_view text, Algorithm& row) {
     uint16_t before = 0;
     for (const std::string_view part : split(sizes, ',')) {
       const auto size = number_of(part);
-      if (!size || (before != 0 && (*size <= before || (row.increment_bits != 0 && *size - before != row.increment_bits)))) return bad();
-      if (before == 0) row.min_bits = row.default_bits = *size;
-      else row.increment_bits = static_cast<uint16_t>(*size - before);
+      if (!size ||
+          (before != 0 && (*size <= before || (row.increment_bits != 0 && *size - before != row.increment_bits))))
+        return bad();
+      if (before == 0)
+        row.min_bits = row.default_bits = *size;
+      else
+        row.increment_bits = static_cast<uint16_t>(*size - before);
       row.max_bits = before = *size;
     }
   }
@@ -145,18 +155,20 @@ Result<Algorithm> fit_algorithm(Algorithm row) {
   const Algorithm* known = builtin.find(row.proto, row.number);
   const std::string_view kind = row.proto == AlgProto::ah ? "AH" : "ESP";
   if (known == nullptr)
-    return fail(EINVAL, "{} algorithm {} is none that this system knows: the table renames, narrows and removes, it cannot add",
+    return fail(EINVAL,
+                "{} algorithm {} is none that this system knows: the table renames, narrows and removes, it cannot add",
                 kind, row.number);
   if (row.names.empty()) return fail(EINVAL, "{} algorithm {} has no name", kind, row.number);
   for (const std::string& name : row.names)
     if (name.find_first_of("|,{}# \t\n") != std::string::npos) return fail(EINVAL, "'{}' cannot be a name", name);
   if (row.min_bits < known->min_bits || row.max_bits > known->max_bits)
-    return fail(EINVAL, "{} has keys of {} to {} bits, not {} to {}", known->names.front(), known->min_bits, known->max_bits,
-                row.min_bits, row.max_bits);
+    return fail(EINVAL, "{} has keys of {} to {} bits, not {} to {}", known->names.front(), known->min_bits,
+                known->max_bits, row.min_bits, row.max_bits);
   Algorithm fitted = *known;
   fitted.names = std::move(row.names);
   fitted.min_bits = row.min_bits, fitted.max_bits = row.max_bits, fitted.default_bits = row.default_bits;
-  fitted.increment_bits = fitted.min_bits == fitted.max_bits ? uint16_t{0} : std::max(row.increment_bits, known->increment_bits);
+  fitted.increment_bits =
+      fitted.min_bits == fitted.max_bits ? uint16_t{0} : std::max(row.increment_bits, known->increment_bits);
   if (!is_empty(row.mechanism)) fitted.mechanism = std::move(row.mechanism);
   return fitted;
 }
@@ -185,9 +197,10 @@ std::string write_algorithms(const AlgorithmText& algorithms) {
     text += fmt::format("PROTO|{}|{}|{}\n", protocol.number, protocol.name, protocol.async ? "async" : "sync");
   for (const Algorithm& row : algorithms.table.rows()) {
     const bool combined = (row.flags & crypto::kAlgCombined) != 0;
-    text += fmt::format("ALG|{}|{}|{}|{}|{}|{}|{}|{}\n", static_cast<int>(row.proto), row.number, joined(row.names),
-                        row.mechanism, key_sizes(row), row.block_bytes,
-                        combined ? fmt::format("{},{},{}", row.iv_bytes, row.icv_bytes, row.salt_bytes) : "", row.flags);
+    text +=
+        fmt::format("ALG|{}|{}|{}|{}|{}|{}|{}|{}\n", static_cast<int>(row.proto), row.number, joined(row.names),
+                    row.mechanism, key_sizes(row), row.block_bytes,
+                    combined ? fmt::format("{},{},{}", row.iv_bytes, row.icv_bytes, row.salt_bytes) : "", row.flags);
   }
   return text;
 }

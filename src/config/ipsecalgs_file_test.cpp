@@ -37,14 +37,16 @@ TEST(AlgorithmFile, AListOfKeySizesIsARangeWithAStep) {
   crypto::Algorithm row{};
   ASSERT_TRUE(read_key_sizes("128,192,256", row).has_value());
   EXPECT_EQ(key_sizes(row), "128/128-256,64");
-  for (const std::string_view bad : {"x", "128-", "128-256", "256-128,64", "128,256,512", "64/128-256,64", "128,", "-1"}) {
+  for (const std::string_view bad :
+       {"x", "128-", "128-256", "256-128,64", "128,256,512", "64/128-256,64", "128,", "-1"}) {
     crypto::Algorithm other{};
     EXPECT_FALSE(read_key_sizes(bad, other).has_value()) << bad;
   }
 }
 
 TEST(AlgorithmFile, ErrorsNameTheLine) {
-  const AlgorithmText text = parse_algorithms("ALG|3|12|aes|CKM_AES_CBC|128-512,64|16\n\nALG|9|1|x|y|1|1\nHELLO\nALG|3|12\nPROTO|3|X|fast\n", "f");
+  const AlgorithmText text = parse_algorithms(
+      "ALG|3|12|aes|CKM_AES_CBC|128-512,64|16\n\nALG|9|1|x|y|1|1\nHELLO\nALG|3|12\nPROTO|3|X|fast\n", "f");
   std::vector<uint32_t> lines;
   for (const Problem& problem : text.problems) lines.push_back(problem.line);
   EXPECT_THAT(lines, ::testing::ElementsAre(1, 3, 4, 5, 6));

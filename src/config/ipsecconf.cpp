@@ -20,11 +20,15 @@ using spd::Direction;
 using Pairs = std::vector<std::pair<std::optional<net::Prefix>, std::optional<net::Prefix>>>;
 
 // Every local with every remote of its family; one side may be free.
-Pairs pairs_of(const std::optional<std::vector<net::Prefix>>& first, const std::optional<std::vector<net::Prefix>>& second) {
+Pairs pairs_of(const std::optional<std::vector<net::Prefix>>& first,
+               const std::optional<std::vector<net::Prefix>>& second) {
   Pairs pairs;
-  if (!first && !second) pairs.emplace_back(std::nullopt, std::nullopt);
-  else if (!second) for (const net::Prefix& one : *first) pairs.emplace_back(one, std::nullopt);
-  else if (!first) for (const net::Prefix& other : *second) pairs.emplace_back(std::nullopt, other);
+  if (!first && !second)
+    pairs.emplace_back(std::nullopt, std::nullopt);
+  else if (!second)
+    for (const net::Prefix& one : *first) pairs.emplace_back(one, std::nullopt);
+  else if (!first)
+    for (const net::Prefix& other : *second) pairs.emplace_back(std::nullopt, other);
   else
     for (const net::Prefix& one : *first)
       for (const net::Prefix& other : *second)
@@ -58,11 +62,13 @@ class Loader {
     const auto direction = actions->direction ? actions->direction : pattern->direction;
     const bool protects = actions->actions.front().verb == spd::Verb::ipsec;
     if (pattern->style == Style::old && protects && !direction) {
-      report_.error(entry.alternatives.front().action, complaint("Requires", "Direction", entry.alternatives.front().action),
+      report_.error(entry.alternatives.front().action,
+                    complaint("Requires", "Direction", entry.alternatives.front().action),
                     "with saddr and daddr, ipsec needs 'dir in' or 'dir out'");
       return std::nullopt;
     }
-    PolicyEntry result{.head = pattern->tunnel.value_or(""), .specs = {},
+    PolicyEntry result{.head = pattern->tunnel.value_or(""),
+                       .specs = {},
                        .text = std::string(text.substr(entry.open.offset, entry.end - entry.open.offset))};
     result.specs = specs_of(entry, *pattern, *actions, old_style, direction);
     if (result.specs.empty()) {
@@ -73,21 +79,26 @@ class Loader {
   }
 
  private:
-  std::vector<spd::RuleSpec> specs_of(const Entry& entry, const Pattern& pattern, const Actions& actions, bool old_style,
-                                      std::optional<Direction> direction) {
+  std::vector<spd::RuleSpec> specs_of(const Entry& entry, const Pattern& pattern, const Actions& actions,
+                                      bool old_style, std::optional<Direction> direction) {
     const uint32_t priority = spd::priority_of(source_.first_position + position_++, actions.actions);
     const bool out = !direction || *direction == Direction::out, in = !direction || *direction == Direction::in;
     std::vector<spd::RuleSpec> specs;
     for (const auto& pair : pairs_of(pattern.first, pattern.second)) {
-      spd::RuleSpec spec{.priority = priority, .inbound = in, .outbound = out, .mode = pattern.mode,
-                         .selector = selector_of(pattern, pair, false), .actions = actions.actions,
-                         .name_space = source_.name_space, .origin = {source_.file, entry.open.line}};
+      spd::RuleSpec spec{.priority = priority,
+                         .inbound = in,
+                         .outbound = out,
+                         .mode = pattern.mode,
+                         .selector = selector_of(pattern, pair, false),
+                         .actions = actions.actions,
+                         .name_space = source_.name_space,
+                         .origin = {source_.file, entry.open.line}};
       const spd::Selector swapped = selector_of(pattern, pair, true);
       if (!old_style || !in || swapped == spec.selector) {
         specs.push_back(std::move(spec));
         continue;
       }
-      spd::RuleSpec inbound = spec;          // each direction has a selector of its own
+      spd::RuleSpec inbound = spec;  // each direction has a selector of its own
       inbound.outbound = spec.inbound = false;
       inbound.selector = swapped;
       if (out) specs.push_back(std::move(spec));
@@ -106,7 +117,8 @@ class Loader {
         }
     const auto mode = modes_.emplace(result.head, std::pair(result.specs.front().mode, entry.open.line)).first->second;
     if (mode.first != result.specs.front().mode) {
-      report_.error(entry.open, fmt::format("tunnel {} mixes 'negotiate tunnel' and 'negotiate transport'", result.head),
+      report_.error(entry.open,
+                    fmt::format("tunnel {} mixes 'negotiate tunnel' and 'negotiate transport'", result.head),
                     fmt::format("line {} has the other", mode.second));
       return false;
     }
@@ -151,8 +163,9 @@ PolicyText parse_policy(std::string_view text, const PolicySource& source, const
                         const Resolver& resolver) {
   PolicyText result;
   if (text.size() > kMaxPolicyBytes) {
-    result.problems.push_back({.file = source.file,
-                               .text = fmt::format("the text has {} bytes; a policy may have {}", text.size(), kMaxPolicyBytes)});
+    result.problems.push_back(
+        {.file = source.file,
+         .text = fmt::format("the text has {} bytes; a policy may have {}", text.size(), kMaxPolicyBytes)});
     return result;
   }
   Report report(source.file, text);
@@ -160,7 +173,8 @@ PolicyText parse_policy(std::string_view text, const PolicySource& source, const
   Loader loader(source, table, resolver, report);
   for (const Entry& entry : read_entries(tokens, report)) {
     if (report.full()) break;
-    if (auto loaded = loader.load(entry, text); loaded && !loaded->specs.empty()) result.entries.push_back(std::move(*loaded));
+    if (auto loaded = loader.load(entry, text); loaded && !loaded->specs.empty())
+      result.entries.push_back(std::move(*loaded));
   }
   if (report.errors() > 0) result.entries.clear();
   result.problems = report.take();

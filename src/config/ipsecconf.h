@@ -1,4 +1,5 @@
-// The policy language of ipsecconf(8) (policy.md §2): text -> SPD rules. Pure but for the names it asks the Resolver for.
+// The policy language of ipsecconf(8) (policy.md §2): text -> SPD rules. Pure but for the names it asks the Resolver
+// for.
 #pragma once
 
 #include <cstdint>
@@ -18,34 +19,35 @@ namespace adit::config {
 // Limits of the language. A text above kMaxPolicyBytes is refused unread.
 constexpr size_t kMaxPolicyBytes = 16u << 20;
 constexpr size_t kMaxPolicyLine = 1024, kMaxPolicyEntry = 8192, kMaxPolicyWords = 20, kMaxPolicyActions = 20;
-constexpr size_t kMaxTunnelName = 15;        // as long as the links are here
-constexpr size_t kMaxProblems = 50;          // errors told of one text
+constexpr size_t kMaxTunnelName = 15;  // as long as the links are here
+constexpr size_t kMaxProblems = 50;    // errors told of one text
 
 struct PolicySource {
-  std::string file;                          // for messages and origins
-  std::string name_space;                    // whose rules they shall be
-  std::optional<std::string> implied_tunnel; // ipsecinit.d/tunnels/NAME.conf: `tunnel NAME` need not be written
-  uint32_t first_position = 0;               // entries in the files before this one: priorities go on counting down
-  bool allow_host_ipsec = false;             // later: IPsec for the host's own traffic
+  std::string file;                           // for messages and origins
+  std::string name_space;                     // whose rules they shall be
+  std::optional<std::string> implied_tunnel;  // ipsecinit.d/tunnels/NAME.conf: `tunnel NAME` need not be written
+  uint32_t first_position = 0;                // entries in the files before this one: priorities go on counting down
+  bool allow_host_ipsec = false;              // later: IPsec for the host's own traffic
 };
 
 // One entry as written. Host names of several addresses make several specs; spd::expand makes SPD entries of each.
 struct PolicyEntry {
-  std::string head;                          // "": the host
-  std::vector<spd::RuleSpec> specs;          // algorithms resolved, every rule checked by spd::check_rule
-  std::string text;                          // as typed, from its first brace to its last
+  std::string head;                  // "": the host
+  std::vector<spd::RuleSpec> specs;  // algorithms resolved, every rule checked by spd::check_rule
+  std::string text;                  // as typed, from its first brace to its last
 };
 
 struct PolicyText {
-  std::vector<PolicyEntry> entries;          // empty when there is an error
-  std::vector<Problem> problems;             // errors and warnings, in the order of the text
+  std::vector<PolicyEntry> entries;  // empty when there is an error
+  std::vector<Problem> problems;     // errors and warnings, in the order of the text
 
   [[nodiscard]] bool ok() const { return count_errors(problems) == 0; }
   // Ready for spd::Database: each element is one add.
   [[nodiscard]] std::vector<std::pair<std::string, std::vector<spd::Rule>>> adds() const;
 };
 
-// Every error of the text is told; with one, nothing is to be applied. The same entry twice is a warning and counts once.
+// Every error of the text is told; with one, nothing is to be applied. The same entry twice is a warning and counts
+// once.
 PolicyText parse_policy(std::string_view text, const PolicySource& source, const crypto::AlgorithmTable& table,
                         const Resolver& resolver);
 

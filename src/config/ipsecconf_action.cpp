@@ -71,23 +71,29 @@ class AlternativeReader {
 
   void take(const PropertyName& property, const Token& at, Actions& into) {
     switch (property.property) {
-      case Property::ah: return take_algorithm(property, at, AlgProto::ah, [&](const AlgorithmWish& wish) {
-        action_.ah = spd::Integrity{crypto::AuthAlg(wish.number), wish.bits};
-      });
-      case Property::encr: return take_algorithm(property, at, AlgProto::esp, [&](const AlgorithmWish& wish) {
-        action_.encr = spd::Cipher{crypto::EncrAlg(wish.number), wish.bits};
-        cipher_at_ = at;
-        any_cipher_ = wish.row == nullptr;
-      });
-      case Property::espa: return take_algorithm(property, at, AlgProto::ah, [&](const AlgorithmWish& wish) {
-        action_.espa = spd::Integrity{crypto::AuthAlg(wish.number), wish.bits};
-        integrity_at_ = at;
-      });
+      case Property::ah:
+        return take_algorithm(property, at, AlgProto::ah, [&](const AlgorithmWish& wish) {
+          action_.ah = spd::Integrity{crypto::AuthAlg(wish.number), wish.bits};
+        });
+      case Property::encr:
+        return take_algorithm(property, at, AlgProto::esp, [&](const AlgorithmWish& wish) {
+          action_.encr = spd::Cipher{crypto::EncrAlg(wish.number), wish.bits};
+          cipher_at_ = at;
+          any_cipher_ = wish.row == nullptr;
+        });
+      case Property::espa:
+        return take_algorithm(property, at, AlgProto::ah, [&](const AlgorithmWish& wish) {
+          action_.espa = spd::Integrity{crypto::AuthAlg(wish.number), wish.bits};
+          integrity_at_ = at;
+        });
       case Property::sa:
-        if (at.text == "unique") action_.unique = true;
-        else if (at.text != "shared") bad(property, at, "expected shared or unique");
+        if (at.text == "unique")
+          action_.unique = true;
+        else if (at.text != "shared")
+          bad(property, at, "expected shared or unique");
         return;
-      case Property::dir: return take_direction(property, at, into);
+      case Property::dir:
+        return take_direction(property, at, into);
     }
   }
 
@@ -106,20 +112,27 @@ class AlternativeReader {
   }
 
   void take_direction(const PropertyName& property, const Token& at, Actions& into) {
-    if (pattern_.style == Style::fresh) return bad(property, at, "with laddr and raddr, 'dir' stands in the first braces");
+    if (pattern_.style == Style::fresh)
+      return bad(property, at, "with laddr and raddr, 'dir' stands in the first braces");
     if (pattern_.direction) return wrong(at, complaint("Duplicate", property.field, at));
-    if (at.text == "in") into.direction = spd::Direction::in;
-    else if (at.text == "out") into.direction = spd::Direction::out;
-    else return bad(property, at, "expected in or out");
+    if (at.text == "in")
+      into.direction = spd::Direction::in;
+    else if (at.text == "out")
+      into.direction = spd::Direction::out;
+    else
+      return bad(property, at, "expected in or out");
     into.old_style = true;
   }
 
   void take_verb(Actions& into) {
     const std::string_view word = alternative_.action.text;
     const bool fixed = word == "apply" || word == "permit";
-    if (word == "drop") action_.verb = spd::Verb::drop;
-    else if (word == "bypass" || word == "pass") action_.verb = spd::Verb::pass, action_.bypass = true;
-    else action_.verb = spd::Verb::ipsec;
+    if (word == "drop")
+      action_.verb = spd::Verb::drop;
+    else if (word == "bypass" || word == "pass")
+      action_.verb = spd::Verb::pass, action_.bypass = true;
+    else
+      action_.verb = spd::Verb::ipsec;
     if (!fixed) return;
     const auto own = word == "apply" ? spd::Direction::out : spd::Direction::in;
     const auto said = into.direction ? into.direction : pattern_.direction;
@@ -133,28 +146,33 @@ class AlternativeReader {
   void check() {
     const bool algorithms = action_.ah || action_.encr || action_.espa;
     if (action_.verb != spd::Verb::ipsec) {
-      if (algorithms) wrong(alternative_.action, "Algorithms found for bypass policy",
-                            fmt::format("{} protects nothing: empty its braces, or write ipsec", alternative_.action.text));
+      if (algorithms)
+        wrong(alternative_.action, "Algorithms found for bypass policy",
+              fmt::format("{} protects nothing: empty its braces, or write ipsec", alternative_.action.text));
       return;
     }
     if (!algorithms)
       return wrong(alternative_.action, "No IPsec algorithms given", "write 'encr_algs aes-gcm(256)', for example");
     const bool combined = action_.encr && !any_cipher_ && crypto::is_combined(action_.encr->alg);
     if (combined && action_.espa)
-      report_.warning(integrity_at_, fmt::format("{} authenticates by itself; encr_auth_algs {} is not applied",
-                                                 cipher_at_.text, integrity_at_.text), "leave it out");
+      report_.warning(integrity_at_,
+                      fmt::format("{} authenticates by itself; encr_auth_algs {} is not applied", cipher_at_.text,
+                                  integrity_at_.text),
+                      "leave it out");
     if (action_.encr && !combined && !action_.espa && !action_.ah)
-      report_.warning(cipher_at_, fmt::format("DANGER:  Rule on line {} has encryption with no authentication.", cipher_at_.line),
+      report_.warning(cipher_at_,
+                      fmt::format("DANGER:  Rule on line {} has encryption with no authentication.", cipher_at_.line),
                       "add encr_auth_algs hmac-sha256, or use aes-gcm, which authenticates by itself");
   }
 
   void finish(Actions& into) {
-    if (action_.espa && !action_.encr)       // integrity alone is ESP with NULL encryption
+    if (action_.espa && !action_.encr)  // integrity alone is ESP with NULL encryption
       action_.encr = spd::Cipher{crypto::EncrAlg::null, {0, 65535}};
     auto resolved = spd::resolve_algorithms(std::span(&action_, 1), table_);
     if (!resolved) return wrong(alternative_.action, resolved.error().error.text);
     if (into.actions.size() + resolved->size() > spd::kMaxActions)
-      return wrong(alternative_.action, fmt::format("more than {} alternatives", spd::kMaxActions), "name the algorithms instead of 'any'");
+      return wrong(alternative_.action, fmt::format("more than {} alternatives", spd::kMaxActions),
+                   "name the algorithms instead of 'any'");
     into.actions.insert(into.actions.end(), resolved->begin(), resolved->end());
   }
 

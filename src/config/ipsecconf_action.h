@@ -11,9 +11,9 @@
 namespace adit::config::ipsecconf {
 
 struct Actions {
-  std::vector<spd::Action> actions;                // algorithms resolved
-  std::optional<spd::Direction> direction;         // of apply, permit, or `dir` among the properties
-  bool old_style = false;                          // the direction came from there
+  std::vector<spd::Action> actions;         // algorithms resolved
+  std::optional<spd::Direction> direction;  // of apply, permit, or `dir` among the properties
+  bool old_style = false;                   // the direction came from there
 };
 
 // nullopt: reported. `first_weak` remembers across entries which weak algorithms were warned about.

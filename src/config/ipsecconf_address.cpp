@@ -12,7 +12,9 @@ namespace {
 
 using Prefixes = std::vector<net::Prefix>;
 
-std::unexpected<std::string> bad(std::string text) { return std::unexpected(std::move(text)); }
+std::unexpected<std::string> bad(std::string text) {
+  return std::unexpected(std::move(text));
+}
 
 // Written as a number: not worth asking a name server about.
 bool looks_numeric(std::string_view word) {
@@ -29,15 +31,19 @@ std::expected<std::optional<uint32_t>, std::string> read_length(std::string_view
 
 }  // namespace
 
-bool has_prefix_length(std::string_view word) { return word.find('/') != std::string_view::npos; }
+bool has_prefix_length(std::string_view word) {
+  return word.find('/') != std::string_view::npos;
+}
 
 std::expected<Prefixes, std::string> read_address(std::string_view word, const Resolver& resolver) {
   const auto length = read_length(word);
   if (!length) return bad(length.error());
   const std::string_view name = word.substr(0, word.find('/'));
   Prefixes found;
-  if (const auto literal = net::Address::parse(name)) found.push_back(net::Prefix::host(*literal));
-  else if (looks_numeric(name)) return bad(fmt::format("'{}' is no address", name));
+  if (const auto literal = net::Address::parse(name))
+    found.push_back(net::Prefix::host(*literal));
+  else if (looks_numeric(name))
+    return bad(fmt::format("'{}' is no address", name));
   else
     for (const net::Address& address : resolver.host(name)) found.push_back(net::Prefix::host(address));
 

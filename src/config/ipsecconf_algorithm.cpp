@@ -56,9 +56,10 @@ std::expected<std::optional<AlgorithmWish>, std::string> read_algorithm(std::str
     return std::unexpected(fmt::format("known are {}", known_names(proto, table)));
   const spd::KeyBits wanted = bits.value_or(spd::KeyBits{row->default_bits, kOpen});
   if (wanted.min > row->max_bits || wanted.max < row->min_bits)
-    return std::unexpected(row->min_bits == row->max_bits
-                               ? fmt::format("{} has keys of {} bits", row->names.front(), row->max_bits)
-                               : fmt::format("{} has keys of {} to {} bits", row->names.front(), row->min_bits, row->max_bits));
+    return std::unexpected(
+        row->min_bits == row->max_bits
+            ? fmt::format("{} has keys of {} bits", row->names.front(), row->max_bits)
+            : fmt::format("{} has keys of {} to {} bits", row->names.front(), row->min_bits, row->max_bits));
   return AlgorithmWish{row->number, wanted, row};
 }
 

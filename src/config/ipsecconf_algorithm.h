@@ -13,9 +13,9 @@
 namespace adit::config::ipsecconf {
 
 struct AlgorithmWish {
-  uint8_t number = 0;                       // 0: any
-  spd::KeyBits bits;                        // not yet clipped to what the algorithm has
-  const crypto::Algorithm* row = nullptr;   // null: any
+  uint8_t number = 0;                      // 0: any
+  spd::KeyBits bits;                       // not yet clipped to what the algorithm has
+  const crypto::Algorithm* row = nullptr;  // null: any
 };
 
 // nullopt: "none", which asks for nothing. The error says what was expected.

@@ -16,8 +16,10 @@ class Reader {
     while (here().kind != TokenKind::end && !report_.full()) {
       const size_t start = at_;
       Entry entry;
-      if (read(entry)) entries.push_back(std::move(entry));
-      else skip_from(start);
+      if (read(entry))
+        entries.push_back(std::move(entry));
+      else
+        skip_from(start);
     }
     return entries;
   }
@@ -83,15 +85,17 @@ class Reader {
       return false;
     }
     if (!known_action(alternative.action.text)) {
-      report_.error(alternative.action, fmt::format("Invalid action on line {}: {}", alternative.action.line,
-                                                    alternative.action.text), "ipsec, bypass, pass or drop");
+      report_.error(alternative.action,
+                    fmt::format("Invalid action on line {}: {}", alternative.action.line, alternative.action.text),
+                    "ipsec, bypass, pass or drop");
       return false;
     }
     return read_section(alternative.properties, "properties");
   }
 
   static bool known_action(std::string_view word) {
-    return word == "ipsec" || word == "bypass" || word == "pass" || word == "drop" || word == "apply" || word == "permit";
+    return word == "ipsec" || word == "bypass" || word == "pass" || word == "drop" || word == "apply" ||
+           word == "permit";
   }
 
   // `or` counts only on the line of the brace before it.
@@ -103,15 +107,19 @@ class Reader {
 
   bool check_tail() {
     if (here().kind != TokenKind::word || here().line != last_close_.line) return true;
-    if (here().text.starts_with('\\')) report_.error(here(), "Invalid line continuation character.", "newlines are free: leave it out");
-    else report_.error(here(), fmt::format("Error before or at line {}", here().line), "'or', the next '{' or the end of the line");
+    if (here().text.starts_with('\\'))
+      report_.error(here(), "Invalid line continuation character.", "newlines are free: leave it out");
+    else
+      report_.error(here(), fmt::format("Error before or at line {}", here().line),
+                    "'or', the next '{' or the end of the line");
     return false;
   }
 
   // On to the next brace that begins a line, but past the one that this entry began with.
   void skip_from(size_t start) {
     if (at_ == start) next();
-    while (here().kind != TokenKind::end && !(here().kind == TokenKind::open && first_of_line(at_) && !after_action(at_)))
+    while (here().kind != TokenKind::end &&
+           !(here().kind == TokenKind::open && first_of_line(at_) && !after_action(at_)))
       next();
   }
   [[nodiscard]] bool first_of_line(size_t at) const { return at == 0 || tokens_[at - 1].line != tokens_[at].line; }

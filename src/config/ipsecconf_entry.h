@@ -14,10 +14,10 @@ struct Alternative {
 };
 
 struct Entry {
-  Token open;                         // its first brace
+  Token open;  // its first brace
   std::vector<Token> pattern;
   std::vector<Alternative> alternatives;
-  size_t end = 0;                     // offset behind its last brace
+  size_t end = 0;  // offset behind its last brace
 };
 
 // Reads entry after entry; what is malformed is reported and skipped up to the next line that begins with a brace.

@@ -9,14 +9,18 @@
 namespace adit::config::ipsecconf {
 namespace {
 
-constexpr size_t kShownLine = 200;        // of the source in a message
+constexpr size_t kShownLine = 200;  // of the source in a message
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\v' || c == '\f'; }
+bool is_space(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\v' || c == '\f';
+}
 bool is_binary(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return byte == 0x7f || (byte < 0x20 && !is_space(c));
 }
-bool ends_word(char c) { return is_space(c) || c == '{' || c == '}' || c == '#'; }
+bool ends_word(char c) {
+  return is_space(c) || c == '{' || c == '}' || c == '#';
+}
 
 }  // namespace
 
@@ -45,7 +49,8 @@ void Report::add(Severity severity, uint32_t line_number, uint32_t column, std::
 void Report::error(uint32_t line_number, uint32_t column, std::string text, std::string expected) {
   ++errors_;
   if (errors_ < limit_) add(Severity::error, line_number, column, std::move(text), std::move(expected));
-  if (errors_ == limit_) add(Severity::error, line_number, column, "too many errors; what follows was not looked at", "");
+  if (errors_ == limit_)
+    add(Severity::error, line_number, column, "too many errors; what follows was not looked at", "");
 }
 
 void Report::error(const Token& at, std::string text, std::string expected) {
@@ -76,19 +81,24 @@ std::vector<Token> tokenize(std::string_view text, Report& report) {
       return {};
     }
     if (is_binary(c)) {
-      report.error(line, column(at), fmt::format("byte 0x{:02x} on line {} is not text", static_cast<unsigned char>(c), line),
+      report.error(line, column(at),
+                   fmt::format("byte 0x{:02x} on line {} is not text", static_cast<unsigned char>(c), line),
                    "a policy file holds { pattern } action { properties }; is this the right file?");
       return {};
     }
-    if (c == '\n') ++line, line_start = ++at;
-    else if (is_space(c)) ++at;
-    else if (c == '#') at = std::min(text.find('\n', at), text.size());
+    if (c == '\n')
+      ++line, line_start = ++at;
+    else if (is_space(c))
+      ++at;
+    else if (c == '#')
+      at = std::min(text.find('\n', at), text.size());
     else if (c == '{' || c == '}') {
       tokens.push_back({c == '{' ? TokenKind::open : TokenKind::close, text.substr(at, 1), line, column(at), at});
       ++at;
     } else {
       size_t end = at;
-      while (end < text.size() && !ends_word(text[end]) && !is_binary(text[end]) && end - line_start <= kMaxPolicyLine) ++end;
+      while (end < text.size() && !ends_word(text[end]) && !is_binary(text[end]) && end - line_start <= kMaxPolicyLine)
+        ++end;
       tokens.push_back({TokenKind::word, text.substr(at, end - at), line, column(at), at});
       at = end;
     }

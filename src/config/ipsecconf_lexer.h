@@ -15,8 +15,8 @@ enum class TokenKind : uint8_t { open, close, word, end };
 struct Token {
   TokenKind kind = TokenKind::end;
   std::string_view text;
-  uint32_t line = 0, column = 0;      // from 1
-  size_t offset = 0;                  // in the whole text
+  uint32_t line = 0, column = 0;  // from 1
+  size_t offset = 0;              // in the whole text
 };
 
 // The text in lines, and where to put what is wrong with it. The text outlives it.
@@ -28,11 +28,11 @@ class Report {
   void error(const Token& at, std::string text, std::string expected = "");
   void warning(const Token& at, std::string text, std::string expected = "");
 
-  [[nodiscard]] bool full() const { return errors_ >= limit_; }       // enough has been told
+  [[nodiscard]] bool full() const { return errors_ >= limit_; }  // enough has been told
   [[nodiscard]] size_t errors() const { return errors_; }
   [[nodiscard]] std::string_view line(uint32_t number) const;
   [[nodiscard]] const std::string& file() const { return file_; }
-  std::vector<Problem> take();                                        // in the order of the text
+  std::vector<Problem> take();  // in the order of the text
 
  private:
   void add(Severity severity, uint32_t line, uint32_t column, std::string text, std::string expected);

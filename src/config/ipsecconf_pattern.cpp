@@ -12,18 +12,31 @@
 namespace adit::config::ipsecconf {
 namespace {
 
-enum class Key : uint8_t { first, second, first_port, second_port, first_mask, second_mask, protocol, type, code, dir, tunnel, negotiate };
+enum class Key : uint8_t {
+  first,
+  second,
+  first_port,
+  second_port,
+  first_mask,
+  second_mask,
+  protocol,
+  type,
+  code,
+  dir,
+  tunnel,
+  negotiate
+};
 
 struct Keyword {
   std::string_view name;
   Key key;
   Style style;
-  std::string_view field;       // as ipsecconf names it in a complaint
+  std::string_view field;  // as ipsecconf names it in a complaint
   std::string_view wants;
 };
 
-constexpr std::string_view kAddress = "an address, a prefix or a name", kPort = "a port from 1 to 65535 or a service name",
-                           kMask = "255.255.255.0 or 0xffffff00";
+constexpr std::string_view kAddress = "an address, a prefix or a name",
+                           kPort = "a port from 1 to 65535 or a service name", kMask = "255.255.255.0 or 0xffffff00";
 constexpr auto kKeywords = std::to_array<Keyword>({
     {"laddr", Key::first, Style::fresh, "Source Address", kAddress},
     {"local", Key::first, Style::fresh, "Source Address", kAddress},
@@ -54,7 +67,9 @@ constexpr size_t kKeys = static_cast<size_t>(Key::negotiate) + 1;
 bool has_ports(uint8_t protocol) {
   return protocol == net::kProtoTcp || protocol == net::kProtoUdp || protocol == net::kProtoSctp;
 }
-bool is_icmp(uint8_t protocol) { return protocol == net::kProtoIcmp || protocol == net::kProtoIcmp6; }
+bool is_icmp(uint8_t protocol) {
+  return protocol == net::kProtoIcmp || protocol == net::kProtoIcmp6;
+}
 
 class PatternReader {
  public:
@@ -100,8 +115,10 @@ class PatternReader {
       }
       auto& slot = given_[static_cast<size_t>(keyword->key)];
       if (!settle_style(*keyword, words[at])) continue;
-      if (slot) wrong(words[at], complaint("Duplicate", keyword->field, words[at]));
-      else slot = Slot{keyword, {words[at], words[at + 1]}};
+      if (slot)
+        wrong(words[at], complaint("Duplicate", keyword->field, words[at]));
+      else
+        slot = Slot{keyword, {words[at], words[at + 1]}};
     }
     return true;
   }
@@ -117,21 +134,35 @@ class PatternReader {
   void take(const Keyword& keyword, const Value& at) {
     const std::string_view word = at.value.text;
     switch (keyword.key) {
-      case Key::first: return take_address(keyword, at.value, given(Key::first_mask), pattern_.first);
-      case Key::second: return take_address(keyword, at.value, given(Key::second_mask), pattern_.second);
-      case Key::first_port: return take_port(keyword, at.value, pattern_.first_port);
-      case Key::second_port: return take_port(keyword, at.value, pattern_.second_port);
-      case Key::first_mask: return check_mask(given(Key::first), "Source Address", at);
-      case Key::second_mask: return check_mask(given(Key::second), "Destination Address", at);
-      case Key::protocol: return take_protocol(keyword, at.value);
-      case Key::type: return take_type(keyword, at.value);
-      case Key::code: return take_code(keyword, at.value);
-      case Key::dir: return take_direction(keyword, at.value);
-      case Key::tunnel: return take_tunnel(keyword, at.value);
+      case Key::first:
+        return take_address(keyword, at.value, given(Key::first_mask), pattern_.first);
+      case Key::second:
+        return take_address(keyword, at.value, given(Key::second_mask), pattern_.second);
+      case Key::first_port:
+        return take_port(keyword, at.value, pattern_.first_port);
+      case Key::second_port:
+        return take_port(keyword, at.value, pattern_.second_port);
+      case Key::first_mask:
+        return check_mask(given(Key::first), "Source Address", at);
+      case Key::second_mask:
+        return check_mask(given(Key::second), "Destination Address", at);
+      case Key::protocol:
+        return take_protocol(keyword, at.value);
+      case Key::type:
+        return take_type(keyword, at.value);
+      case Key::code:
+        return take_code(keyword, at.value);
+      case Key::dir:
+        return take_direction(keyword, at.value);
+      case Key::tunnel:
+        return take_tunnel(keyword, at.value);
       case Key::negotiate:
-        if (word.starts_with("tunnel")) pattern_.mode = spd::Mode::tunnel;
-        else if (word.starts_with("transport")) pattern_.mode = spd::Mode::transport;
-        else bad(keyword, at.value);
+        if (word.starts_with("tunnel"))
+          pattern_.mode = spd::Mode::tunnel;
+        else if (word.starts_with("transport"))
+          pattern_.mode = spd::Mode::transport;
+        else
+          bad(keyword, at.value);
     }
   }
 
@@ -143,11 +174,13 @@ class PatternReader {
       into = std::move(*prefixes);
       return;
     }
-    if (has_prefix_length(at.text)) return wrong(at, fmt::format("Can't set mask and {} prefix.", at.text.substr(at.text.find('/'))));
+    if (has_prefix_length(at.text))
+      return wrong(at, fmt::format("Can't set mask and {} prefix.", at.text.substr(at.text.find('/'))));
     const auto length = read_mask(mask->at.value.text);
     if (!length) return bad(*mask->keyword, mask->at.value);
     for (net::Prefix& prefix : *prefixes) {
-      if (prefix.family() != net::Family::v4) return bad(*mask->keyword, mask->at.value, "a mask goes with an IPv4 address; write ADDRESS/LENGTH");
+      if (prefix.family() != net::Family::v4)
+        return bad(*mask->keyword, mask->at.value, "a mask goes with an IPv4 address; write ADDRESS/LENGTH");
       prefix = net::Prefix(prefix.address(), *length).masked();
     }
     into = std::move(*prefixes);
@@ -180,19 +213,22 @@ class PatternReader {
   void take_code(const Keyword& keyword, const Token& at) {
     if (!given(Key::type)) return bad(keyword, at, "a code needs a type");
     const auto codes = icmp_code(at.text);
-    if (!pattern_.icmp) return;       // the type was wrong
+    if (!pattern_.icmp) return;  // the type was wrong
     if (!codes || (codes->first != codes->second && codes->second == 255)) return bad(keyword, at);
     pattern_.icmp->code = codes->first;
     pattern_.icmp->code_end = codes->second;
   }
 
   void take_direction(const Keyword& keyword, const Token& at) {
-    if (at.text.starts_with("in")) pattern_.direction = spd::Direction::in;
-    else if (at.text.starts_with("out")) pattern_.direction = spd::Direction::out;
+    if (at.text.starts_with("in"))
+      pattern_.direction = spd::Direction::in;
+    else if (at.text.starts_with("out"))
+      pattern_.direction = spd::Direction::out;
     else if (at.text.starts_with("both") && pattern_.style != Style::old) {
       pattern_.both_ways = true;
       pattern_.style = Style::fresh;
-    } else bad(keyword, at, pattern_.style == Style::old ? "expected in or out" : "");
+    } else
+      bad(keyword, at, pattern_.style == Style::old ? "expected in or out" : "");
   }
 
   void take_tunnel(const Keyword& keyword, const Token& at) {
@@ -205,7 +241,8 @@ class PatternReader {
   void check_together() {
     if (source_.implied_tunnel) pattern_.tunnel = source_.implied_tunnel;
     if (pattern_.tunnel.has_value() != (pattern_.mode != spd::Mode::none)) {
-      const Token& at = pattern_.tunnel ? (given(Key::tunnel) ? given(Key::tunnel)->at.name : entry_.open) : given(Key::negotiate)->at.name;
+      const Token& at = pattern_.tunnel ? (given(Key::tunnel) ? given(Key::tunnel)->at.name : entry_.open)
+                                        : given(Key::negotiate)->at.name;
       wrong(at, complaint("Requires", pattern_.tunnel ? "Negotiate" : "Tunnel", at) +
                     ": tunnel and negotiate tokens must occur together");
     }
@@ -213,7 +250,8 @@ class PatternReader {
       bad(*given(Key::type)->keyword, given(Key::type)->at.value, "a type goes with ulp icmp or ulp ipv6-icmp");
     for (const Key key : {Key::first_port, Key::second_port})
       if (given(key) && pattern_.protocol && !has_ports(*pattern_.protocol))
-        bad(*given(key)->keyword, given(key)->at.value, "only tcp, udp and sctp have ports: the rule would match nothing");
+        bad(*given(key)->keyword, given(key)->at.value,
+            "only tcp, udp and sctp have ports: the rule would match nothing");
   }
 
   const Entry& entry_;
@@ -231,7 +269,8 @@ std::string complaint(std::string_view what, std::string_view field, const Token
   return fmt::format("{} {} on line: {}", what, field, at.line);
 }
 
-std::optional<Pattern> read_pattern(const Entry& entry, const PolicySource& source, const Resolver& resolver, Report& report) {
+std::optional<Pattern> read_pattern(const Entry& entry, const PolicySource& source, const Resolver& resolver,
+                                    Report& report) {
   return PatternReader(entry, source, resolver, report).read();
 }
 

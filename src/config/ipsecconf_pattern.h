@@ -24,14 +24,15 @@ struct Pattern {
   std::optional<uint16_t> first_port, second_port;
   std::optional<uint8_t> protocol;
   std::optional<spd::IcmpRange> icmp;
-  std::optional<spd::Direction> direction;      // with both_ways: dir both
+  std::optional<spd::Direction> direction;  // with both_ways: dir both
   bool both_ways = false;
   std::optional<std::string> tunnel;
   spd::Mode mode = spd::Mode::none;
 };
 
 // nullopt: something was wrong and has been reported.
-std::optional<Pattern> read_pattern(const Entry& entry, const PolicySource& source, const Resolver& resolver, Report& report);
+std::optional<Pattern> read_pattern(const Entry& entry, const PolicySource& source, const Resolver& resolver,
+                                    Report& report);
 
 // "W F on line: N", as ipsecconf says it.
 std::string complaint(std::string_view what, std::string_view field, const Token& at);

@@ -16,21 +16,29 @@ std::string bits_text(spd::KeyBits bits) {
   const bool open = bits.max == 0 || bits.max == 65535;
   if (bits.min == 0 && open) return "";
   if (bits.min == bits.max) return fmt::format("({})", bits.min);
-  return fmt::format("({}..{})", bits.min == 0 ? "" : fmt::format("{}", bits.min), open ? "" : fmt::format("{}", bits.max));
+  return fmt::format("({}..{})", bits.min == 0 ? "" : fmt::format("{}", bits.min),
+                     open ? "" : fmt::format("{}", bits.max));
 }
 
 std::string range_text(uint8_t first, uint8_t last) {
   return first == last ? fmt::format("{}", first) : fmt::format("{}-{}", first, last);
 }
 
-std::string_view mode_word(spd::Mode mode) { return mode == spd::Mode::tunnel ? "tunnel" : "transport"; }
-std::string_view direction_word(spd::Direction direction) { return direction == spd::Direction::in ? "in" : "out"; }
+std::string_view mode_word(spd::Mode mode) {
+  return mode == spd::Mode::tunnel ? "tunnel" : "transport";
+}
+std::string_view direction_word(spd::Direction direction) {
+  return direction == spd::Direction::in ? "in" : "out";
+}
 
 std::string_view verb_word(const spd::Action& action) {
   switch (action.verb) {
-    case spd::Verb::drop: return "drop";
-    case spd::Verb::pass: return "pass";
-    case spd::Verb::ipsec: return "ipsec";
+    case spd::Verb::drop:
+      return "drop";
+    case spd::Verb::pass:
+      return "pass";
+    case spd::Verb::ipsec:
+      return "ipsec";
   }
   return "drop";
 }
@@ -56,8 +64,9 @@ class Words {
     std::string text = fmt::format("{} {{ ", verb_word(action));
     if (action.ah) text += integrity("auth_algs", *action.ah);
     if (action.encr)
-      text += fmt::format("encr_algs {}{} ", algorithm_name(table_, AlgProto::esp, static_cast<uint8_t>(action.encr->alg)),
-                          bits_text(action.encr->bits));
+      text +=
+          fmt::format("encr_algs {}{} ", algorithm_name(table_, AlgProto::esp, static_cast<uint8_t>(action.encr->alg)),
+                      bits_text(action.encr->bits));
     if (action.espa) text += integrity("encr_auth_algs", *action.espa);
     if (action.verb == spd::Verb::ipsec) text += action.unique ? "sa unique " : "sa shared ";
     return text + "}";
@@ -114,7 +123,8 @@ nlohmann::json selector_json(const spd::Selector& selector) {
 nlohmann::json action_json(const crypto::AlgorithmTable& table, const spd::Action& action) {
   nlohmann::json json{{"action", verb_word(action)}};
   if (action.ah)
-    json["ah"] = algorithm_json(algorithm_name(table, AlgProto::ah, static_cast<uint8_t>(action.ah->alg)), action.ah->bits);
+    json["ah"] =
+        algorithm_json(algorithm_name(table, AlgProto::ah, static_cast<uint8_t>(action.ah->alg)), action.ah->bits);
   if (action.encr)
     json["encryption"] =
         algorithm_json(algorithm_name(table, AlgProto::esp, static_cast<uint8_t>(action.encr->alg)), action.encr->bits);

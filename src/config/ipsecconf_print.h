@@ -14,7 +14,7 @@ namespace adit::config {
 
 struct PolicyPrinter {
   const crypto::AlgorithmTable& table;
-  const Resolver* names = nullptr;           // null: numbers (-n)
+  const Resolver* names = nullptr;  // null: numbers (-n)
 
   // { tunnel mytun0 negotiate tunnel dir out } ipsec { encr_algs aes-gcm(128..256) sa shared }
   [[nodiscard]] std::string rule(std::string_view head, const spd::Rule& rule) const;

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <filesystem>
+#include <fstream>
 
 #include <unistd.h>
 
@@ -19,7 +19,9 @@ using crypto::AlgorithmTable;
 using spd::Direction;
 using ::testing::HasSubstr;
 
-net::Address address(std::string_view text) { return net::Address::parse(text).value(); }
+net::Address address(std::string_view text) {
+  return net::Address::parse(text).value();
+}
 
 class Ipsecconf : public ::testing::Test {
  protected:
@@ -60,10 +62,14 @@ class Ipsecconf : public ::testing::Test {
 
 TEST_F(Ipsecconf, TheGuidesPolicy) {
   EXPECT_EQ(listed("{tunnel v4_bob0 negotiate tunnel}\n    ipsec {encr_algs aes encr_auth_algs sha512 sa shared}\n"),
-            "{ tunnel v4_bob0 negotiate tunnel dir out } ipsec { encr_algs aes-cbc(128..256) encr_auth_algs hmac-sha512(512) sa shared }\n"
-            "{ tunnel v4_bob0 negotiate tunnel dir out } ipsec { encr_algs aes-cbc(128..256) encr_auth_algs hmac-sha512(512) sa shared }\n"
-            "{ tunnel v4_bob0 negotiate tunnel dir in } ipsec { encr_algs aes-cbc(128..256) encr_auth_algs hmac-sha512(512) sa shared }\n"
-            "{ tunnel v4_bob0 negotiate tunnel dir in } ipsec { encr_algs aes-cbc(128..256) encr_auth_algs hmac-sha512(512) sa shared }\n");
+            "{ tunnel v4_bob0 negotiate tunnel dir out } ipsec { encr_algs aes-cbc(128..256) encr_auth_algs "
+            "hmac-sha512(512) sa shared }\n"
+            "{ tunnel v4_bob0 negotiate tunnel dir out } ipsec { encr_algs aes-cbc(128..256) encr_auth_algs "
+            "hmac-sha512(512) sa shared }\n"
+            "{ tunnel v4_bob0 negotiate tunnel dir in } ipsec { encr_algs aes-cbc(128..256) encr_auth_algs "
+            "hmac-sha512(512) sa shared }\n"
+            "{ tunnel v4_bob0 negotiate tunnel dir in } ipsec { encr_algs aes-cbc(128..256) encr_auth_algs "
+            "hmac-sha512(512) sa shared }\n");
 }
 
 constexpr std::string_view kIpdPolicy = R"({
@@ -88,28 +94,35 @@ TEST_F(Ipsecconf, TheIpdsPolicyListsAsTheIpdShowsIt) {
   }
   EXPECT_EQ(listing,
             "#INDEX mytun0,9\n"
-            "{ tunnel mytun0 negotiate tunnel dir out } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs hmac-sha256(256) sa shared }\n"
+            "{ tunnel mytun0 negotiate tunnel dir out } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs "
+            "hmac-sha256(256) sa shared }\n"
             "#INDEX mytun0,10\n"
-            "{ tunnel mytun0 negotiate tunnel dir out } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs hmac-sha256(256) sa shared }\n"
+            "{ tunnel mytun0 negotiate tunnel dir out } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs "
+            "hmac-sha256(256) sa shared }\n"
             "#INDEX mytun0,11\n"
-            "{ tunnel mytun0 negotiate tunnel dir in } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs hmac-sha256(256) sa shared }\n"
+            "{ tunnel mytun0 negotiate tunnel dir in } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs "
+            "hmac-sha256(256) sa shared }\n"
             "#INDEX mytun0,12\n"
-            "{ tunnel mytun0 negotiate tunnel dir in } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs hmac-sha256(256) sa shared }\n");
+            "{ tunnel mytun0 negotiate tunnel dir in } ipsec { encr_algs aes-gcm(128..256) encr_auth_algs "
+            "hmac-sha256(256) sa shared }\n");
 }
 
 TEST_F(Ipsecconf, TheIpdsPolicyWarnsOnceThatTheSecondAlgorithmIsNotApplied) {
   const PolicyText policy = parse(kIpdPolicy);
   ASSERT_EQ(policy.problems.size(), 1u);
   EXPECT_EQ(policy.problems.front().str(),
-            "ipsecinit.conf:6:20: warning: aes-gcm authenticates by itself; encr_auth_algs hmac-sha256 is not applied; leave it out\n"
+            "ipsecinit.conf:6:20: warning: aes-gcm authenticates by itself; encr_auth_algs hmac-sha256 is not applied; "
+            "leave it out\n"
             "        encr_auth_algs hmac-sha256\n"
             "                       ^");
 }
 
 TEST_F(Ipsecconf, TheIpdsClearTextShardGoesBothWays) {
   EXPECT_EQ(listed("{ lport 53 } bypass {}\n{ rport 53 } bypass {}\n"),
-            "{ lport 53 dir out } pass { }\n{ lport 53 dir out } pass { }\n{ lport 53 dir in } pass { }\n{ lport 53 dir in } pass { }\n"
-            "{ rport 53 dir out } pass { }\n{ rport 53 dir out } pass { }\n{ rport 53 dir in } pass { }\n{ rport 53 dir in } pass { }\n");
+            "{ lport 53 dir out } pass { }\n{ lport 53 dir out } pass { }\n{ lport 53 dir in } pass { }\n{ lport 53 "
+            "dir in } pass { }\n"
+            "{ rport 53 dir out } pass { }\n{ rport 53 dir out } pass { }\n{ rport 53 dir in } pass { }\n{ rport 53 "
+            "dir in } pass { }\n");
 }
 
 TEST_F(Ipsecconf, TheIpdsTunnelsDirectoryImpliesTheTunnel) {
@@ -117,17 +130,22 @@ TEST_F(Ipsecconf, TheIpdsTunnelsDirectoryImpliesTheTunnel) {
   source_.implied_tunnel = "mytun0";
   EXPECT_THAT(listed("{\n    negotiate tunnel\n} ipsec {\n    encr_algs aes-gcm\n    encr_auth_algs hmac-sha256\n}\n"),
               HasSubstr("{ tunnel mytun0 negotiate tunnel dir out }"));
-  EXPECT_THAT(listed("{ tunnel mytun0 negotiate tunnel } drop {}"), HasSubstr("{ tunnel mytun0 negotiate tunnel dir in } drop { }"));
-  EXPECT_THAT(error_of("{ tunnel other0 negotiate tunnel } drop {}").expected, HasSubstr("this file is for tunnel mytun0"));
+  EXPECT_THAT(listed("{ tunnel mytun0 negotiate tunnel } drop {}"),
+              HasSubstr("{ tunnel mytun0 negotiate tunnel dir in } drop { }"));
+  EXPECT_THAT(error_of("{ tunnel other0 negotiate tunnel } drop {}").expected,
+              HasSubstr("this file is for tunnel mytun0"));
   EXPECT_THAT(error_of("{ } drop {}").text, HasSubstr("Requires Negotiate on line: 1"));
 }
 
 // ---- patterns
 
 TEST_F(Ipsecconf, EverySelector) {
-  EXPECT_EQ(listed("{ tunnel t0 negotiate tunnel ulp tcp laddr 10.0.0.1/24 lport ssh remote 10.0.1.2 rport 443 dir in } ipsec { encr_algs aes-gcm(256) }"),
-            "{ tunnel t0 negotiate tunnel ulp 6 laddr 10.0.0.0/24 lport 22 raddr 10.0.1.2/32 rport 443 dir in } ipsec { encr_algs aes-gcm(256) sa shared }\n");
-  EXPECT_EQ(listed("{ proto 47 local 2001:db8::/32 dir out } drop {}"), "{ ulp 47 laddr 2001:db8::/32 dir out } drop { }\n");
+  EXPECT_EQ(listed("{ tunnel t0 negotiate tunnel ulp tcp laddr 10.0.0.1/24 lport ssh remote 10.0.1.2 rport 443 dir in "
+                   "} ipsec { encr_algs aes-gcm(256) }"),
+            "{ tunnel t0 negotiate tunnel ulp 6 laddr 10.0.0.0/24 lport 22 raddr 10.0.1.2/32 rport 443 dir in } ipsec "
+            "{ encr_algs aes-gcm(256) sa shared }\n");
+  EXPECT_EQ(listed("{ proto 47 local 2001:db8::/32 dir out } drop {}"),
+            "{ ulp 47 laddr 2001:db8::/32 dir out } drop { }\n");
 }
 
 TEST_F(Ipsecconf, IcmpTypesAndCodes) {
@@ -145,7 +163,8 @@ TEST_F(Ipsecconf, IcmpTypesAndCodes) {
 TEST_F(Ipsecconf, DirectionIsMatchedAsAPrefix) {
   EXPECT_EQ(listed("{ laddr 10.0.0.1 dir inbound } drop {}"), "{ laddr 10.0.0.1/32 dir in } drop { }\n");
   EXPECT_EQ(listed("{ laddr 10.0.0.1 dir outgoing } drop {}"), "{ laddr 10.0.0.1/32 dir out } drop { }\n");
-  EXPECT_EQ(listed("{ laddr 10.0.0.1 dir both } drop {}"), "{ laddr 10.0.0.1/32 dir out } drop { }\n{ laddr 10.0.0.1/32 dir in } drop { }\n");
+  EXPECT_EQ(listed("{ laddr 10.0.0.1 dir both } drop {}"),
+            "{ laddr 10.0.0.1/32 dir out } drop { }\n{ laddr 10.0.0.1/32 dir in } drop { }\n");
   EXPECT_EQ(error_of("{ dir sideways } drop {}").text, "Bad Direction on line: 1");
 }
 
@@ -153,7 +172,8 @@ TEST_F(Ipsecconf, AHostOfSeveralAddressesMakesSeveralRules) {
   resolver_.hosts["nas"] = {address("10.0.0.5"), address("2001:db8::5"), address("10.0.0.6")};
   resolver_.hosts["client"] = {address("10.9.0.1")};
   EXPECT_EQ(listed("{ laddr client raddr nas dir out } drop {}"),
-            "{ laddr 10.9.0.1/32 raddr 10.0.0.5/32 dir out } drop { }\n{ laddr 10.9.0.1/32 raddr 10.0.0.6/32 dir out } drop { }\n");
+            "{ laddr 10.9.0.1/32 raddr 10.0.0.5/32 dir out } drop { }\n{ laddr 10.9.0.1/32 raddr 10.0.0.6/32 dir out } "
+            "drop { }\n");
   EXPECT_EQ(error_of("{ raddr nas/24 } drop {}").expected, "Can't set /24 prefix on multi-host name.");
   EXPECT_EQ(listed("{ raddr client/24 dir out } drop {}"), "{ raddr 10.9.0.0/24 dir out } drop { }\n");
   EXPECT_EQ(error_of("{ laddr 2001:db8::1 raddr client } drop {}").text, "No matching IPv4 or IPv6 saddr/daddr pairs");
@@ -184,7 +204,8 @@ TEST_F(Ipsecconf, OldStyle) {
             "{ laddr 10.0.0.2/32 raddr 10.0.0.1/32 dir in } ipsec { auth_algs hmac-sha256(256) sa shared }\n");
   EXPECT_EQ(listed("{ srcaddr 10.1.0.0 smask 0xffff0000 dstaddr 10.2.3.4 dmask 255.255.255.0 dir out } drop {}"),
             "{ laddr 10.1.0.0/16 raddr 10.2.3.0/24 dir out } drop { }\n");
-  EXPECT_EQ(listed("{ saddr 10.0.0.1 } bypass {}"), "{ laddr 10.0.0.1/32 dir out } pass { }\n{ raddr 10.0.0.1/32 dir in } pass { }\n");
+  EXPECT_EQ(listed("{ saddr 10.0.0.1 } bypass {}"),
+            "{ laddr 10.0.0.1/32 dir out } pass { }\n{ raddr 10.0.0.1/32 dir in } pass { }\n");
 }
 
 TEST_F(Ipsecconf, OldStyleErrors) {
@@ -195,7 +216,8 @@ TEST_F(Ipsecconf, OldStyleErrors) {
   EXPECT_EQ(error_of("{ smask 255.0.0.0 } drop {}").text, "Requires Source Address on line: 1");
   EXPECT_EQ(error_of("{ daddr 10.0.0.1 dmask 255.0.255.0 } drop {}").text, "Bad Destination Mask on line: 1");
   EXPECT_EQ(error_of("{ daddr 10.0.0.1/8 dmask 255.0.0.0 } drop {}").text, "Can't set mask and /8 prefix.");
-  EXPECT_EQ(error_of("{ saddr 10.0.0.1 dir in } apply { encr_algs aes-gcm }").text, "Direction in conflict with action");
+  EXPECT_EQ(error_of("{ saddr 10.0.0.1 dir in } apply { encr_algs aes-gcm }").text,
+            "Direction in conflict with action");
   EXPECT_EQ(error_of("{ saddr 10.0.0.1 dir in } ipsec { encr_algs aes-gcm } or ipsec { encr_algs aes-gcm(256) }").text,
             "or's only with new style");
   EXPECT_EQ(error_of("{ dest 10.0.0.1 } drop {}").text, "Invalid pattern on line 1: dest");
@@ -205,7 +227,8 @@ TEST_F(Ipsecconf, OldStyleErrors) {
 
 TEST_F(Ipsecconf, KeyLengthSuffixes) {
   const auto bits = [&](std::string_view word) {
-    const std::string line = listed(fmt::format("{{ tunnel t0 negotiate tunnel dir out }} ipsec {{ encr_algs {} encr_auth_algs sha1 }}", word));
+    const std::string line = listed(
+        fmt::format("{{ tunnel t0 negotiate tunnel dir out }} ipsec {{ encr_algs {} encr_auth_algs sha1 }}", word));
     const size_t from = line.find("encr_algs ") + 10;
     return line.substr(from, line.find(' ', from) - from);
   };
@@ -216,15 +239,20 @@ TEST_F(Ipsecconf, KeyLengthSuffixes) {
   EXPECT_EQ(bits("aes(128..192)"), "aes-cbc(128..192)");
   EXPECT_EQ(bits("blowfish"), "blowfish-cbc(128..448)");
   EXPECT_EQ(bits("null"), "null");
-  for (const std::string_view wrong : {"aes(", "aes()", "aes(..)", "aes(256..128)", "aes(x)", "aes(512)", "aes(..64)", "rot13", "0", "256"})
+  for (const std::string_view wrong :
+       {"aes(", "aes()", "aes(..)", "aes(256..128)", "aes(x)", "aes(512)", "aes(..64)", "rot13", "0", "256"})
     EXPECT_EQ(error_of(fmt::format("{{ tunnel t0 negotiate tunnel }} ipsec {{ encr_algs {} }}", wrong)).text,
-              "Bad Encryption Algorithm on line: 1") << wrong;
+              "Bad Encryption Algorithm on line: 1")
+        << wrong;
 }
 
 TEST_F(Ipsecconf, NoneIsIgnoredAndAnyIsSpelledOut) {
-  EXPECT_EQ(error_of("{ tunnel t0 negotiate tunnel } ipsec { encr_algs none auth_algs NONE }").text, "No IPsec algorithms given");
+  EXPECT_EQ(error_of("{ tunnel t0 negotiate tunnel } ipsec { encr_algs none auth_algs NONE }").text,
+            "No IPsec algorithms given");
   const std::string any = listed("{ tunnel t0 negotiate tunnel dir out } ipsec { auth_algs any }");
-  EXPECT_THAT(any, HasSubstr("ipsec { auth_algs hmac-sha256(256) sa shared } or ipsec { auth_algs hmac-sha384(384) sa shared }"));
+  EXPECT_THAT(
+      any,
+      HasSubstr("ipsec { auth_algs hmac-sha256(256) sa shared } or ipsec { auth_algs hmac-sha384(384) sa shared }"));
 }
 
 TEST_F(Ipsecconf, IntegrityAloneIsEspWithNullEncryption) {
@@ -233,33 +261,42 @@ TEST_F(Ipsecconf, IntegrityAloneIsEspWithNullEncryption) {
 }
 
 TEST_F(Ipsecconf, AlternativesKeepTheirOrder) {
-  EXPECT_THAT(listed("{ tunnel t0 negotiate tunnel } ipsec { encr_algs aes-gcm(256) } or ipsec { encr_algs chacha20-poly1305 } or pass {}"),
-              HasSubstr("ipsec { encr_algs aes-gcm(256) sa shared } or ipsec { encr_algs chacha20-poly1305(256) sa shared } or pass { }"));
+  EXPECT_THAT(listed("{ tunnel t0 negotiate tunnel } ipsec { encr_algs aes-gcm(256) } or ipsec { encr_algs "
+                     "chacha20-poly1305 } or pass {}"),
+              HasSubstr("ipsec { encr_algs aes-gcm(256) sa shared } or ipsec { encr_algs chacha20-poly1305(256) sa "
+                        "shared } or pass { }"));
 }
 
 TEST_F(Ipsecconf, ActionErrors) {
   EXPECT_EQ(error_of("{ tunnel t0 negotiate tunnel } ipsec {}").text, "No IPsec algorithms given");
   EXPECT_EQ(error_of("{ lport 1 } bypass { encr_algs aes }").text, "Algorithms found for bypass policy");
   EXPECT_EQ(error_of("{ lport 1 } encrypt { }").text, "Invalid action on line 1: encrypt");
-  EXPECT_EQ(error_of("{ tunnel t0 negotiate tunnel } ipsec { encr_alg aes }").text, "Invalid properties on line 1: encr_alg");
-  EXPECT_EQ(error_of("{ tunnel t0 negotiate tunnel } ipsec { encr_algs aes encr_algs des }").text, "Duplicate Encryption Algorithm on line: 1");
+  EXPECT_EQ(error_of("{ tunnel t0 negotiate tunnel } ipsec { encr_alg aes }").text,
+            "Invalid properties on line 1: encr_alg");
+  EXPECT_EQ(error_of("{ tunnel t0 negotiate tunnel } ipsec { encr_algs aes encr_algs des }").text,
+            "Duplicate Encryption Algorithm on line: 1");
   EXPECT_EQ(error_of("{ tunnel t0 negotiate tunnel } ipsec { encr_algs aes sa private }").text, "Bad SA on line: 1");
 }
 
 TEST_F(Ipsecconf, UniqueIsExplained) {
-  EXPECT_THAT(error_of("{ tunnel t0 negotiate tunnel } ipsec { encr_algs aes-gcm sa unique }").text, HasSubstr("write 'sa shared'"));
-  EXPECT_THAT(listed("{ tunnel t0 negotiate transport } ipsec { encr_algs aes-gcm sa unique }"), HasSubstr("sa unique }"));
+  EXPECT_THAT(error_of("{ tunnel t0 negotiate tunnel } ipsec { encr_algs aes-gcm sa unique }").text,
+              HasSubstr("write 'sa shared'"));
+  EXPECT_THAT(listed("{ tunnel t0 negotiate transport } ipsec { encr_algs aes-gcm sa unique }"),
+              HasSubstr("sa unique }"));
 }
 
 TEST_F(Ipsecconf, TheHostIsNotProtectedYetAndTheErrorSaysSo) {
   const Problem problem = error_of("\n{ raddr 10.0.0.1 } ipsec { encr_algs aes-gcm }");
-  EXPECT_EQ(problem.headline(), "ipsecinit.conf:2:20: error: protecting the host's own traffic with IPsec is not there yet; "
-                                "protect it with a tunnel: '{ tunnel NAME negotiate tunnel } ipsec { ... }'");
+  EXPECT_EQ(problem.headline(),
+            "ipsecinit.conf:2:20: error: protecting the host's own traffic with IPsec is not there yet; "
+            "protect it with a tunnel: '{ tunnel NAME negotiate tunnel } ipsec { ... }'");
 }
 
 TEST_F(Ipsecconf, TransportModeTakesNoSelectorsAndDoesNotMix) {
-  EXPECT_THAT(error_of("{ tunnel t0 negotiate transport ulp tcp } ipsec { encr_algs aes-gcm }").text, HasSubstr("cannot select by address"));
-  const Problem mixed = error_of("{ tunnel t0 negotiate transport } ipsec { encr_algs aes-gcm }\n{ tunnel t0 negotiate tunnel } drop {}");
+  EXPECT_THAT(error_of("{ tunnel t0 negotiate transport ulp tcp } ipsec { encr_algs aes-gcm }").text,
+              HasSubstr("cannot select by address"));
+  const Problem mixed =
+      error_of("{ tunnel t0 negotiate transport } ipsec { encr_algs aes-gcm }\n{ tunnel t0 negotiate tunnel } drop {}");
   EXPECT_EQ(mixed.line, 2u);
   EXPECT_EQ(mixed.expected, "line 1 has the other");
 }
@@ -272,7 +309,8 @@ TEST_F(Ipsecconf, Warnings) {
   EXPECT_THAT(warnings("{ tunnel t0 negotiate tunnel } ipsec { encr_algs 3des encr_auth_algs md5 }\n"
                        "{ tunnel t1 negotiate tunnel } ipsec { encr_algs 3des encr_auth_algs md5 }"),
               ::testing::ElementsAre("3des-cbc is weak", "hmac-md5 is weak"));
-  EXPECT_THAT(warnings("{ lport 1 } drop {}\n{ lport 1 } drop {}"), ::testing::ElementsAre("Duplicate policy entry (ignored)"));
+  EXPECT_THAT(warnings("{ lport 1 } drop {}\n{ lport 1 } drop {}"),
+              ::testing::ElementsAre("Duplicate policy entry (ignored)"));
   EXPECT_EQ(parse("{ lport 1 } drop {}\n{ lport 1 } drop {}").entries.size(), 1u);
 }
 
@@ -318,8 +356,10 @@ TEST_F(Ipsecconf, FormErrors) {
   EXPECT_EQ(error_of("{ lport 1 lport 2 }  drop {}").text, "Duplicate Source Port on line: 1");
   EXPECT_EQ(error_of("{ lport 0 } drop {}").text, "Bad Source Port on line: 1");
   EXPECT_EQ(error_of("{ ulp gre lport 1 } drop {}").text, "Bad Source Port on line: 1");
-  EXPECT_EQ(error_of("{ tunnel t0 } drop {}").text, "Requires Negotiate on line: 1: tunnel and negotiate tokens must occur together");
-  EXPECT_EQ(error_of("{ negotiate tunnel } drop {}").text, "Requires Tunnel on line: 1: tunnel and negotiate tokens must occur together");
+  EXPECT_EQ(error_of("{ tunnel t0 } drop {}").text,
+            "Requires Negotiate on line: 1: tunnel and negotiate tokens must occur together");
+  EXPECT_EQ(error_of("{ negotiate tunnel } drop {}").text,
+            "Requires Tunnel on line: 1: tunnel and negotiate tokens must occur together");
   EXPECT_EQ(error_of("{ tunnel a234567890123456 negotiate tunnel } drop {}").text, "Bad Tunnel on line: 1");
   EXPECT_EQ(error_of("{ tunnel t0 negotiate nothing } drop {}").text, "Bad Negotiate on line: 1");
 }
@@ -328,7 +368,8 @@ TEST_F(Ipsecconf, Limits) {
   std::string words;
   for (int count = 0; count < 21; ++count) words += "x ";
   EXPECT_EQ(error_of("{" + words + "} drop {}").text, "Number of Arguments exceeded 20");
-  EXPECT_EQ(error_of("{ lport 1 } drop {" + std::string(1100, ' ') + "}").text, "line 1 is longer than 1024 characters");
+  EXPECT_EQ(error_of("{ lport 1 } drop {" + std::string(1100, ' ') + "}").text,
+            "line 1 is longer than 1024 characters");
   std::string lines;
   for (int count = 0; count < 9; ++count) lines += std::string(1000, ' ') + "\n";
   EXPECT_EQ(error_of("{ lport 1 } drop {" + lines + "}").text, "the entry is longer than 8192 characters");
@@ -338,11 +379,12 @@ TEST_F(Ipsecconf, Limits) {
 }
 
 TEST_F(Ipsecconf, EveryErrorOfTheTextIsTold) {
-  const PolicyText policy = parse("{ lport nothing } drop {}\n"
-                                  "{ lport 1 } drop {}\n"
-                                  "{ tunnel t0 negotiate tunnel } ipsec { encr_algs rot13 }\n"
-                                  "{ lport 5 drop {}\n"
-                                  "{ laddr 10.0.0.0/99 rport x } bypass { auth_algs md4 }\n");
+  const PolicyText policy = parse(
+      "{ lport nothing } drop {}\n"
+      "{ lport 1 } drop {}\n"
+      "{ tunnel t0 negotiate tunnel } ipsec { encr_algs rot13 }\n"
+      "{ lport 5 drop {}\n"
+      "{ laddr 10.0.0.0/99 rport x } bypass { auth_algs md4 }\n");
   std::vector<uint32_t> lines;
   for (const Problem& problem : policy.problems) lines.push_back(problem.line);
   EXPECT_THAT(lines, ::testing::ElementsAre(1, 3, 4, 5, 5, 5));
@@ -373,7 +415,9 @@ TEST_F(Ipsecconf, AFloodOfErrorsEnds) {
 }
 
 TEST_F(Ipsecconf, EveryTruncationIsSafe) {
-  const std::string whole = "{ tunnel t0 negotiate tunnel ulp icmp type 3-5 code 1 laddr 10.0.0.0/8 dir both } ipsec { encr_algs aes(128..256) encr_auth_algs sha1 sa shared } or drop {}\n";
+  const std::string whole =
+      "{ tunnel t0 negotiate tunnel ulp icmp type 3-5 code 1 laddr 10.0.0.0/8 dir both } ipsec { encr_algs "
+      "aes(128..256) encr_auth_algs sha1 sa shared } or drop {}\n";
   for (size_t length = 0; length <= whole.size(); ++length) {
     const PolicyText policy = parse(std::string_view(whole).substr(0, length));
     EXPECT_EQ(policy.ok(), policy.entries.size() <= 1 && count_errors(policy.problems) == 0);
@@ -386,23 +430,28 @@ TEST_F(Ipsecconf, ListingsUseNamesUnlessAsked) {
   resolver_.hosts["nas"] = {address("10.0.0.5")};
   const PolicyText policy = parse("{ ulp tcp laddr 10.0.0.0/24 lport 22 raddr nas rport 7 dir out } drop {}");
   const spd::Rule rule = policy.adds().front().second.front();
-  EXPECT_EQ((PolicyPrinter{table_, &resolver_}.rule("", rule)), "{ ulp tcp laddr 10.0.0.0/24 lport ssh raddr nas/32 rport 7 dir out } drop { }");
-  EXPECT_EQ((PolicyPrinter{table_}.listing("", rule)), "#INDEX 0\n{ ulp 6 laddr 10.0.0.0/24 lport 22 raddr 10.0.0.5/32 rport 7 dir out } drop { }\n");
+  EXPECT_EQ((PolicyPrinter{table_, &resolver_}.rule("", rule)),
+            "{ ulp tcp laddr 10.0.0.0/24 lport ssh raddr nas/32 rport 7 dir out } drop { }");
+  EXPECT_EQ((PolicyPrinter{table_}.listing("", rule)),
+            "#INDEX 0\n{ ulp 6 laddr 10.0.0.0/24 lport 22 raddr 10.0.0.5/32 rport 7 dir out } drop { }\n");
 }
 
 TEST_F(Ipsecconf, AListingCanBeReadBack) {
-  const std::string text = "{ tunnel t0 negotiate tunnel ulp 6 laddr 10.0.0.0/24 lport 22 raddr 10.0.1.0/24 rport 443 dir out } "
-                           "ipsec { auth_algs hmac-sha256(256) encr_algs aes-cbc(128..256) encr_auth_algs hmac-sha512(512) sa shared }\n";
+  const std::string text =
+      "{ tunnel t0 negotiate tunnel ulp 6 laddr 10.0.0.0/24 lport 22 raddr 10.0.1.0/24 rport 443 dir out } "
+      "ipsec { auth_algs hmac-sha256(256) encr_algs aes-cbc(128..256) encr_auth_algs hmac-sha512(512) sa shared }\n";
   EXPECT_EQ(listed(text), text);
 }
 
 TEST_F(Ipsecconf, JsonHasTheParts) {
-  const PolicyText policy = parse("{ tunnel t0 negotiate tunnel ulp 1 type 8 dir out raddr 10.0.0.0/8 } ipsec { encr_algs aes-gcm(256) }");
+  const PolicyText policy =
+      parse("{ tunnel t0 negotiate tunnel ulp 1 type 8 dir out raddr 10.0.0.0/8 } ipsec { encr_algs aes-gcm(256) }");
   const nlohmann::json json = PolicyPrinter{table_}.json("t0", policy.adds().front().second.front());
   EXPECT_EQ(json["tunnel"], "t0");
   EXPECT_EQ(json["selector"]["remote"], "10.0.0.0/8");
   EXPECT_EQ(json["selector"]["icmp_type"], nlohmann::json({8, 8}));
-  EXPECT_EQ(json["actions"][0]["encryption"], nlohmann::json({{"algorithm", "aes-gcm"}, {"min_bits", 256}, {"max_bits", 256}}));
+  EXPECT_EQ(json["actions"][0]["encryption"],
+            nlohmann::json({{"algorithm", "aes-gcm"}, {"min_bits", 256}, {"max_bits", 256}}));
   EXPECT_EQ(json["origin"]["line"], 1);
   EXPECT_EQ(json["direction"], "out");
 }
@@ -425,7 +474,9 @@ class PolicyFile : public ::testing::Test {
   std::string folder_;
 };
 
-TEST_F(PolicyFile, IsReadWhole) { EXPECT_EQ(read_policy_file(write("{ } drop {}\n")).value(), "{ } drop {}\n"); }
+TEST_F(PolicyFile, IsReadWhole) {
+  EXPECT_EQ(read_policy_file(write("{ } drop {}\n")).value(), "{ } drop {}\n");
+}
 
 TEST_F(PolicyFile, AHundredMegabytesAreRefusedUnread) {
   const std::string path = write("");

@@ -23,7 +23,8 @@ Result<struct stat> look(int fd, const std::string& path) {
   if (::fstat(fd, &info) != 0) return fail(errno, "{}: {}", path, std::strerror(errno));
   if (!S_ISREG(info.st_mode)) return fail(EINVAL, "{}: not a regular file", path);
   if (static_cast<uint64_t>(info.st_size) > kMaxPolicyBytes)
-    return fail(EFBIG, "{}: {} bytes are too many for a policy file, which may have {}", path, info.st_size, kMaxPolicyBytes);
+    return fail(EFBIG, "{}: {} bytes are too many for a policy file, which may have {}", path, info.st_size,
+                kMaxPolicyBytes);
   return info;
 }
 

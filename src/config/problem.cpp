@@ -12,7 +12,7 @@ std::string caret_line(std::string_view source, uint32_t column) {
   std::string line;
   for (size_t at = 0; at + 1 < column && at < source.size(); ++at) {
     const auto byte = static_cast<unsigned char>(source[at]);
-    if (byte >= 0x80 && byte < 0xc0) continue;      // the rest of a UTF-8 character takes no column
+    if (byte >= 0x80 && byte < 0xc0) continue;  // the rest of a UTF-8 character takes no column
     line += byte == '\t' ? '\t' : ' ';
   }
   return line + '^';

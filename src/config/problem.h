@@ -1,4 +1,5 @@
-// What is wrong with, or worth saying about, a text that an operator wrote: where it stands, the line itself, what was expected.
+// What is wrong with, or worth saying about, a text that an operator wrote: where it stands, the line itself, what was
+// expected.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +14,10 @@ enum class Severity : uint8_t { error, warning };
 struct Problem {
   Severity severity = Severity::error;
   std::string file;
-  uint32_t line = 0, column = 0;   // from 1; columns are bytes; 0: the file as a whole
-  std::string text;                // what is wrong
-  std::string expected;            // what would be right; may be empty
-  std::string source;              // the line, without its end
+  uint32_t line = 0, column = 0;  // from 1; columns are bytes; 0: the file as a whole
+  std::string text;               // what is wrong
+  std::string expected;           // what would be right; may be empty
+  std::string source;             // the line, without its end
 
   // FILE:LINE:COLUMN: error: text; expected
   //     the line

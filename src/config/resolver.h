@@ -1,5 +1,5 @@
-// Names of hosts, networks, services and protocols, both ways. Injected, so that a test needs no resolver and the engine
-// decides whether a policy may wait for one.
+// Names of hosts, networks, services and protocols, both ways. Injected, so that a test needs no resolver and the
+// engine decides whether a policy may wait for one.
 #pragma once
 
 #include <cstdint>

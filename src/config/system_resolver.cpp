@@ -16,10 +16,25 @@ struct ProtocolName {
   std::string_view name;
   uint8_t number;
 };
-// What policies name most, so that a system without /etc/protocols knows them too. The first name of a number is listed.
+// What policies name most, so that a system without /etc/protocols knows them too. The first name of a number is
+// listed.
 constexpr auto kProtocols = std::to_array<ProtocolName>({
-    {"icmp", 1}, {"igmp", 2}, {"ipencap", 4}, {"ipip", 4}, {"tcp", 6}, {"udp", 17}, {"ipv6", 41}, {"gre", 47}, {"esp", 50},
-    {"ah", 51}, {"ipv6-icmp", 58}, {"icmpv6", 58}, {"icmp6", 58}, {"ospf", 89}, {"pim", 103}, {"sctp", 132},
+    {"icmp", 1},
+    {"igmp", 2},
+    {"ipencap", 4},
+    {"ipip", 4},
+    {"tcp", 6},
+    {"udp", 17},
+    {"ipv6", 41},
+    {"gre", 47},
+    {"esp", 50},
+    {"ah", 51},
+    {"ipv6-icmp", 58},
+    {"icmpv6", 58},
+    {"icmp6", 58},
+    {"ospf", 89},
+    {"pim", 103},
+    {"sctp", 132},
 });
 
 net::Address address_of(const sockaddr* from) {
@@ -37,9 +52,12 @@ net::Address address_of(const sockaddr* from) {
 net::Prefix classful(uint32_t number) {
   uint8_t length = 32;
   while (number != 0 && (number & 0xff000000) == 0) number <<= 8;
-  if (number < 0x80000000) length = 8;
-  else if (number < 0xc0000000) length = 16;
-  else if (number < 0xe0000000) length = 24;
+  if (number < 0x80000000)
+    length = 8;
+  else if (number < 0xc0000000)
+    length = 16;
+  else if (number < 0xe0000000)
+    length = 24;
   return net::Prefix(net::Address::v4(number), length).masked();
 }
 
@@ -95,7 +113,8 @@ std::optional<std::string> SystemResolver::host_name(const net::Address& address
     length = sizeof *v6;
   }
   char name[NI_MAXHOST];
-  if (::getnameinfo(reinterpret_cast<const sockaddr*>(&storage), length, name, sizeof name, nullptr, 0, NI_NAMEREQD) != 0)
+  if (::getnameinfo(reinterpret_cast<const sockaddr*>(&storage), length, name, sizeof name, nullptr, 0, NI_NAMEREQD) !=
+      0)
     return std::nullopt;
   return name;
 }

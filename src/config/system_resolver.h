@@ -1,4 +1,5 @@
-// The Resolver of a running system: getaddrinfo, /etc/services, /etc/protocols, /etc/networks. Blocks while it asks DNS.
+// The Resolver of a running system: getaddrinfo, /etc/services, /etc/protocols, /etc/networks. Blocks while it asks
+// DNS.
 #pragma once
 
 #include "config/resolver.h"

@@ -1,5 +1,5 @@
-// What the PF_POLICY server asks of the engine. The engine implements it over its spd::Database: it checks that the caller
-// may, applies, publishes, persists, reports; each call is one transaction. Engine thread only.
+// What the PF_POLICY server asks of the engine. The engine implements it over its spd::Database: it checks that the
+// caller may, applies, publishes, persists, reports; each call is one transaction. Engine thread only.
 #pragma once
 
 #include <sys/types.h>
@@ -21,27 +21,31 @@ struct PolicyCaller {
   uid_t uid = 0;
   gid_t gid = 0;
   pid_t pid = 0;
-  spd::Owner owner;                    // SPD_EXT_NAMESPACE; override_others only as asked, not yet allowed
+  spd::Owner owner;  // SPD_EXT_NAMESPACE; override_others only as asked, not yet allowed
 };
 
 struct FlipOptions {
-  bool force = false;                  // even if the namespace changed since the clone
-  uint32_t confirm_seconds = 0;        // not 0: undone after so long unless confirmed
+  bool force = false;            // even if the namespace changed since the clone
+  uint32_t confirm_seconds = 0;  // not 0: undone after so long unless confirmed
 };
 
 class PolicyAccess {
  public:
   virtual ~PolicyAccess() = default;
 
-  // EPERM with a sentence: the caller may not use PF_POLICY at all, not in this namespace, or may not override. `head`: the
-  // tunnel that a change is about; nullopt: none in particular. Called before every request; the methods below may rely on it.
+  // EPERM with a sentence: the caller may not use PF_POLICY at all, not in this namespace, or may not override. `head`:
+  // the tunnel that a change is about; nullopt: none in particular. Called before every request; the methods below may
+  // rely on it.
   virtual Result<> permit(const PolicyCaller& caller, std::optional<std::string_view> head, bool change) = 0;
 
   // In force. Errors are those of spd::Database.
-  virtual Result<uint64_t> add_rules(const PolicyCaller& caller, std::string_view head, std::vector<spd::Rule> entries) = 0;
+  virtual Result<uint64_t> add_rules(const PolicyCaller& caller, std::string_view head,
+                                     std::vector<spd::Rule> entries) = 0;
   virtual Result<> remove_rule(const PolicyCaller& caller, std::string_view head, uint64_t index) = 0;
-  virtual Result<> remove_rules(const PolicyCaller& caller, std::string_view head, const std::vector<spd::Rule>& like) = 0;
-  virtual Result<> flush_rules(const PolicyCaller& caller, std::optional<std::string_view> head) = 0;   // nullopt: all heads
+  virtual Result<> remove_rules(const PolicyCaller& caller, std::string_view head,
+                                const std::vector<spd::Rule>& like) = 0;
+  virtual Result<> flush_rules(const PolicyCaller& caller,
+                               std::optional<std::string_view> head) = 0;  // nullopt: all heads
 
   // Drafts belong to the connection, which edits them through database() (drafts touch nothing in force).
   virtual spd::Database& database() = 0;

@@ -1,4 +1,5 @@
-// An engine of policy without an engine: the database alone. For the tests of PF_POLICY and of the commands that speak it.
+// An engine of policy without an engine: the database alone. For the tests of PF_POLICY and of the commands that speak
+// it.
 #pragma once
 
 #include "engine/policy_access.h"
@@ -12,13 +13,15 @@ class FakePolicyAccess final : public engine::PolicyAccess {
     if (forbidden) return fail(EPERM, "user {} may not use PF_POLICY", caller.uid);
     return {};
   }
-  Result<uint64_t> add_rules(const engine::PolicyCaller& caller, std::string_view head, std::vector<spd::Rule> entries) override {
+  Result<uint64_t> add_rules(const engine::PolicyCaller& caller, std::string_view head,
+                             std::vector<spd::Rule> entries) override {
     return db.add(caller.owner, head, std::move(entries));
   }
   Result<> remove_rule(const engine::PolicyCaller& caller, std::string_view head, uint64_t index) override {
     return db.remove(caller.owner, head, index);
   }
-  Result<> remove_rules(const engine::PolicyCaller& caller, std::string_view head, const std::vector<spd::Rule>& like) override {
+  Result<> remove_rules(const engine::PolicyCaller& caller, std::string_view head,
+                        const std::vector<spd::Rule>& like) override {
     return db.remove(caller.owner, head, like);
   }
   Result<> flush_rules(const engine::PolicyCaller& caller, std::optional<std::string_view> head) override {
@@ -31,7 +34,8 @@ class FakePolicyAccess final : public engine::PolicyAccess {
                         const engine::FlipOptions& options) override {
     last_flip = options;
     const bool override_others = caller.owner.override_others;
-    return head ? db.flip(draft, *head, options.force, override_others) : db.flip_all(draft, options.force, override_others);
+    return head ? db.flip(draft, *head, options.force, override_others)
+                : db.flip_all(draft, options.force, override_others);
   }
   Result<> confirm_flip(const engine::PolicyCaller&) override { return fail(ESRCH, "no flip waits"); }
   Result<> undo_flip(const engine::PolicyCaller&) override { return fail(ESRCH, "no flip waits"); }

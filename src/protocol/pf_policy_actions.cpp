@@ -11,7 +11,9 @@ struct Wish {
   uint32_t min = 0, max = 0;
 
   [[nodiscard]] spd::KeyBits bits() const {
-    const auto narrow = [](uint32_t value) { return static_cast<uint16_t>(std::min(value, uint32_t{SPD_MAX_MAXBITS})); };
+    const auto narrow = [](uint32_t value) {
+      return static_cast<uint16_t>(std::min(value, uint32_t{SPD_MAX_MAXBITS}));
+    };
     return {narrow(min), max == 0 ? uint16_t{SPD_MAX_MAXBITS} : narrow(max)};
   }
 };
@@ -29,15 +31,18 @@ PolicyResult<spd::Verb> verb_of(uint32_t type) {
 }
 
 PolicyResult<> check_flags(const Template& from, bool tunnel_mode) {
-  constexpr uint32_t known = SPD_APPLY_AH | SPD_APPLY_ESP | SPD_APPLY_SE | SPD_APPLY_COMP | SPD_APPLY_UNIQUE | SPD_APPLY_BYPASS | SPD_APPLY_ESPA;
+  constexpr uint32_t known = SPD_APPLY_AH | SPD_APPLY_ESP | SPD_APPLY_SE | SPD_APPLY_COMP | SPD_APPLY_UNIQUE |
+                             SPD_APPLY_BYPASS | SPD_APPLY_ESPA;
   if ((from.flags & ~known) != 0)
     return refuse(EINVAL, SPD_DIAGNOSTIC_ADD_BAD_FLAGS, fmt::format("unknown action flags in {:#x}", from.flags));
   const bool protects = (from.flags & (SPD_APPLY_AH | SPD_APPLY_ESP)) != 0;
   if (protects != (from.type == SPD_ACTTYPE_IPSEC))
     return refuse(EINVAL, SPD_DIAGNOSTIC_ADD_INCON_FLAGS,
-                  protects ? "AH or ESP is asked of an action that does not protect" : "an IPsec action asks for neither AH nor ESP");
+                  protects ? "AH or ESP is asked of an action that does not protect"
+                           : "an IPsec action asks for neither AH nor ESP");
   if ((from.flags & SPD_APPLY_UNIQUE) != 0 && tunnel_mode)
-    return refuse(EINVAL, SPD_DIAGNOSTIC_ADD_INCON_FLAGS, "'sa unique' does not go with 'negotiate tunnel'; write 'sa shared'");
+    return refuse(EINVAL, SPD_DIAGNOSTIC_ADD_INCON_FLAGS,
+                  "'sa unique' does not go with 'negotiate tunnel'; write 'sa shared'");
   return {};
 }
 
@@ -50,7 +55,8 @@ PolicyResult<spd::Action> finish(const Template& from, bool tunnel_mode) {
   const auto verb = verb_of(from.type);
   if (!verb) return std::unexpected(verb.error());
   if (auto checked = check_flags(from, tunnel_mode); !checked) return std::unexpected(checked.error());
-  spd::Action action{.verb = *verb, .bypass = *verb == spd::Verb::pass && (from.flags & SPD_APPLY_BYPASS) != 0,
+  spd::Action action{.verb = *verb,
+                     .bypass = *verb == spd::Verb::pass && (from.flags & SPD_APPLY_BYPASS) != 0,
                      .unique = (from.flags & SPD_APPLY_UNIQUE) != 0};
   if ((from.flags & SPD_APPLY_AH) != 0) {
     const auto number = number_of(from.ah, SPD_DIAGNOSTIC_UNSUPP_AH_ALG);
@@ -73,23 +79,49 @@ PolicyResult<spd::Action> finish(const Template& from, bool tunnel_mode) {
 // False: not an attribute of a rule's action.
 bool take(const PolicyAttribute& from, Template& into) {
   switch (from.tag) {
-    case SPD_ATTR_NOP: return true;
-    case SPD_ATTR_TYPE: into.type = from.value; return true;
-    case SPD_ATTR_FLAGS: into.flags = from.value; return true;
-    case SPD_ATTR_AH_AUTH: into.ah.alg = from.value; return true;
-    case SPD_ATTR_AH_MINBITS: into.ah.min = from.value; return true;
-    case SPD_ATTR_AH_MAXBITS: into.ah.max = from.value; return true;
-    case SPD_ATTR_ESP_ENCR: into.encr.alg = from.value; return true;
-    case SPD_ATTR_ENCR_MINBITS: into.encr.min = from.value; return true;
-    case SPD_ATTR_ENCR_MAXBITS: into.encr.max = from.value; return true;
-    case SPD_ATTR_ESP_AUTH: into.espa.alg = from.value; return true;
-    case SPD_ATTR_ESPA_MINBITS: into.espa.min = from.value; return true;
-    case SPD_ATTR_ESPA_MAXBITS: into.espa.max = from.value; return true;
-    default: return from.tag >= SPD_ATTR_LIFE_SOFT_TIME && from.tag <= SPD_ATTR_ESPA_INCRBITS;   // key management's: not ours
+    case SPD_ATTR_NOP:
+      return true;
+    case SPD_ATTR_TYPE:
+      into.type = from.value;
+      return true;
+    case SPD_ATTR_FLAGS:
+      into.flags = from.value;
+      return true;
+    case SPD_ATTR_AH_AUTH:
+      into.ah.alg = from.value;
+      return true;
+    case SPD_ATTR_AH_MINBITS:
+      into.ah.min = from.value;
+      return true;
+    case SPD_ATTR_AH_MAXBITS:
+      into.ah.max = from.value;
+      return true;
+    case SPD_ATTR_ESP_ENCR:
+      into.encr.alg = from.value;
+      return true;
+    case SPD_ATTR_ENCR_MINBITS:
+      into.encr.min = from.value;
+      return true;
+    case SPD_ATTR_ENCR_MAXBITS:
+      into.encr.max = from.value;
+      return true;
+    case SPD_ATTR_ESP_AUTH:
+      into.espa.alg = from.value;
+      return true;
+    case SPD_ATTR_ESPA_MINBITS:
+      into.espa.min = from.value;
+      return true;
+    case SPD_ATTR_ESPA_MAXBITS:
+      into.espa.max = from.value;
+      return true;
+    default:
+      return from.tag >= SPD_ATTR_LIFE_SOFT_TIME && from.tag <= SPD_ATTR_ESPA_INCRBITS;  // key management's: not ours
   }
 }
 
-void put(PolicyActions& into, uint32_t tag, uint32_t value) { into.attributes.push_back({tag, value, {}}); }
+void put(PolicyActions& into, uint32_t tag, uint32_t value) {
+  into.attributes.push_back({tag, value, {}});
+}
 
 template <typename Part>
 void put_wish(PolicyActions& into, const std::optional<Part>& part, uint32_t alg, uint32_t min, uint32_t max) {
@@ -100,8 +132,9 @@ void put_wish(PolicyActions& into, const std::optional<Part>& part, uint32_t alg
 }
 
 uint32_t flags_of(const spd::Action& action) {
-  return (action.ah ? SPD_APPLY_AH : 0u) | (action.encr || action.espa ? SPD_APPLY_ESP : 0u) | (action.espa ? SPD_APPLY_ESPA : 0u) |
-         (action.unique ? SPD_APPLY_UNIQUE : 0u) | (action.bypass ? SPD_APPLY_BYPASS : 0u);
+  return (action.ah ? SPD_APPLY_AH : 0u) | (action.encr || action.espa ? SPD_APPLY_ESP : 0u) |
+         (action.espa ? SPD_APPLY_ESPA : 0u) | (action.unique ? SPD_APPLY_UNIQUE : 0u) |
+         (action.bypass ? SPD_APPLY_BYPASS : 0u);
 }
 
 }  // namespace
@@ -112,7 +145,8 @@ PolicyResult<std::vector<spd::Action>> decode_actions(const PolicyActions& from,
   bool ended = false;
   for (const PolicyAttribute& attribute : from.attributes) {
     if (ended) break;
-    if (attribute.tag == SPD_ATTR_EMPTY) current = {};
+    if (attribute.tag == SPD_ATTR_EMPTY)
+      current = {};
     else if (attribute.tag == SPD_ATTR_NEXT || attribute.tag == SPD_ATTR_END) {
       auto action = finish(current, tunnel_mode);
       if (!action) return std::unexpected(action.error());
@@ -120,12 +154,14 @@ PolicyResult<std::vector<spd::Action>> decode_actions(const PolicyActions& from,
       current = {};
       ended = attribute.tag == SPD_ATTR_END;
     } else if (!take(attribute, current)) {
-      return refuse(EINVAL, SPD_DIAGNOSTIC_MALFORMED_ACTION, fmt::format("attribute {:#x} is none of an action", attribute.tag));
+      return refuse(EINVAL, SPD_DIAGNOSTIC_MALFORMED_ACTION,
+                    fmt::format("attribute {:#x} is none of an action", attribute.tag));
     }
   }
   if (!ended || actions.size() != from.count)
     return refuse(EINVAL, SPD_DIAGNOSTIC_ADD_WRONG_ACT_COUNT,
-                  fmt::format("{} actions are announced, {} are there{}", from.count, actions.size(), ended ? "" : ", the last without END"));
+                  fmt::format("{} actions are announced, {} are there{}", from.count, actions.size(),
+                              ended ? "" : ", the last without END"));
   return actions;
 }
 

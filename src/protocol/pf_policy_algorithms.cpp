@@ -10,7 +10,9 @@ namespace {
 using crypto::Algorithm;
 using crypto::AlgProto;
 
-void put(PolicyActions& into, uint32_t tag, uint32_t value) { into.attributes.push_back({tag, value, {}}); }
+void put(PolicyActions& into, uint32_t tag, uint32_t value) {
+  into.attributes.push_back({tag, value, {}});
+}
 
 void end(PolicyActions& into) {
   ++into.count;
@@ -26,9 +28,12 @@ PolicyActions closed(PolicyActions actions) {
 struct Tags {
   uint32_t alg, min, max, standard, increment;
 };
-constexpr Tags kAh{SPD_ATTR_AH_AUTH, SPD_ATTR_AH_MINBITS, SPD_ATTR_AH_MAXBITS, SPD_ATTR_AH_DEFBITS, SPD_ATTR_AH_INCRBITS};
-constexpr Tags kEncr{SPD_ATTR_ESP_ENCR, SPD_ATTR_ENCR_MINBITS, SPD_ATTR_ENCR_MAXBITS, SPD_ATTR_ENCR_DEFBITS, SPD_ATTR_ENCR_INCRBITS};
-constexpr Tags kEspa{SPD_ATTR_ESP_AUTH, SPD_ATTR_ESPA_MINBITS, SPD_ATTR_ESPA_MAXBITS, SPD_ATTR_ESPA_DEFBITS, SPD_ATTR_ESPA_INCRBITS};
+constexpr Tags kAh{SPD_ATTR_AH_AUTH, SPD_ATTR_AH_MINBITS, SPD_ATTR_AH_MAXBITS, SPD_ATTR_AH_DEFBITS,
+                   SPD_ATTR_AH_INCRBITS};
+constexpr Tags kEncr{SPD_ATTR_ESP_ENCR, SPD_ATTR_ENCR_MINBITS, SPD_ATTR_ENCR_MAXBITS, SPD_ATTR_ENCR_DEFBITS,
+                     SPD_ATTR_ENCR_INCRBITS};
+constexpr Tags kEspa{SPD_ATTR_ESP_AUTH, SPD_ATTR_ESPA_MINBITS, SPD_ATTR_ESPA_MAXBITS, SPD_ATTR_ESPA_DEFBITS,
+                     SPD_ATTR_ESPA_INCRBITS};
 
 void put_short(PolicyActions& into, const Tags& tags, const std::vector<const Algorithm*>& rows) {
   for (const Algorithm* row : rows) {
@@ -80,21 +85,44 @@ struct Record {
 
 bool take(const PolicyAttribute& from, Record& into) {
   switch (from.tag) {
-    case SPD_ATTR_NOP: return true;
-    case SPD_ATTR_ALG_ID: into.id = from.value; return true;
-    case SPD_ATTR_ALG_PROTO: into.proto = from.value; return true;
-    case SPD_ATTR_ALG_INCRBITS: into.increment = from.value; return true;
-    case SPD_ATTR_ALG_NKEYSIZES: into.key_sizes = from.value; return true;
-    case SPD_ATTR_ALG_KEYSIZE: into.keys.push_back(from.value); return true;
-    case SPD_ATTR_ALG_NBLOCKSIZES: into.block_sizes = from.value; return true;
-    case SPD_ATTR_ALG_BLOCKSIZE: into.blocks.push_back(from.value); return true;
-    case SPD_ATTR_ALG_MECHNAME: into.mechanism = from.name; return true;
+    case SPD_ATTR_NOP:
+      return true;
+    case SPD_ATTR_ALG_ID:
+      into.id = from.value;
+      return true;
+    case SPD_ATTR_ALG_PROTO:
+      into.proto = from.value;
+      return true;
+    case SPD_ATTR_ALG_INCRBITS:
+      into.increment = from.value;
+      return true;
+    case SPD_ATTR_ALG_NKEYSIZES:
+      into.key_sizes = from.value;
+      return true;
+    case SPD_ATTR_ALG_KEYSIZE:
+      into.keys.push_back(from.value);
+      return true;
+    case SPD_ATTR_ALG_NBLOCKSIZES:
+      into.block_sizes = from.value;
+      return true;
+    case SPD_ATTR_ALG_BLOCKSIZE:
+      into.blocks.push_back(from.value);
+      return true;
+    case SPD_ATTR_ALG_MECHNAME:
+      into.mechanism = from.name;
+      return true;
     case SPD_ATTR_ALG_NPARAMS:
     case SPD_ATTR_ALG_PARAMS:
-    case SPD_ATTR_ALG_FLAGS: return true;             // the engines know better
-    case SPD_ATTR_PROTO_ID: into.protocol = from.value; return true;
-    case SPD_ATTR_PROTO_EXEC_MODE: into.mode = from.value; return true;
-    default: return false;
+    case SPD_ATTR_ALG_FLAGS:
+      return true;  // the engines know better
+    case SPD_ATTR_PROTO_ID:
+      into.protocol = from.value;
+      return true;
+    case SPD_ATTR_PROTO_EXEC_MODE:
+      into.mode = from.value;
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -102,7 +130,8 @@ PolicyResult<> set_key_sizes(const Record& from, Algorithm& row) {
   const bool range = from.increment != 0;
   if (from.keys.size() != from.key_sizes || from.keys.empty() || (range && from.keys.size() != 3) ||
       std::ranges::any_of(from.keys, [](uint32_t bits) { return bits > SPD_MAX_MAXBITS; }))
-    return refuse(EINVAL, SPD_DIAGNOSTIC_ALG_NUM_KEY_SIZES, fmt::format("algorithm {}: its key sizes do not add up", row.number));
+    return refuse(EINVAL, SPD_DIAGNOSTIC_ALG_NUM_KEY_SIZES,
+                  fmt::format("algorithm {}: its key sizes do not add up", row.number));
   const auto [min, max] = std::ranges::minmax(from.keys);
   row.min_bits = static_cast<uint16_t>(min), row.max_bits = static_cast<uint16_t>(max);
   row.default_bits = static_cast<uint16_t>(from.keys.front());
@@ -112,7 +141,8 @@ PolicyResult<> set_key_sizes(const Record& from, Algorithm& row) {
 
 // Names do not travel: they stay those of the built-in table.
 PolicyResult<Algorithm> row_of(const Record& from, const crypto::AlgorithmTable& builtin) {
-  const auto unknown = refuse(EINVAL, SPD_DIAGNOSTIC_ALG_ID_RANGE, fmt::format("protocol {} has no algorithm {}", from.proto, from.id.value_or(0)));
+  const auto unknown = refuse(EINVAL, SPD_DIAGNOSTIC_ALG_ID_RANGE,
+                              fmt::format("protocol {} has no algorithm {}", from.proto, from.id.value_or(0)));
   if (!from.id || *from.id > 255 || (from.proto != 2 && from.proto != 3)) return unknown;
   const Algorithm* known = builtin.find(static_cast<AlgProto>(from.proto), static_cast<uint8_t>(*from.id));
   if (known == nullptr) return unknown;
@@ -120,7 +150,8 @@ PolicyResult<Algorithm> row_of(const Record& from, const crypto::AlgorithmTable&
   if (!from.mechanism.empty()) row.mechanism = from.mechanism;
   if (auto keys = set_key_sizes(from, row); !keys) return std::unexpected(keys.error());
   if (from.blocks.size() != from.block_sizes)
-    return refuse(EINVAL, SPD_DIAGNOSTIC_ALG_NUM_BLOCK_SIZES, fmt::format("algorithm {}: its block sizes do not add up", row.number));
+    return refuse(EINVAL, SPD_DIAGNOSTIC_ALG_NUM_BLOCK_SIZES,
+                  fmt::format("algorithm {}: its block sizes do not add up", row.number));
   auto fitted = config::fit_algorithm(std::move(row));
   if (!fitted) return refuse(EINVAL, SPD_DIAGNOSTIC_ALG_NUM_KEY_SIZES, fitted.error().text);
   return std::move(*fitted);
@@ -181,11 +212,13 @@ PolicyResult<config::AlgorithmText> decode_algorithms(const PolicyActions& from)
     } else if (attribute.tag == SPD_ATTR_EMPTY) {
       record = {};
     } else if (!take(attribute, record)) {
-      return refuse(EINVAL, SPD_DIAGNOSTIC_MALFORMED_ACTION, fmt::format("attribute {:#x} is none of an algorithm", attribute.tag));
+      return refuse(EINVAL, SPD_DIAGNOSTIC_MALFORMED_ACTION,
+                    fmt::format("attribute {:#x} is none of an algorithm", attribute.tag));
     }
   }
   if (!ended || records != from.count)
-    return refuse(EINVAL, SPD_DIAGNOSTIC_ADD_WRONG_ACT_COUNT, fmt::format("{} records are announced, {} are there", from.count, records));
+    return refuse(EINVAL, SPD_DIAGNOSTIC_ADD_WRONG_ACT_COUNT,
+                  fmt::format("{} records are announced, {} are there", from.count, records));
   return text;
 }
 

@@ -23,11 +23,13 @@ Error no_daemon(const std::string& path, int error) {
 
 spd::Rule rule_of(const PolicyMessage& message) {
   const uint32_t flags = message.rule->flags;
-  spd::Rule rule{.index = message.rule->index, .priority = message.rule->priority,
+  spd::Rule rule{.index = message.rule->index,
+                 .priority = message.rule->priority,
                  .direction = (flags & SPD_RULE_FLAG_INBOUND) != 0 ? spd::Direction::in : spd::Direction::out,
                  .selector = message.selector};
   if (message.tunnel) rule.mode = (flags & SPD_RULE_FLAG_TUNNEL) != 0 ? spd::Mode::tunnel : spd::Mode::transport;
-  if (const auto& prefix = rule.selector.local ? rule.selector.local : rule.selector.remote) rule.family = prefix->family();
+  if (const auto& prefix = rule.selector.local ? rule.selector.local : rule.selector.remote)
+    rule.family = prefix->family();
   if (message.name_space) rule.name_space = message.name_space->name;
   if (message.origin) rule.origin = *message.origin;
   return rule;
@@ -40,8 +42,10 @@ PolicyMessage policy_request(PolicyCommand command, uint8_t spdid, const std::op
   PolicyMessage message;
   message.header.type = static_cast<uint8_t>(command);
   message.header.spdid = spdid;
-  if (!head) message.tunnel = "";
-  else if (!head->empty()) message.tunnel = *head;
+  if (!head)
+    message.tunnel = "";
+  else if (!head->empty())
+    message.tunnel = *head;
   if (!name_space.empty()) message.name_space = PolicyNamespaceExt{0, name_space};
   return message;
 }
@@ -50,7 +54,8 @@ Result<PolicyClient> PolicyClient::connect(const std::string& socket_path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (socket_path.size() >= sizeof address.sun_path)
-    return fail(ENAMETOOLONG, "the socket path {} is too long ({} characters at most)", socket_path, sizeof address.sun_path - 1);
+    return fail(ENAMETOOLONG, "the socket path {} is too long ({} characters at most)", socket_path,
+                sizeof address.sun_path - 1);
   std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size());
   PolicyClient client(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (client.fd_ < 0) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
@@ -97,14 +102,16 @@ PolicyResult<PolicyMessage> PolicyClient::ask(PolicyMessage request) {
   for (;;) {
     auto answer = receive();
     if (!answer) return answer;
-    if (answer->header.seq != request.header.seq) continue;      // left over from a dump that was given up
+    if (answer->header.seq != request.header.seq) continue;  // left over from a dump that was given up
     if (answer->header.error == 0) return answer;
     return refuse(answer->header.error, answer->header.diagnostic,
-                  answer->text && !answer->text->empty() ? *answer->text : std::string(diagnostic_text(answer->header.diagnostic)));
+                  answer->text && !answer->text->empty() ? *answer->text
+                                                         : std::string(diagnostic_text(answer->header.diagnostic)));
   }
 }
 
-PolicyResult<uint64_t> PolicyClient::add(uint8_t spdid, const std::string& head, const spd::RuleSpec& spec, bool override_others) {
+PolicyResult<uint64_t> PolicyClient::add(uint8_t spdid, const std::string& head, const spd::RuleSpec& spec,
+                                         bool override_others) {
   PolicyMessage request = policy_request(PolicyCommand::add_rule, spdid, head, spec.name_space);
   if (override_others) request.name_space = PolicyNamespaceExt{SPD_NAMESPACE_OVERRIDE, spec.name_space};
   uint32_t flags = (spec.inbound ? SPD_RULE_FLAG_INBOUND : 0u) | (spec.outbound ? SPD_RULE_FLAG_OUTBOUND : 0u);
@@ -119,7 +126,8 @@ PolicyResult<uint64_t> PolicyClient::add(uint8_t spdid, const std::string& head,
   return answer->rule->index;
 }
 
-PolicyResult<PolicyMessage> PolicyClient::command(PolicyCommand command, uint8_t spdid, const std::optional<std::string>& head,
+PolicyResult<PolicyMessage> PolicyClient::command(PolicyCommand command, uint8_t spdid,
+                                                  const std::optional<std::string>& head,
                                                   const std::string& name_space) {
   return ask(policy_request(command, spdid, head, name_space));
 }
@@ -132,9 +140,11 @@ PolicyResult<std::pair<std::vector<DumpedRule>, bool>> PolicyClient::dump_once(P
     auto message = receive();
     if (!message) return std::unexpected(message.error());
     if (message->ruleset) return std::pair(std::move(rules), message->header.error == EAGAIN);
-    if (message->header.error != 0) return refuse(message->header.error, message->header.diagnostic, "the dump broke off");
+    if (message->header.error != 0)
+      return refuse(message->header.error, message->header.diagnostic, "the dump broke off");
     if (!message->rule || !message->actions) return refuse(EPROTO, 0, "aditd sent a rule without its parts");
-    DumpedRule dumped{.head = message->tunnel.value_or(""), .rule = rule_of(*message),
+    DumpedRule dumped{.head = message->tunnel.value_or(""),
+                      .rule = rule_of(*message),
                       .family_known = message->selector.local || message->selector.remote};
     auto actions = decode_actions(*message->actions, dumped.rule.mode == spd::Mode::tunnel);
     if (!actions) return std::unexpected(actions.error());

@@ -9,8 +9,8 @@
 namespace adit::protocol {
 
 struct DumpedRule {
-  std::string head;                    // "": the host
-  spd::Rule rule;                      // its family only as far as an address tells; otherwise v4
+  std::string head;  // "": the host
+  spd::Rule rule;    // its family only as far as an address tells; otherwise v4
   bool family_known = false;
 };
 
@@ -22,17 +22,18 @@ class PolicyClient {
   PolicyClient& operator=(PolicyClient&& other) noexcept;
   ~PolicyClient();
 
-  // Numbers the message, asks for sentences, sends it and waits for the answer. A refusal: the errno, diagnostic and sentence
-  // of the answer, or EPIPE and such of the connection.
+  // Numbers the message, asks for sentences, sends it and waits for the answer. A refusal: the errno, diagnostic and
+  // sentence of the answer, or EPIPE and such of the connection.
   PolicyResult<PolicyMessage> ask(PolicyMessage request);
 
   // ADDRULE of one spec; the last index.
-  PolicyResult<uint64_t> add(uint8_t spdid, const std::string& head, const spd::RuleSpec& spec, bool override_others = false);
+  PolicyResult<uint64_t> add(uint8_t spdid, const std::string& head, const spd::RuleSpec& spec,
+                             bool override_others = false);
   // FLUSH, FLIP, CLONE … of one head, "" the host's, nullopt all.
   PolicyResult<PolicyMessage> command(PolicyCommand command, uint8_t spdid, const std::optional<std::string>& head,
                                       const std::string& name_space);
-  // DUMP. Starts again while the rules change, up to `tries` times; then what was told last, which is whole, only not the
-  // newest. `name_space`: nullopt all.
+  // DUMP. Starts again while the rules change, up to `tries` times; then what was told last, which is whole, only not
+  // the newest. `name_space`: nullopt all.
   PolicyResult<std::vector<DumpedRule>> dump(const std::optional<std::string>& head,
                                              const std::optional<std::string>& name_space, int tries = 5);
 

@@ -15,14 +15,15 @@ std::optional<PolicyHeader> read_policy_header(ByteSpan bytes);
 // Whether the sender reads sentences, found even in a message that is otherwise malformed.
 bool asks_for_text(ByteSpan bytes);
 
-// EMSGSIZE: not exactly as long as it says. EINVAL with the diagnostic: version, command, spdid, unknown or duplicate or
-// malformed extension, its length, mixed families.
+// EMSGSIZE: not exactly as long as it says. EINVAL with the diagnostic: version, command, spdid, unknown or duplicate
+// or malformed extension, its length, mixed families.
 PolicyResult<PolicyMessage> decode_policy(ByteSpan bytes);
 
 // Always well-formed; header.words is filled in. Texts are cut to what fits a message.
 std::vector<uint8_t> encode_policy(const PolicyMessage& message);
 
-// The question's bytes as its answer, with the index and generation given put into its RULE and TRANSACTION, if it has them.
+// The question's bytes as its answer, with the index and generation given put into its RULE and TRANSACTION, if it has
+// them.
 std::vector<uint8_t> echo_policy(ByteSpan request, std::optional<uint64_t> index, std::optional<uint64_t> generation);
 
 }  // namespace adit::protocol

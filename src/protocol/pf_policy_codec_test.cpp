@@ -48,13 +48,13 @@ TEST(PolicyCodec, GoldenAddRule) {
       "0200 0500 02 18 0000 0a000100 00000000"
       "0200 0400 02 18 0000 0a000000 00000000"
       "0800 0600 0100 0000"
-      "02000000 00000000"      // EMPTY
-      "00010000 03000000"      // TYPE IPSEC
-      "01010000 02000000"      // FLAGS ESP
-      "03010000 14000000"      // ESP_ENCR 20
-      "05010000 80000000"      // ENCR_MINBITS 128
-      "06010000 00010000"      // ENCR_MAXBITS 256
-      "01000000 00000000");    // END
+      "02000000 00000000"    // EMPTY
+      "00010000 03000000"    // TYPE IPSEC
+      "01010000 02000000"    // FLAGS ESP
+      "03010000 14000000"    // ESP_ENCR 20
+      "05010000 80000000"    // ENCR_MINBITS 128
+      "06010000 00010000"    // ENCR_MAXBITS 256
+      "01000000 00000000");  // END
   EXPECT_EQ(encode_policy(add_rule()).size(), expected.size());
   EXPECT_EQ(encode_policy(add_rule()), expected);
 }
@@ -81,7 +81,8 @@ TEST(PolicyCodec, GoldenDumpRequests) {
   PolicyMessage trailer;
   trailer.header = {.type = SPD_DUMP, .error = EAGAIN, .seq = 1, .pid = 2};
   trailer.ruleset = PolicyRulesetExt{4, 9};
-  EXPECT_EQ(encode_policy(trailer), from_hex("01 06 0b 00 0400 0000 01000000 02000000 0200 0800 04000000 0900000000000000"));
+  EXPECT_EQ(encode_policy(trailer),
+            from_hex("01 06 0b 00 0400 0000 01000000 02000000 0200 0800 04000000 0900000000000000"));
 }
 
 TEST(PolicyCodec, WhatIsEncodedIsDecoded) {
@@ -105,7 +106,8 @@ uint16_t diagnostic_of(std::vector<uint8_t> bytes) {
   return message ? 0 : message.error().diagnostic;
 }
 std::vector<uint8_t> with(std::string_view extensions, std::string_view type = "02") {
-  auto bytes = from_hex(std::string("01") + std::string(type) + "0000 0000 0000 01000000 02000000" + std::string(extensions));
+  auto bytes =
+      from_hex(std::string("01") + std::string(type) + "0000 0000 0000 01000000 02000000" + std::string(extensions));
   bytes[4] = static_cast<uint8_t>(bytes.size() / 8);
   return bytes;
 }
@@ -124,7 +126,8 @@ TEST(PolicyCodec, RefusesWithTheDiagnosticOfTheTable) {
   EXPECT_EQ(diagnostic_of(with("0300 0400 02180000 0a000000 00000000 0000000000000000")), SPD_DIAGNOSTIC_BAD_ADDR_LEN);
   EXPECT_EQ(diagnostic_of(with("0200 0400 63180000 0a000000 00000000")), SPD_DIAGNOSTIC_MALFORMED_LCLADDR);
   EXPECT_EQ(diagnostic_of(with("0200 0500 02210000 0a000000 00000000")), SPD_DIAGNOSTIC_MALFORMED_REMADDR);
-  EXPECT_EQ(diagnostic_of(with("0200 0400 02180000 0a000000 00000000 0300 0500 0a400000 00000000 00000000 00000000 00000000")),
+  EXPECT_EQ(diagnostic_of(
+                with("0200 0400 02180000 0a000000 00000000 0300 0500 0a400000 00000000 00000000 00000000 00000000")),
             SPD_DIAGNOSTIC_MIXED_AF);
   EXPECT_EQ(diagnostic_of(with("0100 0700 00000000")), SPD_DIAGNOSTIC_MALFORMED_RULE);
   EXPECT_EQ(diagnostic_of(with("0100 0900 08080000 0100 0900 08080000")), SPD_DIAGNOSTIC_DUPLICATE_ICMP_TYPECODE);
@@ -155,8 +158,10 @@ TEST(PolicyCodec, AnyBytesAreSafe) {
   const auto whole = encode_policy(add_rule());
   for (int round = 0; round < 20000; ++round) {
     auto bytes = whole;
-    for (uint32_t changes = 1 + dice() % 4; changes > 0; --changes) bytes[16 + dice() % (bytes.size() - 16)] = static_cast<uint8_t>(dice());
-    if (const auto message = decode_policy(bytes); message && message->actions) (void)decode_actions(*message->actions, true);
+    for (uint32_t changes = 1 + dice() % 4; changes > 0; --changes)
+      bytes[16 + dice() % (bytes.size() - 16)] = static_cast<uint8_t>(dice());
+    if (const auto message = decode_policy(bytes); message && message->actions)
+      (void)decode_actions(*message->actions, true);
   }
 }
 
@@ -169,26 +174,34 @@ TEST(PolicyCodec, AnEchoCarriesTheIndex) {
 
 // ---- actions
 
-PolicyResult<std::vector<spd::Action>> decoded(std::vector<PolicyAttribute> attributes, uint16_t count = 1, bool tunnel = true) {
+PolicyResult<std::vector<spd::Action>> decoded(std::vector<PolicyAttribute> attributes, uint16_t count = 1,
+                                               bool tunnel = true) {
   return decode_actions({count, std::move(attributes)}, tunnel);
 }
 constexpr uint32_t kIpsec = SPD_ACTTYPE_IPSEC, kEsp = SPD_APPLY_ESP;
 
 TEST(PolicyActionsCodec, RoundTrip) {
-  const std::vector<spd::Action> actions = {
-      {.verb = spd::Verb::ipsec, .ah = spd::Integrity{crypto::AuthAlg::hmac_sha256, {256, 256}},
-       .encr = spd::Cipher{crypto::EncrAlg::aes_cbc, {128, 256}}, .espa = spd::Integrity{crypto::AuthAlg::hmac_sha512, {512, 512}}},
-      {.verb = spd::Verb::pass, .bypass = true},
-      {.verb = spd::Verb::drop}};
+  const std::vector<spd::Action> actions = {{.verb = spd::Verb::ipsec,
+                                             .ah = spd::Integrity{crypto::AuthAlg::hmac_sha256, {256, 256}},
+                                             .encr = spd::Cipher{crypto::EncrAlg::aes_cbc, {128, 256}},
+                                             .espa = spd::Integrity{crypto::AuthAlg::hmac_sha512, {512, 512}}},
+                                            {.verb = spd::Verb::pass, .bypass = true},
+                                            {.verb = spd::Verb::drop}};
   EXPECT_EQ(decode_actions(encode_actions(actions), true).value(), actions);
 }
 
-TEST(PolicyActionsCodec, TheTemplateDoesNotSurviveNext) {   // decision 15
-  const auto actions = decoded({{SPD_ATTR_TYPE, kIpsec}, {SPD_ATTR_FLAGS, kEsp}, {SPD_ATTR_ESP_ENCR, 12}, {SPD_ATTR_NEXT, 0},
-                                {SPD_ATTR_TYPE, kIpsec}, {SPD_ATTR_FLAGS, kEsp}, {SPD_ATTR_END, 0}}, 2);
+TEST(PolicyActionsCodec, TheTemplateDoesNotSurviveNext) {  // decision 15
+  const auto actions = decoded({{SPD_ATTR_TYPE, kIpsec},
+                                {SPD_ATTR_FLAGS, kEsp},
+                                {SPD_ATTR_ESP_ENCR, 12},
+                                {SPD_ATTR_NEXT, 0},
+                                {SPD_ATTR_TYPE, kIpsec},
+                                {SPD_ATTR_FLAGS, kEsp},
+                                {SPD_ATTR_END, 0}},
+                               2);
   ASSERT_TRUE(actions.has_value());
   EXPECT_EQ((*actions)[0].encr->alg, crypto::EncrAlg::aes_cbc);
-  EXPECT_EQ((*actions)[1].encr->alg, crypto::EncrAlg::none);      // any, not AES again
+  EXPECT_EQ((*actions)[1].encr->alg, crypto::EncrAlg::none);  // any, not AES again
 }
 
 TEST(PolicyActionsCodec, Diagnostics) {
@@ -200,20 +213,25 @@ TEST(PolicyActionsCodec, Diagnostics) {
   const Attributes drop = {{SPD_ATTR_TYPE, SPD_ACTTYPE_DROP}, {SPD_ATTR_END, 0}};
   EXPECT_EQ(diagnostic(drop), 0);
   EXPECT_EQ(diagnostic(drop, uint16_t{2}), SPD_DIAGNOSTIC_ADD_WRONG_ACT_COUNT);
-  EXPECT_EQ(diagnostic(Attributes{{SPD_ATTR_TYPE, SPD_ACTTYPE_DROP}, {SPD_ATTR_NEXT, 0}}), SPD_DIAGNOSTIC_ADD_WRONG_ACT_COUNT);
+  EXPECT_EQ(diagnostic(Attributes{{SPD_ATTR_TYPE, SPD_ACTTYPE_DROP}, {SPD_ATTR_NEXT, 0}}),
+            SPD_DIAGNOSTIC_ADD_WRONG_ACT_COUNT);
   EXPECT_EQ(diagnostic(Attributes{}, uint16_t{0}), SPD_DIAGNOSTIC_ADD_WRONG_ACT_COUNT);
   EXPECT_EQ(diagnostic(Attributes{{SPD_ATTR_TYPE, 4}, {SPD_ATTR_END, 0}}), SPD_DIAGNOSTIC_ADD_BAD_TYPE);
-  EXPECT_EQ(diagnostic(Attributes{{SPD_ATTR_TYPE, 1}, {SPD_ATTR_FLAGS, 0x80}, {SPD_ATTR_END, 0}}), SPD_DIAGNOSTIC_ADD_BAD_FLAGS);
-  EXPECT_EQ(diagnostic(Attributes{{SPD_ATTR_TYPE, 1}, {SPD_ATTR_FLAGS, kEsp}, {SPD_ATTR_END, 0}}), SPD_DIAGNOSTIC_ADD_INCON_FLAGS);
+  EXPECT_EQ(diagnostic(Attributes{{SPD_ATTR_TYPE, 1}, {SPD_ATTR_FLAGS, 0x80}, {SPD_ATTR_END, 0}}),
+            SPD_DIAGNOSTIC_ADD_BAD_FLAGS);
+  EXPECT_EQ(diagnostic(Attributes{{SPD_ATTR_TYPE, 1}, {SPD_ATTR_FLAGS, kEsp}, {SPD_ATTR_END, 0}}),
+            SPD_DIAGNOSTIC_ADD_INCON_FLAGS);
   EXPECT_EQ(diagnostic(Attributes{{SPD_ATTR_TYPE, kIpsec}, {SPD_ATTR_END, 0}}), SPD_DIAGNOSTIC_ADD_INCON_FLAGS);
-  const Attributes unique = {{SPD_ATTR_TYPE, kIpsec}, {SPD_ATTR_FLAGS, kEsp | SPD_APPLY_UNIQUE}, {SPD_ATTR_ESP_ENCR, 20}, {SPD_ATTR_END, 0}};
+  const Attributes unique = {
+      {SPD_ATTR_TYPE, kIpsec}, {SPD_ATTR_FLAGS, kEsp | SPD_APPLY_UNIQUE}, {SPD_ATTR_ESP_ENCR, 20}, {SPD_ATTR_END, 0}};
   EXPECT_EQ(diagnostic(unique), SPD_DIAGNOSTIC_ADD_INCON_FLAGS);
   EXPECT_EQ(diagnostic(unique, uint16_t{1}, false), 0);
   EXPECT_EQ(diagnostic(Attributes{{0x999, 0}, {SPD_ATTR_END, 0}}), SPD_DIAGNOSTIC_MALFORMED_ACTION);
 }
 
 TEST(PolicyActionsCodec, IntegrityAloneIsNullEncryption) {
-  const auto actions = decoded({{SPD_ATTR_TYPE, kIpsec}, {SPD_ATTR_FLAGS, kEsp | SPD_APPLY_ESPA}, {SPD_ATTR_ESP_AUTH, 5}, {SPD_ATTR_END, 0}});
+  const auto actions = decoded(
+      {{SPD_ATTR_TYPE, kIpsec}, {SPD_ATTR_FLAGS, kEsp | SPD_APPLY_ESPA}, {SPD_ATTR_ESP_AUTH, 5}, {SPD_ATTR_END, 0}});
   EXPECT_EQ(actions->front().encr->alg, crypto::EncrAlg::null);
   EXPECT_EQ(actions->front().espa->alg, crypto::AuthAlg::hmac_sha256);
 }
@@ -239,11 +257,21 @@ TEST(PolicyAlgorithms, ErrorsHaveTheirDiagnostics) {
     const auto table = decode_algorithms({1, std::move(attributes)});
     return table ? 0 : table.error().diagnostic;
   };
-  EXPECT_EQ(diagnostic({{SPD_ATTR_ALG_ID, 999}, {SPD_ATTR_ALG_PROTO, 3}, {SPD_ATTR_END, 0}}), SPD_DIAGNOSTIC_ALG_ID_RANGE);
-  EXPECT_EQ(diagnostic({{SPD_ATTR_ALG_ID, 12}, {SPD_ATTR_ALG_PROTO, 3}, {SPD_ATTR_ALG_NKEYSIZES, 2}, {SPD_ATTR_ALG_KEYSIZE, 128}, {SPD_ATTR_END, 0}}),
+  EXPECT_EQ(diagnostic({{SPD_ATTR_ALG_ID, 999}, {SPD_ATTR_ALG_PROTO, 3}, {SPD_ATTR_END, 0}}),
+            SPD_DIAGNOSTIC_ALG_ID_RANGE);
+  EXPECT_EQ(diagnostic({{SPD_ATTR_ALG_ID, 12},
+                        {SPD_ATTR_ALG_PROTO, 3},
+                        {SPD_ATTR_ALG_NKEYSIZES, 2},
+                        {SPD_ATTR_ALG_KEYSIZE, 128},
+                        {SPD_ATTR_END, 0}}),
             SPD_DIAGNOSTIC_ALG_NUM_KEY_SIZES);
-  EXPECT_EQ(diagnostic({{SPD_ATTR_ALG_ID, 12}, {SPD_ATTR_ALG_PROTO, 3}, {SPD_ATTR_ALG_NKEYSIZES, 1}, {SPD_ATTR_ALG_KEYSIZE, 128},
-                        {SPD_ATTR_ALG_NBLOCKSIZES, 1}, {SPD_ATTR_END, 0}}), SPD_DIAGNOSTIC_ALG_NUM_BLOCK_SIZES);
+  EXPECT_EQ(diagnostic({{SPD_ATTR_ALG_ID, 12},
+                        {SPD_ATTR_ALG_PROTO, 3},
+                        {SPD_ATTR_ALG_NKEYSIZES, 1},
+                        {SPD_ATTR_ALG_KEYSIZE, 128},
+                        {SPD_ATTR_ALG_NBLOCKSIZES, 1},
+                        {SPD_ATTR_END, 0}}),
+            SPD_DIAGNOSTIC_ALG_NUM_BLOCK_SIZES);
 }
 
 TEST(PolicyAlgorithms, TheShortListIsOrderedByKeySize) {

@@ -12,7 +12,7 @@ namespace {
 
 struct ExtensionKind {
   std::string_view name;
-  uint16_t malformed, duplicate;      // diagnostics
+  uint16_t malformed, duplicate;  // diagnostics
 };
 constexpr ExtensionKind kKinds[SPD_EXT_MAX + 1] = {
     {"", 0, 0},
@@ -43,7 +43,7 @@ T front_of(ByteSpan bytes) {
 
 struct Extension {
   uint16_t type;
-  ByteSpan bytes;                     // its header included, a multiple of 8
+  ByteSpan bytes;  // its header included, a multiple of 8
 
   [[nodiscard]] std::unexpected<PolicyRefusal> malformed(std::string why) const {
     return refuse(EINVAL, kKinds[type].malformed, fmt::format("extension {}: {}", kKinds[type].name, why));
@@ -72,7 +72,8 @@ Done read_port(const Extension& from, std::optional<uint16_t>& into) {
 
 Done read_protocol(const Extension& from, PolicyMessage& into) {
   if (from.bytes.size() != sizeof(spd_proto_t)) return from.malformed("its length is not 1");
-  if (const uint8_t number = front_of<spd_proto_t>(from.bytes).spd_proto_number; number != 0) into.selector.protocol = number;
+  if (const uint8_t number = front_of<spd_proto_t>(from.bytes).spd_proto_number; number != 0)
+    into.selector.protocol = number;
   return {};
 }
 
@@ -86,7 +87,9 @@ Done read_address(const Extension& from, std::optional<net::Prefix>& into) {
     return refuse(EINVAL, SPD_DIAGNOSTIC_BAD_ADDR_LEN, "an address extension is 2 words long with IPv4, 3 with IPv6");
   if (address.spd_address_prefixlen > net::address_bits(family))
     return from.malformed(fmt::format("/{} prefix is too big!", address.spd_address_prefixlen));
-  into = net::Prefix(net::Address::from_bytes(family, from.bytes.data() + sizeof(spd_address_t)), address.spd_address_prefixlen).masked();
+  into = net::Prefix(net::Address::from_bytes(family, from.bytes.data() + sizeof(spd_address_t)),
+                     address.spd_address_prefixlen)
+             .masked();
   return {};
 }
 
@@ -107,8 +110,9 @@ Done read_ruleset(const Extension& from, PolicyMessage& into) {
 Done read_typecode(const Extension& from, PolicyMessage& into) {
   if (from.bytes.size() != sizeof(spd_typecode_t)) return from.malformed("its length is not 1");
   const auto icmp = front_of<spd_typecode_t>(from.bytes);
-  into.selector.icmp = spd::IcmpRange{icmp.spd_typecode_type, std::max(icmp.spd_typecode_type, icmp.spd_typecode_type_end),
-                                      icmp.spd_typecode_code, std::max(icmp.spd_typecode_code, icmp.spd_typecode_code_end)};
+  into.selector.icmp =
+      spd::IcmpRange{icmp.spd_typecode_type, std::max(icmp.spd_typecode_type, icmp.spd_typecode_type_end),
+                     icmp.spd_typecode_code, std::max(icmp.spd_typecode_code, icmp.spd_typecode_code_end)};
   return {};
 }
 
@@ -117,7 +121,8 @@ Done read_attributes(const Extension& from, PolicyMessage& into) {
   PolicyActions actions{.count = front_of<spd_ext_actions_t>(from.bytes).spd_actions_count, .attributes = {}};
   ByteReader reader(from.bytes.subspan(sizeof(spd_ext_actions_t)));
   while (reader.left() >= sizeof(spd_attribute_t)) {
-    PolicyAttribute attribute{.tag = reader.host<uint32_t>().value(), .value = reader.host<uint32_t>().value(), .name = {}};
+    PolicyAttribute attribute{
+        .tag = reader.host<uint32_t>().value(), .value = reader.host<uint32_t>().value(), .name = {}};
     if (attribute.tag == SPD_ATTR_ALG_MECHNAME) {
       const auto name = attribute.value == SPD_MECHNAME_LEN ? reader.take(SPD_MECHNAME_LEN) : std::nullopt;
       if (!name) return refuse(EINVAL, SPD_DIAGNOSTIC_ALG_MECH_NAME_LEN, "a mechanism's name has 32 bytes");
@@ -167,26 +172,41 @@ Done read_transaction(const Extension& from, PolicyMessage& into) {
   const auto wire = front_of<spd_transaction_t>(from.bytes);
   constexpr uint32_t known = SPD_TRANSACTION_FORCE | SPD_TRANSACTION_CONFIRM | SPD_TRANSACTION_UNDO;
   if ((wire.spd_transaction_flags & ~known) != 0) return from.malformed("unknown flags");
-  into.transaction = PolicyTransactionExt{wire.spd_transaction_flags, wire.spd_transaction_generation, wire.spd_transaction_confirm};
+  into.transaction =
+      PolicyTransactionExt{wire.spd_transaction_flags, wire.spd_transaction_generation, wire.spd_transaction_confirm};
   return {};
 }
 
 Done read_extension(const Extension& from, PolicyMessage& into) {
   switch (from.type) {
-    case SPD_EXT_LCLPORT: return read_port(from, into.selector.local_port);
-    case SPD_EXT_REMPORT: return read_port(from, into.selector.remote_port);
-    case SPD_EXT_PROTO: return read_protocol(from, into);
-    case SPD_EXT_LCLADDR: return read_address(from, into.selector.local);
-    case SPD_EXT_REMADDR: return read_address(from, into.selector.remote);
-    case SPD_EXT_ACTION: return read_attributes(from, into);
-    case SPD_EXT_RULE: return read_rule(from, into);
-    case SPD_EXT_RULESET: return read_ruleset(from, into);
-    case SPD_EXT_ICMP_TYPECODE: return read_typecode(from, into);
-    case SPD_EXT_TUN_NAME: return read_tunnel(from, into);
-    case SPD_EXT_NAMESPACE: return read_namespace(from, into);
-    case SPD_EXT_ORIGIN: return read_origin(from, into);
-    case SPD_EXT_DIAGNOSTIC: return read_text(from, into);
-    default: return read_transaction(from, into);
+    case SPD_EXT_LCLPORT:
+      return read_port(from, into.selector.local_port);
+    case SPD_EXT_REMPORT:
+      return read_port(from, into.selector.remote_port);
+    case SPD_EXT_PROTO:
+      return read_protocol(from, into);
+    case SPD_EXT_LCLADDR:
+      return read_address(from, into.selector.local);
+    case SPD_EXT_REMADDR:
+      return read_address(from, into.selector.remote);
+    case SPD_EXT_ACTION:
+      return read_attributes(from, into);
+    case SPD_EXT_RULE:
+      return read_rule(from, into);
+    case SPD_EXT_RULESET:
+      return read_ruleset(from, into);
+    case SPD_EXT_ICMP_TYPECODE:
+      return read_typecode(from, into);
+    case SPD_EXT_TUN_NAME:
+      return read_tunnel(from, into);
+    case SPD_EXT_NAMESPACE:
+      return read_namespace(from, into);
+    case SPD_EXT_ORIGIN:
+      return read_origin(from, into);
+    case SPD_EXT_DIAGNOSTIC:
+      return read_text(from, into);
+    default:
+      return read_transaction(from, into);
   }
 }
 
@@ -194,21 +214,24 @@ Done check_header(const PolicyHeader& header, size_t bytes) {
   if (size_t{header.words} * 8 != bytes)
     return refuse(EMSGSIZE, 0, fmt::format("the message says {} bytes and has {}", size_t{header.words} * 8, bytes));
   if (header.version != PF_POLICY_V1)
-    return refuse(EINVAL, SPD_DIAGNOSTIC_BAD_VERSION, fmt::format("version {} is not spoken here, 1 is", header.version));
+    return refuse(EINVAL, SPD_DIAGNOSTIC_BAD_VERSION,
+                  fmt::format("version {} is not spoken here, 1 is", header.version));
   if (header.type < SPD_MIN || header.type > SPD_MAX)
     return refuse(EINVAL, SPD_DIAGNOSTIC_BAD_MSG_TYPE, fmt::format("there is no command {}", header.type));
   if (header.spdid > SPD_STANDBY)
-    return refuse(EINVAL, SPD_DIAGNOSTIC_BAD_SPDID, fmt::format("spdid {} is neither active nor standby", header.spdid));
+    return refuse(EINVAL, SPD_DIAGNOSTIC_BAD_SPDID,
+                  fmt::format("spdid {} is neither active nor standby", header.spdid));
   return {};
 }
 
 // The next extension; what is left behind it stays in `rest`.
 PolicyResult<Extension> next_extension(ByteSpan& rest) {
-  const auto head = front_of<spd_ext_t>(rest);      // rest is a multiple of 8 and not empty
+  const auto head = front_of<spd_ext_t>(rest);  // rest is a multiple of 8 and not empty
   const size_t bytes = size_t{head.spd_ext_len} * 8;
   if (bytes == 0 || bytes > rest.size())
-    return refuse(EINVAL, SPD_DIAGNOSTIC_BAD_EXTLEN,
-                  fmt::format("extension {} is {} bytes long where {} are left", head.spd_ext_type, bytes, rest.size()));
+    return refuse(
+        EINVAL, SPD_DIAGNOSTIC_BAD_EXTLEN,
+        fmt::format("extension {} is {} bytes long where {} are left", head.spd_ext_type, bytes, rest.size()));
   const Extension found{head.spd_ext_type, rest.first(bytes)};
   rest = rest.subspan(bytes);
   return found;
@@ -219,8 +242,8 @@ PolicyResult<Extension> next_extension(ByteSpan& rest) {
 std::optional<PolicyHeader> read_policy_header(ByteSpan bytes) {
   if (bytes.size() < kPolicyHeaderBytes) return std::nullopt;
   const auto wire = front_of<spd_msg_t>(bytes);
-  return PolicyHeader{wire.spd_msg_version, wire.spd_msg_type, wire.spd_msg_errno, wire.spd_msg_spdid,
-                      wire.spd_msg_len, wire.spd_msg_diagnostic, wire.spd_msg_seq, wire.spd_msg_pid};
+  return PolicyHeader{wire.spd_msg_version, wire.spd_msg_type,       wire.spd_msg_errno, wire.spd_msg_spdid,
+                      wire.spd_msg_len,     wire.spd_msg_diagnostic, wire.spd_msg_seq,   wire.spd_msg_pid};
 }
 
 bool asks_for_text(ByteSpan bytes) {

@@ -10,7 +10,8 @@
 namespace adit::protocol {
 namespace {
 
-// Outbound, then inbound; in each what illumos keeps in its hash (one remote host), then the rest by family; then by index.
+// Outbound, then inbound; in each what illumos keeps in its hash (one remote host), then the rest by family; then by
+// index.
 auto dump_place(const spd::Rule* rule) {
   const bool hashed = rule->selector.remote && rule->selector.remote->is_host();
   const int kind = hashed ? 0 : rule->family == net::Family::v4 ? 1 : 2;
@@ -21,9 +22,9 @@ auto dump_place(const spd::Rule* rule) {
 
 PolicyMessage rule_message(const PolicyHeader& header, std::string_view head, const spd::Rule& rule, bool extended) {
   PolicyMessage message{.header = header};
-  message.rule = PolicyRuleExt{rule.priority,
-                               static_cast<uint32_t>(rule.direction) | (rule.mode == spd::Mode::tunnel ? SPD_RULE_FLAG_TUNNEL : 0u),
-                               rule.index};
+  message.rule = PolicyRuleExt{
+      rule.priority,
+      static_cast<uint32_t>(rule.direction) | (rule.mode == spd::Mode::tunnel ? SPD_RULE_FLAG_TUNNEL : 0u), rule.index};
   if (!head.empty()) message.tunnel = std::string(head);
   message.selector = rule.selector;
   message.actions = encode_actions(rule.actions);
@@ -33,7 +34,8 @@ PolicyMessage rule_message(const PolicyHeader& header, std::string_view head, co
   return message;
 }
 
-std::vector<const spd::Rule*> dump_order(std::span<const spd::Rule> rules, const std::optional<std::string>& name_space) {
+std::vector<const spd::Rule*> dump_order(std::span<const spd::Rule> rules,
+                                         const std::optional<std::string>& name_space) {
   std::vector<const spd::Rule*> order;
   for (const spd::Rule& rule : rules)
     if (!name_space || rule.name_space == *name_space) order.push_back(&rule);
@@ -43,15 +45,18 @@ std::vector<const spd::Rule*> dump_order(std::span<const spd::Rule> rules, const
 
 PolicyDump::PolicyDump(Wish wish, std::shared_ptr<const spd::HeadSet> heads, uint64_t version)
     : wish_(std::move(wish)), version_(version), heads_(std::move(heads)) {
-  if (wish_.head) names_.push_back(*wish_.head);
+  if (wish_.head)
+    names_.push_back(*wish_.head);
   else
     for (const auto& [name, head] : heads_->heads) names_.push_back(name);
 }
 
 PolicyDump::PolicyDump(Wish wish, const spd::Draft& draft, uint64_t version)
     : wish_(std::move(wish)), version_(version), draft_(draft) {
-  if (wish_.head) names_.push_back(*wish_.head);
-  else names_ = draft_.heads();
+  if (wish_.head)
+    names_.push_back(*wish_.head);
+  else
+    names_ = draft_.heads();
 }
 
 bool PolicyDump::open_next_head() {
@@ -91,7 +96,8 @@ std::optional<std::vector<uint8_t>> PolicyDump::next(uint64_t version_now) {
     case Stage::trailer:
       stage_ = Stage::done;
       return ruleset(count_, version_now == version_ ? 0 : EAGAIN);
-    case Stage::done: break;
+    case Stage::done:
+      break;
   }
   return std::nullopt;
 }

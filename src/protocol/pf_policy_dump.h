@@ -1,5 +1,5 @@
-// A DUMP in progress: header, a message a rule, trailer (pf_policy.md §7). What it tells is one picture, that of its beginning;
-// the trailer says EAGAIN when the rules have changed since.
+// A DUMP in progress: header, a message a rule, trailer (pf_policy.md §7). What it tells is one picture, that of its
+// beginning; the trailer says EAGAIN when the rules have changed since.
 #pragma once
 
 #include <memory>
@@ -16,14 +16,15 @@ namespace adit::protocol {
 PolicyMessage rule_message(const PolicyHeader& header, std::string_view head, const spd::Rule& rule, bool extended);
 
 // Dump order within a head: outbound before inbound; rules of one remote host, then IPv4, then IPv6 (pf_policy.md §7).
-std::vector<const spd::Rule*> dump_order(std::span<const spd::Rule> rules, const std::optional<std::string>& name_space);
+std::vector<const spd::Rule*> dump_order(std::span<const spd::Rule> rules,
+                                         const std::optional<std::string>& name_space);
 
 class PolicyDump {
  public:
   struct Wish {
-    PolicyHeader header;                         // of the request
-    std::optional<std::string> head;             // nullopt: all
-    std::optional<std::string> name_space;       // nullopt: all
+    PolicyHeader header;                    // of the request
+    std::optional<std::string> head;        // nullopt: all
+    std::optional<std::string> name_space;  // nullopt: all
     bool extended = false;
   };
   // What is in force.
@@ -42,11 +43,11 @@ class PolicyDump {
 
   Wish wish_;
   uint64_t version_;
-  std::shared_ptr<const spd::HeadSet> heads_;    // null: a draft's
+  std::shared_ptr<const spd::HeadSet> heads_;  // null: a draft's
   spd::Draft draft_;
   std::vector<std::string> names_;
   size_t next_name_ = 0;
-  std::string head_;                             // being told
+  std::string head_;  // being told
   std::vector<spd::Rule> drafted_;
   std::vector<const spd::Rule*> order_;
   size_t at_ = 0;

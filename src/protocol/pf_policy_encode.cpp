@@ -28,12 +28,13 @@ class Writer {
   void text(uint16_t type, const T& head, size_t text_at, std::string_view text) {
     std::vector<uint8_t> tail(text.begin(), text.begin() + static_cast<long>(std::min(text.size(), kMaxText)));
     tail.push_back(0);
-    tail.resize(std::max(tail.size(), sizeof(T) - text_at));     // at least the struct
+    tail.resize(std::max(tail.size(), sizeof(T) - text_at));  // at least the struct
     extension(type, head, text_at, tail);
   }
   std::vector<uint8_t> finish(PolicyHeader header) {
-    const spd_msg_t wire{header.version, header.type, header.error, header.spdid, static_cast<uint16_t>(bytes_.size() / 8),
-                         header.diagnostic, header.seq, header.pid};
+    const spd_msg_t wire{
+        header.version,    header.type, header.error, header.spdid, static_cast<uint16_t>(bytes_.size() / 8),
+        header.diagnostic, header.seq,  header.pid};
     std::memcpy(bytes_.data(), &wire, sizeof wire);
     return std::move(bytes_);
   }
@@ -115,7 +116,8 @@ void put_ours(Writer& writer, const PolicyMessage& message) {
     writer.extension(SPD_EXT_TRANSACTION, wire);
   }
   if (message.text)
-    writer.text(SPD_EXT_DIAGNOSTIC, spd_diagnostic_text_t{}, offsetof(spd_diagnostic_text_t, spd_diagnostic_text), *message.text);
+    writer.text(SPD_EXT_DIAGNOSTIC, spd_diagnostic_text_t{}, offsetof(spd_diagnostic_text_t, spd_diagnostic_text),
+                *message.text);
 }
 
 }  // namespace
@@ -150,7 +152,8 @@ std::vector<uint8_t> echo_policy(ByteSpan request, std::optional<uint64_t> index
     if (head.spd_ext_type == SPD_EXT_RULE && index)
       std::memcpy(answer.data() + at + offsetof(spd_rule_t, spd_rule_index), &*index, sizeof *index);
     if (head.spd_ext_type == SPD_EXT_TRANSACTION && generation)
-      std::memcpy(answer.data() + at + offsetof(spd_transaction_t, spd_transaction_generation), &*generation, sizeof *generation);
+      std::memcpy(answer.data() + at + offsetof(spd_transaction_t, spd_transaction_generation), &*generation,
+                  sizeof *generation);
     at += size_t{head.spd_ext_len} * 8;
   }
   answer[offsetof(spd_msg_t, spd_msg_errno)] = 0;

@@ -12,7 +12,16 @@
 namespace adit::protocol {
 
 enum class PolicyCommand : uint8_t {
-  flush = 1, add_rule = 2, delete_rule = 3, flip = 4, lookup = 5, dump = 6, clone = 7, alg_list = 8, dump_algs = 9, update_algs = 10
+  flush = 1,
+  add_rule = 2,
+  delete_rule = 3,
+  flip = 4,
+  lookup = 5,
+  dump = 6,
+  clone = 7,
+  alg_list = 8,
+  dump_algs = 9,
+  update_algs = 10
 };
 
 struct PolicyHeader {
@@ -23,10 +32,10 @@ struct PolicyHeader {
 
 struct PolicyAttribute {
   uint32_t tag = 0, value = 0;
-  std::string name;                     // of SPD_ATTR_ALG_MECHNAME only
+  std::string name;  // of SPD_ATTR_ALG_MECHNAME only
   friend bool operator==(const PolicyAttribute&, const PolicyAttribute&) = default;
 };
-struct PolicyActions {                  // SPD_EXT_ACTION
+struct PolicyActions {  // SPD_EXT_ACTION
   uint16_t count = 0;
   std::vector<PolicyAttribute> attributes;
 };
@@ -54,10 +63,10 @@ struct PolicyMessage {
   std::optional<PolicyRulesetExt> ruleset;
   spd::Selector selector;
   std::optional<PolicyActions> actions;
-  std::optional<std::string> tunnel;    // empty: all heads
+  std::optional<std::string> tunnel;  // empty: all heads
   std::optional<PolicyNamespaceExt> name_space;
   std::optional<spd::Origin> origin;
-  std::optional<std::string> text;      // SPD_EXT_DIAGNOSTIC
+  std::optional<std::string> text;  // SPD_EXT_DIAGNOSTIC
   std::optional<PolicyTransactionExt> transaction;
 };
 

@@ -21,11 +21,12 @@ Result<int> make_socket(const std::string& path, mode_t mode) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path)
-    return fail(ENAMETOOLONG, "the socket path {} is too long ({} characters are allowed)", path, sizeof address.sun_path - 1);
+    return fail(ENAMETOOLONG, "the socket path {} is too long ({} characters are allowed)", path,
+                sizeof address.sun_path - 1);
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   const int fd = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
-  ::unlink(path.c_str());                        // left by a dead daemon
+  ::unlink(path.c_str());  // left by a dead daemon
   const mode_t old = ::umask(0777 & ~mode);
   const bool bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   ::umask(old);
@@ -106,7 +107,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   PolicySession session_;
   std::chrono::seconds stall_;
   Closed closed_;
-  std::vector<uint8_t> buffer_;                  // kept only while a message is read
+  std::vector<uint8_t> buffer_;  // kept only while a message is read
 };
 
 }  // namespace
@@ -132,10 +133,11 @@ struct PolicyServer::Impl : std::enable_shared_from_this<PolicyServer::Impl> {
       return;
     }
     engine::PolicyCaller caller{.uid = peer.uid, .gid = peer.gid, .pid = peer.pid};
-    const auto connection = std::make_shared<Connection>(
-        io, fd, access, std::move(caller), limits.stall, [weak = weak_from_this()](const std::shared_ptr<Connection>& gone) {
-          if (const auto self = weak.lock()) self->connections.erase(gone);
-        });
+    const auto connection =
+        std::make_shared<Connection>(io, fd, access, std::move(caller), limits.stall,
+                                     [weak = weak_from_this()](const std::shared_ptr<Connection>& gone) {
+                                       if (const auto self = weak.lock()) self->connections.erase(gone);
+                                     });
     connections.insert(connection);
     connection->start();
   }
@@ -164,7 +166,11 @@ Result<std::unique_ptr<PolicyServer>> PolicyServer::listen(asio::io_context& io,
 }
 
 PolicyServer::PolicyServer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
-PolicyServer::~PolicyServer() { impl_->stop(); }
-size_t PolicyServer::clients() const { return impl_->connections.size(); }
+PolicyServer::~PolicyServer() {
+  impl_->stop();
+}
+size_t PolicyServer::clients() const {
+  return impl_->connections.size();
+}
 
 }  // namespace adit::protocol

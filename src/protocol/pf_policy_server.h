@@ -1,5 +1,5 @@
-// The PF_POLICY socket: <run dir>/pf_policy.sock, SOCK_SEQPACKET, one message a packet. Everything runs on the io_context's
-// thread, which is the engine's.
+// The PF_POLICY socket: <run dir>/pf_policy.sock, SOCK_SEQPACKET, one message a packet. Everything runs on the
+// io_context's thread, which is the engine's.
 #pragma once
 
 #include <chrono>
@@ -15,8 +15,8 @@ namespace adit::protocol {
 class PolicyServer {
  public:
   struct Limits {
-    size_t clients = 256;                        // more are turned away
-    std::chrono::seconds stall{30};              // a client that leaves an answer unread for so long is closed
+    size_t clients = 256;            // more are turned away
+    std::chrono::seconds stall{30};  // a client that leaves an answer unread for so long is closed
   };
   // `access` outlives the server. The path must not be in use by a live daemon (the run directory's lock says so).
   // EADDRINUSE, EACCES, ENAMETOOLONG with a sentence.
@@ -26,7 +26,7 @@ class PolicyServer {
                                                       engine::PolicyAccess& access, mode_t mode = 0660) {
     return listen(io, path, access, mode, Limits{});
   }
-  ~PolicyServer();                               // closes every connection; their drafts are gone
+  ~PolicyServer();  // closes every connection; their drafts are gone
   [[nodiscard]] size_t clients() const;
 
  private:

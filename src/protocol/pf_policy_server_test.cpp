@@ -79,7 +79,11 @@ TEST_F(PolicyServerTest, AClientCommitsATransaction) {
   run();
   auto client = PolicyClient::connect(path());
   ASSERT_TRUE(client.has_value());
-  spd::RuleSpec spec{.priority = 5, .inbound = true, .outbound = true, .mode = spd::Mode::tunnel, .name_space = "svc:/a",
+  spd::RuleSpec spec{.priority = 5,
+                     .inbound = true,
+                     .outbound = true,
+                     .mode = spd::Mode::tunnel,
+                     .name_space = "svc:/a",
                      .origin = {"a.conf", 7}};
   spec.actions = {{.verb = spd::Verb::drop}};
   EXPECT_EQ(client->add(SPD_STANDBY, "t0", spec).value(), 4u);
@@ -125,7 +129,10 @@ TEST_F(PolicyServerTest, ASlowReaderGetsTheWholeDumpWhileRulesChange) {
   size_t rules = 0;
   for (int message = 0;; ++message) {
     if (message % 1000 == 0) {
-      asio::post(io_, [&] { (void)access_.db.add({}, "other0", {}); access_.db.flush_all({.name_space = "x"}); });
+      asio::post(io_, [&] {
+        (void)access_.db.add({}, "other0", {});
+        access_.db.flush_all({.name_space = "x"});
+      });
       std::this_thread::sleep_for(100ms);
     }
     if (message == 500) asio::post(io_, [&] { (void)access_.db.flush({}, "mytun0"); });

@@ -7,6 +7,7 @@
 #include "protocol/pf_policy_algorithms.h"
 #include "protocol/pf_policy_codec.h"
 #include "protocol/pf_policy_dump.h"
+#include "protocol/pf_policy_lookup.h"
 
 namespace adit::protocol {
 namespace {
@@ -15,19 +16,26 @@ namespace {
 PolicyRefusal refusal_of(const Error& error) {
   switch (error.code) {
     case EPERM:
-    case EACCES: return {error.code, SPD_DIAGNOSTIC_NOT_PERMITTED, error.text};
-    case EAGAIN: return {error.code, SPD_DIAGNOSTIC_OUTDATED_DRAFT, error.text};
-    case EDQUOT: return {error.code, SPD_DIAGNOSTIC_LIMIT, error.text};
-    case ENOTSUP: return {error.code, SPD_DIAGNOSTIC_HOST_IPSEC, error.text};
-    default: return {error.code, 0, error.text};
+    case EACCES:
+      return {error.code, SPD_DIAGNOSTIC_NOT_PERMITTED, error.text};
+    case EAGAIN:
+      return {error.code, SPD_DIAGNOSTIC_OUTDATED_DRAFT, error.text};
+    case EDQUOT:
+      return {error.code, SPD_DIAGNOSTIC_LIMIT, error.text};
+    case ENOTSUP:
+      return {error.code, SPD_DIAGNOSTIC_HOST_IPSEC, error.text};
+    default:
+      return {error.code, 0, error.text};
   }
 }
 
 template <typename T>
 PolicyResult<T> from_engine(Result<T> result) {
   if (!result) return std::unexpected(refusal_of(result.error()));
-  if constexpr (std::is_void_v<T>) return {};
-  else return std::move(*result);
+  if constexpr (std::is_void_v<T>)
+    return {};
+  else
+    return std::move(*result);
 }
 
 bool is_change(PolicyCommand command) {
@@ -35,8 +43,10 @@ bool is_change(PolicyCommand command) {
     case PolicyCommand::lookup:
     case PolicyCommand::dump:
     case PolicyCommand::alg_list:
-    case PolicyCommand::dump_algs: return false;
-    default: return true;
+    case PolicyCommand::dump_algs:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -50,7 +60,9 @@ struct PolicySession::Request {
   [[nodiscard]] PolicyCommand command() const { return static_cast<PolicyCommand>(message.header.type); }
   [[nodiscard]] bool standby() const { return message.header.spdid == SPD_STANDBY; }
   [[nodiscard]] bool all_heads() const { return message.tunnel && message.tunnel->empty(); }
-  [[nodiscard]] bool all_namespaces() const { return message.name_space && (message.name_space->flags & SPD_NAMESPACE_ALL) != 0; }
+  [[nodiscard]] bool all_namespaces() const {
+    return message.name_space && (message.name_space->flags & SPD_NAMESPACE_ALL) != 0;
+  }
   [[nodiscard]] std::string head() const { return message.tunnel.value_or(""); }
   // nullopt: all of them.
   [[nodiscard]] std::optional<std::string_view> one_head() const {
@@ -73,7 +85,9 @@ void PolicySession::handle(ByteSpan bytes) {
   if (auto done = perform(request); !done) answer_refusal(bytes, done.error());
 }
 
-bool PolicySession::pending() const { return answer_.has_value() || dump_ != nullptr; }
+bool PolicySession::pending() const {
+  return answer_.has_value() || dump_ != nullptr;
+}
 
 ByteSpan PolicySession::front() {
   if (!answer_ && dump_) {
@@ -111,10 +125,12 @@ PolicyResult<> PolicySession::check(const Request& request) const {
     case PolicyCommand::flush:
     case PolicyCommand::dump:
     case PolicyCommand::flip:
-    case PolicyCommand::clone: break;
+    case PolicyCommand::clone:
+      break;
     default:
       if (request.all_heads())
-        return refuse(EINVAL, SPD_DIAGNOSTIC_NOT_GLOBAL_OP, "this command is about one policy head; name the tunnel, or none for the host");
+        return refuse(EINVAL, SPD_DIAGNOSTIC_NOT_GLOBAL_OP,
+                      "this command is about one policy head; name the tunnel, or none for the host");
   }
   return from_engine(access_.permit(request.caller, request.one_head(), is_change(request.command())));
 }
@@ -122,16 +138,25 @@ PolicyResult<> PolicySession::check(const Request& request) const {
 PolicyResult<> PolicySession::perform(const Request& request) {
   if (auto checked = check(request); !checked) return checked;
   switch (request.command()) {
-    case PolicyCommand::flush: return flush(request);
-    case PolicyCommand::add_rule: return add_rule(request);
-    case PolicyCommand::delete_rule: return delete_rule(request);
-    case PolicyCommand::flip: return flip(request);
-    case PolicyCommand::lookup: return lookup(request);
-    case PolicyCommand::dump: return dump(request);
-    case PolicyCommand::clone: return clone(request);
+    case PolicyCommand::flush:
+      return flush(request);
+    case PolicyCommand::add_rule:
+      return add_rule(request);
+    case PolicyCommand::delete_rule:
+      return delete_rule(request);
+    case PolicyCommand::flip:
+      return flip(request);
+    case PolicyCommand::lookup:
+      return lookup(request);
+    case PolicyCommand::dump:
+      return dump(request);
+    case PolicyCommand::clone:
+      return clone(request);
     case PolicyCommand::alg_list:
-    case PolicyCommand::dump_algs: return list_algorithms(request);
-    case PolicyCommand::update_algs: return update_algorithms(request);
+    case PolicyCommand::dump_algs:
+      return list_algorithms(request);
+    case PolicyCommand::update_algs:
+      return update_algorithms(request);
   }
   return refuse(EINVAL, SPD_DIAGNOSTIC_BAD_MSG_TYPE, "there is no such command");
 }
@@ -141,7 +166,8 @@ PolicyResult<spd::Draft*> PolicySession::draft_of(const Request& request) {
   const std::string& name_space = request.caller.owner.name_space;
   if (const auto found = drafts_.find(name_space); found != drafts_.end()) return &found->second;
   if (drafts_.size() == kMaxDrafts)
-    return refuse(EDQUOT, SPD_DIAGNOSTIC_LIMIT, fmt::format("a connection has drafts of up to {} namespaces", kMaxDrafts));
+    return refuse(EDQUOT, SPD_DIAGNOSTIC_LIMIT,
+                  fmt::format("a connection has drafts of up to {} namespaces", kMaxDrafts));
   return &drafts_.emplace(name_space, access_.database().empty_draft(name_space)).first->second;
 }
 
@@ -149,9 +175,11 @@ PolicyResult<> PolicySession::flush(const Request& request) {
   if (request.standby()) {
     auto draft = draft_of(request);
     if (!draft) return std::unexpected(draft.error());
-    if (request.all_heads()) access_.database().flush_all(**draft);
-    else if (auto flushed = from_engine(access_.database().flush(**draft, request.head())); !flushed) return flushed;
-    if ((*draft)->size() == 0) drafts_.erase(request.caller.owner.name_space);     // the next one begins with now
+    if (request.all_heads())
+      access_.database().flush_all(**draft);
+    else if (auto flushed = from_engine(access_.database().flush(**draft, request.head())); !flushed)
+      return flushed;
+    if ((*draft)->size() == 0) drafts_.erase(request.caller.owner.name_space);  // the next one begins with now
   } else if (auto flushed = from_engine(access_.flush_rules(request.caller, request.one_head())); !flushed) {
     return flushed;
   }
@@ -166,11 +194,16 @@ PolicyResult<spd::RuleSpec> PolicySession::spec_of(const Request& request) const
   const uint32_t flags = message.rule->flags;
   if ((flags & ~uint32_t{SPD_RULE_FLAG_INBOUND | SPD_RULE_FLAG_OUTBOUND | SPD_RULE_FLAG_TUNNEL}) != 0)
     return refuse(EINVAL, SPD_DIAGNOSTIC_MALFORMED_RULE, fmt::format("unknown rule flags in {:#x}", flags));
-  spd::RuleSpec spec{.priority = message.rule->priority, .inbound = (flags & SPD_RULE_FLAG_INBOUND) != 0,
-                     .outbound = (flags & SPD_RULE_FLAG_OUTBOUND) != 0, .selector = message.selector,
-                     .name_space = request.caller.owner.name_space, .origin = message.origin.value_or(spd::Origin{})};
-  if ((flags & SPD_RULE_FLAG_TUNNEL) != 0) spec.mode = spd::Mode::tunnel;
-  else spec.mode = message.tunnel ? spd::Mode::transport : spd::Mode::none;
+  spd::RuleSpec spec{.priority = message.rule->priority,
+                     .inbound = (flags & SPD_RULE_FLAG_INBOUND) != 0,
+                     .outbound = (flags & SPD_RULE_FLAG_OUTBOUND) != 0,
+                     .selector = message.selector,
+                     .name_space = request.caller.owner.name_space,
+                     .origin = message.origin.value_or(spd::Origin{})};
+  if ((flags & SPD_RULE_FLAG_TUNNEL) != 0)
+    spec.mode = spd::Mode::tunnel;
+  else
+    spec.mode = message.tunnel ? spd::Mode::transport : spd::Mode::none;
   if (spec.mode == spd::Mode::transport && spec.selector != spd::Selector{})
     return refuse(EINVAL, SPD_DIAGNOSTIC_NO_TUN_SELECTORS, "a tunnel that negotiates transport takes no selectors");
   return spec;
@@ -230,9 +263,9 @@ PolicyResult<> PolicySession::flip(const Request& request) {
   }
   auto draft = draft_of(request);
   if (!draft) return std::unexpected(draft.error());
-  const auto generation = from_engine(access_.flip(
-      request.caller, **draft, request.one_head(),
-      {.force = (how.flags & SPD_TRANSACTION_FORCE) != 0, .confirm_seconds = how.confirm_seconds}));
+  const auto generation = from_engine(
+      access_.flip(request.caller, **draft, request.one_head(),
+                   {.force = (how.flags & SPD_TRANSACTION_FORCE) != 0, .confirm_seconds = how.confirm_seconds}));
   if (!generation) return std::unexpected(generation.error());
   echo(request, {}, *generation);
   return {};
@@ -242,51 +275,20 @@ PolicyResult<> PolicySession::clone(const Request& request) {
   auto draft = draft_of(request);
   if (!draft) return std::unexpected(draft.error());
   const spd::Database& database = access_.database();
-  if (request.all_heads()) database.clone_all(**draft);
-  else if (auto cloned = from_engine(database.clone(**draft, request.head())); !cloned) return cloned;
+  if (request.all_heads())
+    database.clone_all(**draft);
+  else if (auto cloned = from_engine(database.clone(**draft, request.head())); !cloned)
+    return cloned;
   echo(request, {}, (*draft)->based_on());
   return {};
 }
 
-namespace {
-
-// The packet that a LOOKUP describes: both addresses, protocol, what it has of ports and ICMP.
-PolicyResult<net::Flow> flow_of(const PolicyMessage& message, spd::Direction direction) {
-  const spd::Selector& selector = message.selector;
-  if (!selector.local || !selector.local->is_host())
-    return refuse(EINVAL, SPD_DIAGNOSTIC_MALFORMED_LCLADDR, "a packet has one local address");
-  if (!selector.remote || !selector.remote->is_host())
-    return refuse(EINVAL, SPD_DIAGNOSTIC_MALFORMED_REMADDR, "a packet has one remote address");
-  const bool out = direction == spd::Direction::out;
-  net::Flow flow;
-  flow.source = (out ? selector.local : selector.remote)->address();
-  flow.destination = (out ? selector.remote : selector.local)->address();
-  flow.protocol = selector.protocol.value_or(0);
-  flow.has_ports = selector.local_port && selector.remote_port;
-  flow.source_port = (out ? selector.local_port : selector.remote_port).value_or(0);
-  flow.destination_port = (out ? selector.remote_port : selector.local_port).value_or(0);
-  flow.has_icmp = selector.icmp.has_value();
-  if (selector.icmp) flow.icmp_type = selector.icmp->type, flow.icmp_code = selector.icmp->code;
-  return flow;
-}
-
-}  // namespace
-
 PolicyResult<> PolicySession::lookup(const Request& request) {
-  if (!request.message.rule) return refuse(EINVAL, SPD_DIAGNOSTIC_NO_RULE_EXT, "a RULE extension says the direction");
-  const uint32_t flags = request.message.rule->flags & (SPD_RULE_FLAG_INBOUND | SPD_RULE_FLAG_OUTBOUND);
-  if (flags != SPD_RULE_FLAG_INBOUND && flags != SPD_RULE_FLAG_OUTBOUND)
-    return refuse(EINVAL, SPD_DIAGNOSTIC_MALFORMED_RULE, "a packet goes in or out");
-  const auto direction = static_cast<spd::Direction>(flags);
-  const auto flow = flow_of(request.message, direction);
-  if (!flow) return std::unexpected(flow.error());
-
   const auto head = access_.database().current()->find(request.head());
-  if (!head) return refuse(ENOENT, 0, "there is no policy: nothing is decided");
-  const spd::Rule* rule = head->lookup(*flow, direction);
-  if (rule == nullptr)
-    return refuse(ESRCH, 0, request.head().empty() ? "no rule matches: the packet passes in the clear" : "no rule matches: the packet is dropped");
-  answer(encode_policy(rule_message(request.message.header, request.head(), *rule, request.message.name_space.has_value())));
+  const auto rule = lookup_rule(request.message, head.get());
+  if (!rule) return std::unexpected(rule.error());
+  answer(encode_policy(
+      rule_message(request.message.header, request.head(), **rule, request.message.name_space.has_value())));
   return {};
 }
 
@@ -329,7 +331,7 @@ PolicyResult<> PolicySession::update_algorithms(const Request& request) {
   if (!text) return std::unexpected(text.error());
   const crypto::AlgorithmTable& now = access_.algorithms();
   crypto::AlgorithmTable next;
-  for (crypto::Algorithm row : text->table.rows()) {       // names do not travel: what has one keeps it
+  for (crypto::Algorithm row : text->table.rows()) {  // names do not travel: what has one keeps it
     if (const crypto::Algorithm* known = now.find(row.proto, row.number)) row.names = known->names;
     next.put(std::move(row));
   }

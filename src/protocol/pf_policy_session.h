@@ -1,5 +1,5 @@
-// One PF_POLICY conversation: requests in, answers out; its drafts and its dump. No sockets, so that tests and fuzzers drive
-// it directly. Engine thread.
+// One PF_POLICY conversation: requests in, answers out; its drafts and its dump. No sockets, so that tests and fuzzers
+// drive it directly. Engine thread.
 #pragma once
 
 #include <map>
@@ -27,10 +27,10 @@ class PolicySession {
   // REQUIRES: !pending(). Does what one message asks; its answers follow by front().
   void handle(ByteSpan request);
 
-  // Answers wait to be sent: take no further request meanwhile. A dump makes one message at a time, so that a reader that
-  // does not read costs one message and the picture it began with.
+  // Answers wait to be sent: take no further request meanwhile. A dump makes one message at a time, so that a reader
+  // that does not read costs one message and the picture it began with.
   [[nodiscard]] bool pending() const;
-  [[nodiscard]] ByteSpan front();       // REQUIRES: pending(); valid until pop
+  [[nodiscard]] ByteSpan front();  // REQUIRES: pending(); valid until pop
   void pop();
 
  private:
@@ -55,7 +55,7 @@ class PolicySession {
 
   engine::PolicyAccess& access_;
   const engine::PolicyCaller peer_;
-  std::map<std::string, spd::Draft> drafts_;      // by namespace
+  std::map<std::string, spd::Draft> drafts_;  // by namespace
   std::optional<std::vector<uint8_t>> answer_;
   std::unique_ptr<PolicyDump> dump_;
 };

@@ -12,7 +12,9 @@
 namespace adit::protocol {
 namespace {
 
-spd::Action gcm() { return {.verb = spd::Verb::ipsec, .encr = spd::Cipher{crypto::EncrAlg::aes_gcm16, {128, 256}}}; }
+spd::Action gcm() {
+  return {.verb = spd::Verb::ipsec, .encr = spd::Cipher{crypto::EncrAlg::aes_gcm16, {128, 256}}};
+}
 
 class PolicySessionTest : public ::testing::Test {
  protected:
@@ -32,15 +34,18 @@ class PolicySessionTest : public ::testing::Test {
     EXPECT_EQ(answers.size(), 1u);
     return answers.front();
   }
-  static PolicyMessage add(const std::string& head, spd::Action action, uint8_t spdid = SPD_ACTIVE, const std::string& name_space = "") {
+  static PolicyMessage add(const std::string& head, spd::Action action, uint8_t spdid = SPD_ACTIVE,
+                           const std::string& name_space = "") {
     PolicyMessage message = policy_request(PolicyCommand::add_rule, spdid, head, name_space);
-    message.rule = PolicyRuleExt{0x4fffff, SPD_RULE_FLAG_INBOUND | SPD_RULE_FLAG_OUTBOUND | (head.empty() ? 0u : SPD_RULE_FLAG_TUNNEL), 0};
+    message.rule = PolicyRuleExt{
+        0x4fffff, SPD_RULE_FLAG_INBOUND | SPD_RULE_FLAG_OUTBOUND | (head.empty() ? 0u : SPD_RULE_FLAG_TUNNEL), 0};
     message.actions = encode_actions(std::span(&action, 1));
     message.header.seq = 77;
     message.header.pid = 1234;
     return message;
   }
-  static PolicyMessage command(PolicyCommand what, uint8_t spdid, const std::optional<std::string>& head, const std::string& name_space = "") {
+  static PolicyMessage command(PolicyCommand what, uint8_t spdid, const std::optional<std::string>& head,
+                               const std::string& name_space = "") {
     return policy_request(what, spdid, head, name_space);
   }
 
@@ -111,7 +116,8 @@ TEST_F(PolicySessionTest, WithoutADirectionNothingIsInstalled) {
 }
 
 TEST_F(PolicySessionTest, WildcardAlgorithmsAreSpelledOut) {
-  ASSERT_EQ(one(add("mytun0", {.verb = spd::Verb::ipsec, .encr = spd::Cipher{crypto::EncrAlg::none, {}}})).header.error, 0);
+  ASSERT_EQ(one(add("mytun0", {.verb = spd::Verb::ipsec, .encr = spd::Cipher{crypto::EncrAlg::none, {}}})).header.error,
+            0);
   EXPECT_GT(access_.db.current()->find("mytun0")->rules().front().actions.size(), 5u);
 }
 
@@ -123,7 +129,7 @@ TEST_F(PolicySessionTest, DeletesByIndexAndBySelectors) {
   EXPECT_EQ(one(message).header.error, ESRCH);
   message.rule = PolicyRuleExt{0, SPD_RULE_FLAG_TUNNEL | SPD_RULE_FLAG_OUTBOUND, 0};
   EXPECT_EQ(one(message).header.error, 0);
-  EXPECT_EQ(access_.db.size(), 2u);      // the inbound ones
+  EXPECT_EQ(access_.db.size(), 2u);  // the inbound ones
 }
 
 TEST_F(PolicySessionTest, DumpIsHeaderRulesTrailer) {
@@ -139,7 +145,7 @@ TEST_F(PolicySessionTest, DumpIsHeaderRulesTrailer) {
   EXPECT_EQ(all[5].rule->flags, uint32_t{SPD_RULE_FLAG_OUTBOUND | SPD_RULE_FLAG_TUNNEL});
   EXPECT_EQ(all[5].rule->index, 1u);
   EXPECT_EQ(all[7].rule->flags, uint32_t{SPD_RULE_FLAG_INBOUND | SPD_RULE_FLAG_TUNNEL});
-  EXPECT_FALSE(all[5].name_space.has_value());      // who knows nothing of namespaces sees none
+  EXPECT_FALSE(all[5].name_space.has_value());  // who knows nothing of namespaces sees none
   EXPECT_EQ(all.back().ruleset->count, 8u);
   EXPECT_EQ(all.back().header.error, 0);
   EXPECT_EQ(all.back().ruleset->version, all.front().ruleset->version);
@@ -148,7 +154,7 @@ TEST_F(PolicySessionTest, DumpIsHeaderRulesTrailer) {
 TEST_F(PolicySessionTest, ADumpTellsOnePictureAndItsTrailerThatItIsOld) {
   ASSERT_EQ(one(add("mytun0", gcm())).header.error, 0);
   session_.handle(encode_policy(command(PolicyCommand::dump, SPD_ACTIVE, "mytun0")));
-  session_.pop();                                   // the header went out
+  session_.pop();  // the header went out
   ASSERT_TRUE(access_.db.flush({}, "mytun0").has_value());
   size_t rules = 0;
   PolicyMessage last;

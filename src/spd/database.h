@@ -1,5 +1,6 @@
-// The SPD as its single writer holds it: the rules of every head and every namespace, drafts of what shall come, and the
-// immutable heads that readers get. Pure: no I/O, no clock, one thread (the engine's). Every method does all or nothing.
+// The SPD as its single writer holds it: the rules of every head and every namespace, drafts of what shall come, and
+// the immutable heads that readers get. Pure: no I/O, no clock, one thread (the engine's). Every method does all or
+// nothing.
 #pragma once
 
 #include <cstdint>
@@ -26,18 +27,19 @@ struct HeadSet {
 };
 
 struct Limits {
-  size_t rules = 200'000;               // SPD entries, all heads and namespaces; drafts are bounded by the same number each
+  size_t rules = 200'000;  // SPD entries, all heads and namespaces; drafts are bounded by the same number each
   size_t heads = 20'000;
   size_t rules_of_namespace = 200'000;
 };
 
-// Who acts: the sender's namespace, and whether it may touch the records of others (the caller has checked its privilege).
+// Who acts: the sender's namespace, and whether it may touch the records of others (the caller has checked its
+// privilege).
 struct Owner {
   std::string name_space;
   bool override_others = false;
 };
 
-class Shelf;   // the rules of one namespace in one head; shared until somebody edits
+class Shelf;  // the rules of one namespace in one head; shared until somebody edits
 
 // A standby copy of one namespace's rules. Edited through the Database; nobody else sees it. A value: copies are cheap.
 class Draft {
@@ -46,7 +48,7 @@ class Draft {
   [[nodiscard]] const std::string& name_space() const { return name_space_; }
   // The namespace's generation that it was cloned from.
   [[nodiscard]] uint64_t based_on() const { return based_on_; }
-  [[nodiscard]] size_t size() const;                                   // rules in it
+  [[nodiscard]] size_t size() const;  // rules in it
   [[nodiscard]] bool has_head(std::string_view head) const;
   [[nodiscard]] std::vector<Rule> rules(std::string_view head) const;  // in index order
   [[nodiscard]] std::vector<std::string> heads() const;                // those with a rule, the host's first
@@ -55,7 +57,7 @@ class Draft {
   friend class Database;
   std::string name_space_;
   uint64_t based_on_ = 0;
-  std::map<std::string, std::shared_ptr<Shelf>, std::less<>> shelves_;   // copied on the first edit after a clone
+  std::map<std::string, std::shared_ptr<Shelf>, std::less<>> shelves_;  // copied on the first edit after a clone
 };
 
 class Database {
@@ -65,27 +67,27 @@ class Database {
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;
 
-  // What readers shall see from now on. Builds the heads that changed since the last call, so several edits in a row cost
-  // one build. The same pointer as before when nothing changed.
+  // What readers shall see from now on. Builds the heads that changed since the last call, so several edits in a row
+  // cost one build. The same pointer as before when nothing changed.
   [[nodiscard]] std::shared_ptr<const HeadSet> current();
   // Moves with every committed change; current()->generation is this.
   [[nodiscard]] uint64_t generation() const;
   [[nodiscard]] uint64_t generation_of(std::string_view name_space) const;
   [[nodiscard]] size_t size() const;
   [[nodiscard]] size_t size_of(std::string_view name_space) const;
-  [[nodiscard]] std::vector<std::string> namespaces() const;           // those with rules
+  [[nodiscard]] std::vector<std::string> namespaces() const;  // those with rules
 
-  // Heads live by name, whether a tunnel of that name exists or not; the first rule makes one. A tunnel pins its head, so
-  // that commands about it succeed while it has no rules. Index counters go on as long as the head is known.
+  // Heads live by name, whether a tunnel of that name exists or not; the first rule makes one. A tunnel pins its head,
+  // so that commands about it succeed while it has no rules. Index counters go on as long as the head is known.
   void pin_head(std::string_view head);
   // The tunnel is deleted, and its rules of every namespace with it (policy.md §3.2).
   void remove_head(std::string_view head);
   [[nodiscard]] bool knows_head(std::string_view head) const;
 
-  // ---- edits of what is in force; each is one generation. `entries` is one ADDRULE (what expand() made of it), actions
-  // resolved; their name_space is set to the owner's. Returns the last index given.
-  // EEXIST: the same entry is there, nothing added. EBUSY: tunnel and transport mode mixed. EINVAL, ENOTSUP: check_rule.
-  // EDQUOT: a limit. EPERM: a clear-text rule (pass) over a tunnel that another namespace protects, its name in the text.
+  // ---- edits of what is in force; each is one generation. `entries` is one ADDRULE (what expand() made of it),
+  // actions resolved; their name_space is set to the owner's. Returns the last index given. EEXIST: the same entry is
+  // there, nothing added. EBUSY: tunnel and transport mode mixed. EINVAL, ENOTSUP: check_rule. EDQUOT: a limit. EPERM:
+  // a clear-text rule (pass) over a tunnel that another namespace protects, its name in the text.
   Result<uint64_t> add(const Owner& owner, std::string_view head, std::vector<Rule> entries);
   // ENOENT: unknown head. ESRCH: no such index. EPERM: another namespace's, its name in the text.
   Result<> remove(const Owner& owner, std::string_view head, uint64_t index);
@@ -97,19 +99,20 @@ class Database {
   void flush_all(const Owner& owner);
 
   // ---- drafts
-  [[nodiscard]] Draft empty_draft(std::string name_space) const;       // based on the generation of now
-  void clone_all(Draft& draft) const;                                  // replaces its contents; based on now
-  Result<> clone(Draft& draft, std::string_view head) const;           // ENOENT: unknown head
+  [[nodiscard]] Draft empty_draft(std::string name_space) const;  // based on the generation of now
+  void clone_all(Draft& draft) const;                             // replaces its contents; based on now
+  Result<> clone(Draft& draft, std::string_view head) const;      // ENOENT: unknown head
   // As above. EBUSY and EPERM against other namespaces are looked at by flip.
   Result<uint64_t> add(Draft& draft, std::string_view head, std::vector<Rule> entries);
   Result<> remove(Draft& draft, std::string_view head, uint64_t index);
   Result<> remove(Draft& draft, std::string_view head, const std::vector<Rule>& like);
-  Result<> flush(Draft& draft, std::string_view head);                 // ENOENT: neither here nor there known
+  Result<> flush(Draft& draft, std::string_view head);  // ENOENT: neither here nor there known
   void flush_all(Draft& draft);
 
-  // Swaps the draft with what is in force of its namespace, in every head, as one generation; the draft then holds what was
-  // in force, based on the new generation, so that flipping it again undoes. A head that the draft lacks is emptied.
-  // EAGAIN: the namespace changed since the draft was made, unless `force`. EBUSY, EDQUOT, EPERM as add; nothing changed.
+  // Swaps the draft with what is in force of its namespace, in every head, as one generation; the draft then holds what
+  // was in force, based on the new generation, so that flipping it again undoes. A head that the draft lacks is
+  // emptied. EAGAIN: the namespace changed since the draft was made, unless `force`. EBUSY, EDQUOT, EPERM as add;
+  // nothing changed.
   Result<uint64_t> flip_all(Draft& draft, bool force = false, bool override_others = false);
   // One head only. ESRCH: unknown head.
   Result<uint64_t> flip(Draft& draft, std::string_view head, bool force = false, bool override_others = false);

@@ -17,10 +17,14 @@ const Owner kVpn{.name_space = "svc:/site/vpn:default"};
 std::vector<Rule> entries(Action action = gcm(), Selector selector = {}, Mode mode = Mode::tunnel) {
   return expand(both_ways(std::move(action), mode, std::move(selector)));
 }
-Selector to(uint32_t host) { return {.remote = net::Prefix::host(net::Address::v4(0x0a000000 | host))}; }
+Selector to(uint32_t host) {
+  return {.remote = net::Prefix::host(net::Address::v4(0x0a000000 | host))};
+}
 
 template <typename T>
-int code(const Result<T>& result) { return result ? 0 : result.error().code; }
+int code(const Result<T>& result) {
+  return result ? 0 : result.error().code;
+}
 
 TEST(Database, NumbersEntriesPerHeadAndPublishesImmutableSets) {
   Database db;
@@ -52,8 +56,8 @@ TEST(Database, RefusesTheSameEntryAndAddsNothing) {
   EXPECT_EQ(code(db.add(kGlobal, "mytun0", entries())), EEXIST);
   EXPECT_EQ(db.size(), 4u);
   EXPECT_EQ(db.generation(), generation);
-  EXPECT_TRUE(db.add(kGlobal, "mytun0", entries(cbc_sha512())).has_value());   // other actions: another entry
-  EXPECT_TRUE(db.add(kVpn, "mytun0", entries()).has_value());                  // another owner: its own
+  EXPECT_TRUE(db.add(kGlobal, "mytun0", entries(cbc_sha512())).has_value());  // other actions: another entry
+  EXPECT_TRUE(db.add(kVpn, "mytun0", entries()).has_value());                 // another owner: its own
 }
 
 TEST(Database, RefusesToMixModesAlsoAcrossNamespaces) {
@@ -74,7 +78,7 @@ TEST(Database, DeletesByIndexAndByTraffic) {
   EXPECT_EQ(db.current()->find("mytun0")->rules().size(), 3u);
   EXPECT_EQ(code(db.remove(kGlobal, "mytun0", 2)), ESRCH);
   EXPECT_EQ(code(db.remove(kGlobal, "mytun0", entries(gcm(), to(1)))), ESRCH);
-  EXPECT_TRUE(db.remove(kGlobal, "mytun0", entries(drop())).has_value());      // by traffic, whatever the action
+  EXPECT_TRUE(db.remove(kGlobal, "mytun0", entries(drop())).has_value());  // by traffic, whatever the action
   EXPECT_EQ(db.current()->find("mytun0"), nullptr);
   EXPECT_EQ(db.size(), 0u);
 }
@@ -103,7 +107,7 @@ TEST(Database, NobodyOpensSomebodyElsesTunnel) {
   EXPECT_EQ(code(db.flip_all(draft)), EPERM);
   EXPECT_EQ(db.size(), 4u);
   EXPECT_TRUE(db.flip_all(draft, false, true).has_value());
-  EXPECT_TRUE(db.add(kVpn, "vpn0", entries(bypass(), to(1))).has_value());     // its owner may
+  EXPECT_TRUE(db.add(kVpn, "vpn0", entries(bypass(), to(1))).has_value());  // its owner may
 }
 
 TEST(Database, DeletingATunnelDeletesItsRulesOfEveryNamespace) {
@@ -121,11 +125,11 @@ TEST(Database, DeletingATunnelDeletesItsRulesOfEveryNamespace) {
 TEST(Database, LimitsHold) {
   Database db({.rules = 6, .heads = 3, .rules_of_namespace = 5});
   ASSERT_TRUE(db.add(kGlobal, "a0", entries()).has_value());
-  EXPECT_EQ(code(db.add(kGlobal, "a0", entries(gcm(), to(1)))), EDQUOT);       // the namespace's
+  EXPECT_EQ(code(db.add(kGlobal, "a0", entries(gcm(), to(1)))), EDQUOT);  // the namespace's
   EXPECT_TRUE(db.add(kVpn, "a0", entries(gcm(), to(1))).has_value());
-  EXPECT_EQ(code(db.add(kVpn, "a0", entries(gcm(), to(2)))), EDQUOT);          // the whole
+  EXPECT_EQ(code(db.add(kVpn, "a0", entries(gcm(), to(2)))), EDQUOT);  // the whole
   db.pin_head("b0");
-  EXPECT_EQ(code(db.add(kVpn, "c0", {})), EDQUOT);                             // heads: the host, a0, b0
+  EXPECT_EQ(code(db.add(kVpn, "c0", {})), EDQUOT);  // heads: the host, a0, b0
 }
 
 TEST(Draft, NobodySeesItBeforeTheFlipAndThenAllAtOnce) {
@@ -167,9 +171,9 @@ TEST(Draft, OutdatedIsRefusedUnlessForced) {
   ASSERT_TRUE(db.flip_all(one).has_value());
   EXPECT_EQ(code(db.flip_all(two)), EAGAIN);
   EXPECT_EQ(db.current()->heads.size(), 1u);
-  EXPECT_TRUE(db.flip_all(theirs).has_value());         // another namespace did not change
+  EXPECT_TRUE(db.flip_all(theirs).has_value());  // another namespace did not change
   EXPECT_TRUE(db.flip_all(two, true).has_value());
-  EXPECT_EQ(db.current()->find("a0"), nullptr);         // two did not have it
+  EXPECT_EQ(db.current()->find("a0"), nullptr);  // two did not have it
   EXPECT_EQ(db.size_of(kVpn.name_space), 4u);
 }
 

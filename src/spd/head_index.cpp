@@ -73,15 +73,17 @@ Shape shape_of(const Selector& selector) {
   shape.remote_port = selector.remote_port.has_value();
   if (!selector.icmp) return shape;
   const IcmpRange& icmp = *selector.icmp;
-  if (icmp.type != icmp.type_end || (icmp.code != 255 && icmp.code != icmp.code_end)) shape.icmp = IcmpKind::range;
-  else shape.icmp = icmp.code == 255 ? IcmpKind::type : IcmpKind::type_and_code;
+  if (icmp.type != icmp.type_end || (icmp.code != 255 && icmp.code != icmp.code_end))
+    shape.icmp = IcmpKind::range;
+  else
+    shape.icmp = icmp.code == 255 ? IcmpKind::type : IcmpKind::type_and_code;
   return shape;
 }
 
 View view_of(const net::Flow& flow, Direction direction) {
   const bool out = direction == Direction::out;
-  View view{.has_ports = flow.has_ports, .has_icmp = flow.has_icmp, .icmp_type = flow.icmp_type,
-            .icmp_code = flow.icmp_code};
+  View view{
+      .has_ports = flow.has_ports, .has_icmp = flow.has_icmp, .icmp_type = flow.icmp_type, .icmp_code = flow.icmp_code};
   put_address(&view.whole[0], out ? flow.source : flow.destination);
   put_address(&view.whole[2], out ? flow.destination : flow.source);
   view.whole[4] = meta(flow.protocol, out ? flow.source_port : flow.destination_port,
@@ -97,10 +99,9 @@ void ShapeTable::add(const Selector& selector, Rank rank) {
 }
 
 void ShapeTable::seal() {
-  std::ranges::sort(entries_, [](const Entry& a, const Entry& b) {
-    return a.key != b.key ? a.key < b.key : a.rank.before(b.rank);
-  });
-  if (shape_.icmp != IcmpKind::range) {   // equal keys: the first hides the others
+  std::ranges::sort(
+      entries_, [](const Entry& a, const Entry& b) { return a.key != b.key ? a.key < b.key : a.rank.before(b.rank); });
+  if (shape_.icmp != IcmpKind::range) {  // equal keys: the first hides the others
     const auto hidden = std::ranges::unique(entries_, {}, &Entry::key);
     entries_.erase(hidden.begin(), hidden.end());
   }

@@ -1,5 +1,6 @@
-// Lookup by tuple space (Srinivasan, Suri, Varghese 1999): the rules of one direction and family fall into shapes, a shape
-// being which selectors a rule has and how long its prefixes are; within a shape a rule is found by one hash probe.
+// Lookup by tuple space (Srinivasan, Suri, Varghese 1999): the rules of one direction and family fall into shapes, a
+// shape being which selectors a rule has and how long its prefixes are; within a shape a rule is found by one hash
+// probe.
 #pragma once
 
 #include <array>
@@ -15,7 +16,7 @@ namespace adit::spd {
 enum class IcmpKind : uint8_t { none, type, type_and_code, range };
 
 struct Shape {
-  int16_t local_length = -1, remote_length = -1;     // -1: the rule has no such address
+  int16_t local_length = -1, remote_length = -1;  // -1: the rule has no such address
   bool protocol = false, local_port = false, remote_port = false;
   IcmpKind icmp = IcmpKind::none;
   friend bool operator==(const Shape&, const Shape&) = default;
@@ -67,8 +68,8 @@ class ShapeTable {
   Shape shape_;
   Key mask_{};
   Rank best_;
-  std::vector<Entry> entries_;         // sorted by key, then rank, when sealed
-  std::vector<uint32_t> slots_;        // open addressing: 1 + first entry of a key; 0: free
+  std::vector<Entry> entries_;   // sorted by key, then rank, when sealed
+  std::vector<uint32_t> slots_;  // open addressing: 1 + first entry of a key; 0: free
 };
 
 // All shapes of one direction and family, those with the highest priority first.

@@ -63,12 +63,16 @@ class Dice {
   }
   uint16_t port() { return static_cast<uint16_t>(1 + below(4)); }
   uint8_t protocol(net::Family family) {
-    const uint8_t kinds[] = {net::kProtoTcp, net::kProtoUdp, family == net::Family::v4 ? net::kProtoIcmp : net::kProtoIcmp6};
+    const uint8_t kinds[] = {net::kProtoTcp, net::kProtoUdp,
+                             family == net::Family::v4 ? net::kProtoIcmp : net::kProtoIcmp6};
     return kinds[below(3)];
   }
   Rule rule() {
-    Rule rule{.priority = below(50), .direction = often() ? Direction::in : Direction::out,
-              .family = often() ? net::Family::v4 : net::Family::v6, .mode = Mode::tunnel, .actions = {gcm()}};
+    Rule rule{.priority = below(50),
+              .direction = often() ? Direction::in : Direction::out,
+              .family = often() ? net::Family::v4 : net::Family::v6,
+              .mode = Mode::tunnel,
+              .actions = {gcm()}};
     if (often()) rule.selector.local = prefix(rule.family);
     if (often()) rule.selector.remote = prefix(rule.family);
     if (often()) rule.selector.protocol = protocol(rule.family);
@@ -126,7 +130,7 @@ TEST(Head, AgreesWithTheLinearSearchOnRandomRulesAndFlows) {
       }
     }
   }
-  EXPECT_GT(hits, 5000u);   // the test is of something
+  EXPECT_GT(hits, 5000u);  // the test is of something
 }
 
 TEST(Head, InboundTheDestinationIsLocal) {
@@ -148,7 +152,7 @@ TEST(Head, TheHighestPriorityWinsAndTheFirstAmongEquals) {
   narrow.priority = 6;
   const auto flow = tcp("10.0.0.1", 1, "10.0.1.2", 2);
   EXPECT_EQ(head_of({narrow, wide, twin})->lookup(flow, Direction::out)->actions.front(), gcm());
-  narrow.priority = 8;      // no longest-prefix rule: only priority counts
+  narrow.priority = 8;  // no longest-prefix rule: only priority counts
   EXPECT_EQ(head_of({wide, twin, narrow})->lookup(flow, Direction::out)->actions.front(), drop());
 }
 
@@ -172,7 +176,7 @@ TEST(Head, AnIcmpErrorGoesByTheTrafficItIsAbout) {
   spec.selector.protocol = net::kProtoTcp;
   spec.selector.local_port = 22;
   const auto head = head_of({spec});
-  net::Flow embedded = tcp("10.0.1.2", 999, "10.0.0.2", 22);   // as net::read_embedded_flow gives it: swapped
+  net::Flow embedded = tcp("10.0.1.2", 999, "10.0.0.2", 22);  // as net::read_embedded_flow gives it: swapped
   embedded.icmp_error = true;
   EXPECT_NE(head->lookup(embedded, Direction::in), nullptr);
 }

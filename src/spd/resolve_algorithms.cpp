@@ -11,9 +11,9 @@ using crypto::AlgProto;
 using crypto::AuthAlg;
 using crypto::EncrAlg;
 
-struct Kind {                     // what an error says about one of the three places of an action
+struct Kind {  // what an error says about one of the three places of an action
   std::string_view word;
-  uint16_t unknown, bad_bits;     // diagnostics
+  uint16_t unknown, bad_bits;  // diagnostics
 };
 constexpr Kind kAh{"AH algorithm", 30, 33};
 constexpr Kind kEncr{"ESP encryption algorithm", 31, 34};
@@ -29,15 +29,17 @@ bool encrypts(const Algorithm& row) {
 
 ActionResult<KeyBits> clip(const Kind& kind, const Algorithm& row, KeyBits bits) {
   if (bits.max < row.min_bits || bits.min > row.max_bits || bits.min > bits.max)
-    return std::unexpected(ActionError{
-        kind.bad_bits, {EINVAL, fmt::format("{} {} has keys of {} to {} bits, not {}..{}", kind.word, row.names.front(),
-                                            row.min_bits, row.max_bits, bits.min, bits.max)}});
+    return std::unexpected(
+        ActionError{kind.bad_bits,
+                    {EINVAL, fmt::format("{} {} has keys of {} to {} bits, not {}..{}", kind.word, row.names.front(),
+                                         row.min_bits, row.max_bits, bits.min, bits.max)}});
   return KeyBits{std::max(bits.min, row.min_bits), std::min(bits.max, row.max_bits)};
 }
 
 // The choices for one place: one when it is named, none when it is not asked for (an empty optional), all for "any".
 template <typename Wish>
-ActionResult<std::vector<std::optional<Wish>>> choices(const Kind& kind, AlgProto proto, const std::optional<Wish>& wish,
+ActionResult<std::vector<std::optional<Wish>>> choices(const Kind& kind, AlgProto proto,
+                                                       const std::optional<Wish>& wish,
                                                        const crypto::AlgorithmTable& table) {
   std::vector<std::optional<Wish>> found;
   if (!wish) return std::vector<std::optional<Wish>>{std::nullopt};
@@ -53,10 +55,11 @@ ActionResult<std::vector<std::optional<Wish>>> choices(const Kind& kind, AlgProt
     found.push_back(Wish{wish->alg, *bits});
   }
   if (found.empty())
-    return std::unexpected(ActionError{
-        kind.unknown, {EINVAL, number == 0 ? fmt::format("no {} of the table fits", kind.word)
-                                           : fmt::format("{} number {} is not in the algorithm table; "
-                                                         "'ipsecalgs -l' lists it", kind.word, number)}});
+    return std::unexpected(ActionError{kind.unknown,
+                                       {EINVAL, number == 0 ? fmt::format("no {} of the table fits", kind.word)
+                                                            : fmt::format("{} number {} is not in the algorithm table; "
+                                                                          "'ipsecalgs -l' lists it",
+                                                                          kind.word, number)}});
   return found;
 }
 
@@ -78,7 +81,11 @@ ActionResult<std::vector<Action>> resolve_one(const Action& wish, const crypto::
     for (const auto& one_espa : *espa) {
       if (redundant(wish, one_encr, &one_espa == &espa->front())) continue;
       for (const auto& one_ah : *ah) {
-        Action action{.verb = wish.verb, .bypass = wish.bypass, .ah = one_ah, .encr = one_encr, .espa = one_espa,
+        Action action{.verb = wish.verb,
+                      .bypass = wish.bypass,
+                      .ah = one_ah,
+                      .encr = one_encr,
+                      .espa = one_espa,
                       .unique = wish.unique};
         if (one_encr && crypto::is_combined(one_encr->alg) && wish.espa && wish.espa->alg == AuthAlg::none)
           action.espa.reset();
@@ -97,9 +104,11 @@ ActionResult<std::vector<Action>> resolve_algorithms(std::span<const Action> act
     auto resolved = resolve_one(wish, table);
     if (!resolved) return std::unexpected(std::move(resolved).error());
     if (all.size() + resolved->size() > kMaxActions)
-      return std::unexpected(ActionError{
-          0, {E2BIG, fmt::format("the rule has more than {} alternatives after 'any' is spelled out; name the "
-                                 "algorithms", kMaxActions)}});
+      return std::unexpected(
+          ActionError{0,
+                      {E2BIG, fmt::format("the rule has more than {} alternatives after 'any' is spelled out; name the "
+                                          "algorithms",
+                                          kMaxActions)}});
     for (Action& action : *resolved) all.push_back(std::move(action));
   }
   return all;

@@ -9,9 +9,13 @@ namespace {
 constexpr uint32_t kFirstPriority = 0x000fffff;
 constexpr uint32_t kBypassClass = 0x00800000, kEspClass = 0x00400000, kAhClass = 0x00200000;
 
-bool is_empty(const Selector& selector) { return selector == Selector{}; }
+bool is_empty(const Selector& selector) {
+  return selector == Selector{};
+}
 
-void mix(size_t& seed, size_t value) { seed ^= value + 0x9e3779b97f4a7c15ULL + (seed << 6) + (seed >> 2); }
+void mix(size_t& seed, size_t value) {
+  seed ^= value + 0x9e3779b97f4a7c15ULL + (seed << 6) + (seed >> 2);
+}
 
 template <typename T>
 void mix_number(size_t& seed, const std::optional<T>& value) {
@@ -36,8 +40,14 @@ std::optional<net::Family> family_of(const Selector& selector) {
 }
 
 Rule entry_of(const RuleSpec& spec, Direction direction, net::Family family) {
-  Rule rule{.priority = spec.priority, .direction = direction, .family = family, .mode = spec.mode,
-            .selector = spec.selector, .actions = spec.actions, .name_space = spec.name_space, .origin = spec.origin};
+  Rule rule{.priority = spec.priority,
+            .direction = direction,
+            .family = family,
+            .mode = spec.mode,
+            .selector = spec.selector,
+            .actions = spec.actions,
+            .name_space = spec.name_space,
+            .origin = spec.origin};
   if (rule.selector.local) rule.selector.local = rule.selector.local->masked();
   if (rule.selector.remote) rule.selector.remote = rule.selector.remote->masked();
   return rule;
@@ -49,14 +59,17 @@ Result<> check_mode(std::string_view head, const Rule& rule) {
   if (!head.empty() && rule.mode == Mode::none)
     return fail(EINVAL, "a rule for tunnel {} must say whether it negotiates tunnel or transport", head);
   if (rule.mode == Mode::transport && !is_empty(rule.selector))
-    return fail(EINVAL, "tunnel {} negotiates transport, where a rule cannot select by address, protocol or port; "
-                "use 'negotiate tunnel' or leave the selectors out", head);
+    return fail(EINVAL,
+                "tunnel {} negotiates transport, where a rule cannot select by address, protocol or port; "
+                "use 'negotiate tunnel' or leave the selectors out",
+                head);
   return {};
 }
 
 Result<> check_action(std::string_view head, Mode mode, const Action& action) {
   if (head.empty() && action.verb == Verb::ipsec)
-    return fail(ENOTSUP, "protecting the host's own traffic with IPsec is not there yet; protect it with a tunnel: "
+    return fail(ENOTSUP,
+                "protecting the host's own traffic with IPsec is not there yet; protect it with a tunnel: "
                 "'{ tunnel NAME negotiate tunnel } ipsec { ... }'");
   if (action.unique && mode == Mode::tunnel)
     return fail(EINVAL, "'sa unique' does not go with 'negotiate tunnel' (tunnel {}); write 'sa shared'", head);

@@ -71,27 +71,28 @@ TEST(SameEntry, LooksAtTrafficModeAndActionsOnly) {
 }
 
 TEST(ResolveAlgorithms, ClipsOpenKeyLengths) {
-  const Action wish{.verb = Verb::ipsec, .encr = Cipher{EncrAlg::aes_gcm16, {128, 65535}},
+  const Action wish{.verb = Verb::ipsec,
+                    .encr = Cipher{EncrAlg::aes_gcm16, {128, 65535}},
                     .espa = Integrity{AuthAlg::hmac_sha256, {256, 65535}}};
   const auto actions = resolve_algorithms(std::span(&wish, 1), AlgorithmTable::builtin());
   ASSERT_TRUE(actions.has_value());
   ASSERT_EQ(actions->size(), 1u);
   EXPECT_EQ(actions->front().encr->bits, (KeyBits{128, 256}));
-  EXPECT_EQ(actions->front().espa->bits, (KeyBits{256, 256}));   // decision 1: stays as given
+  EXPECT_EQ(actions->front().espa->bits, (KeyBits{256, 256}));  // decision 1: stays as given
 }
 
 TEST(ResolveAlgorithms, SpellsOutAny) {
-  const Action wish{.verb = Verb::ipsec, .encr = Cipher{EncrAlg::none, {0, 65535}},
-                    .espa = Integrity{AuthAlg::none, {0, 65535}}};
+  const Action wish{
+      .verb = Verb::ipsec, .encr = Cipher{EncrAlg::none, {0, 65535}}, .espa = Integrity{AuthAlg::none, {0, 65535}}};
   const auto table = AlgorithmTable::builtin();
   const auto actions = resolve_algorithms(std::span(&wish, 1), table);
   ASSERT_TRUE(actions.has_value());
   const auto of = [&](EncrAlg alg) {
     return std::ranges::count_if(*actions, [&](const Action& action) { return action.encr->alg == alg; });
   };
-  EXPECT_EQ(of(EncrAlg::aes_gcm16), 1);     // combined: needs no integrity beside it
+  EXPECT_EQ(of(EncrAlg::aes_gcm16), 1);  // combined: needs no integrity beside it
   EXPECT_GE(of(EncrAlg::aes_cbc), 5);
-  EXPECT_EQ(of(EncrAlg::null), 0);          // "any" cipher does encrypt
+  EXPECT_EQ(of(EncrAlg::null), 0);  // "any" cipher does encrypt
   EXPECT_EQ(of(EncrAlg::aes_gmac), 0);
 }
 

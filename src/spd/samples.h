@@ -3,23 +3,32 @@
 
 #include <string>
 
-#include "spd/rule.h"
 #include "net/flow.h"
+#include "spd/rule.h"
 
 namespace adit::spd::samples {
 
-inline net::Prefix prefix(std::string_view text) { return net::Prefix::parse(text).value(); }
-inline net::Address address(std::string_view text) { return net::Address::parse(text).value(); }
+inline net::Prefix prefix(std::string_view text) {
+  return net::Prefix::parse(text).value();
+}
+inline net::Address address(std::string_view text) {
+  return net::Address::parse(text).value();
+}
 
 inline Action gcm() {
   return {.verb = Verb::ipsec, .encr = Cipher{crypto::EncrAlg::aes_gcm16, {128, 256}}};
 }
 inline Action cbc_sha512() {
-  return {.verb = Verb::ipsec, .encr = Cipher{crypto::EncrAlg::aes_cbc, {128, 256}},
+  return {.verb = Verb::ipsec,
+          .encr = Cipher{crypto::EncrAlg::aes_cbc, {128, 256}},
           .espa = Integrity{crypto::AuthAlg::hmac_sha512, {512, 512}}};
 }
-inline Action drop() { return {.verb = Verb::drop}; }
-inline Action bypass() { return {.verb = Verb::pass, .bypass = true}; }
+inline Action drop() {
+  return {.verb = Verb::drop};
+}
+inline Action bypass() {
+  return {.verb = Verb::pass, .bypass = true};
+}
 
 inline RuleSpec both_ways(Action action, Mode mode = Mode::tunnel, Selector selector = {}) {
   RuleSpec spec{.inbound = true, .outbound = true, .mode = mode, .selector = std::move(selector)};
