@@ -9,7 +9,7 @@
 namespace adit::platform {
 namespace {
 
-constexpr uint8_t kProtocolKernel = 2;   // RTPROT_KERNEL
+constexpr uint8_t kProtocolKernel = 2;  // RTPROT_KERNEL
 
 class FakeTun final : public datapath::TunPort {
  public:
@@ -75,25 +75,22 @@ class FakeWire final : public datapath::WirePort {
   const std::map<net::Address, uint32_t>& path_mtus_;
 };
 
-bool matches(const Route& wanted, const Route& there) {   // as RTM_DELROUTE: what is not said matches all
+bool matches(const Route& wanted, const Route& there) {  // as RTM_DELROUTE: what is not said matches all
   return wanted.destination.masked() == there.destination && wanted.table == there.table &&
          (wanted.metric == 0 || wanted.metric == there.metric) &&
          (wanted.interface_index == 0 || wanted.interface_index == there.interface_index) &&
          (wanted.protocol == 0 || wanted.protocol == there.protocol) &&
-         (!wanted.gateway || wanted.gateway == there.gateway) &&
-         (!wanted.unreachable || there.unreachable) && (!wanted.blackhole || there.blackhole);
+         (!wanted.gateway || wanted.gateway == there.gateway) && (!wanted.unreachable || there.unreachable) &&
+         (!wanted.blackhole || there.blackhole);
 }
 
 }  // namespace
 
 FakePlatform::FakePlatform() : event_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   reboot();
-  sysctls = {{"net/ipv4/ip_forward", "0"},
-             {"net/ipv4/conf/all/forwarding", "0"},
-             {"net/ipv6/conf/all/forwarding", "0"},
-             {"net/ipv4/conf/all/rp_filter", "0"},
-             {"net/ipv4/ip_default_ttl", "64"},
-             {"net/ipv6/conf/all/hop_limit", "64"},
+  sysctls = {{"net/ipv4/ip_forward", "0"},           {"net/ipv4/conf/all/forwarding", "0"},
+             {"net/ipv6/conf/all/forwarding", "0"},  {"net/ipv4/conf/all/rp_filter", "0"},
+             {"net/ipv4/ip_default_ttl", "64"},      {"net/ipv6/conf/all/hop_limit", "64"},
              {"net/ipv6/conf/all/disable_ipv6", "0"}};
 }
 
@@ -105,8 +102,8 @@ FakePlatform::~FakePlatform() {
 
 int FakePlatform::add_interface(const std::string& name, bool up) {
   Link link;
-  link.info = {.index = next_index_++, .name = name, .up = up, .carrier = up, .multicast = true, .broadcast = true,
-               .mtu = 1500};
+  link.info = {
+      .index = next_index_++, .name = name, .up = up, .carrier = up, .multicast = true, .broadcast = true, .mtu = 1500};
   const int index = link.info.index;
   links[name] = std::move(link);
   changed(Change::What::link, index);
@@ -151,7 +148,9 @@ void FakePlatform::others_set_link(const std::string& name, bool up) {
   if (const auto found = links.find(name); found != links.end()) link_state(found->second, up);
 }
 
-void FakePlatform::others_delete_link(const std::string& name) { drop_link(name); }
+void FakePlatform::others_delete_link(const std::string& name) {
+  drop_link(name);
+}
 
 void FakePlatform::others_add_route(const Route& route) {
   route_list.push_back(route);
@@ -213,7 +212,7 @@ void FakePlatform::link_state(Link& link, bool up) {
   link.info.up = up;
   changed(Change::What::link, link.info.index);
   if (!up) {
-    forget_routes_of(link.info.index);   // the kernel does not bring them back
+    forget_routes_of(link.info.index);  // the kernel does not bring them back
     return;
   }
   for (const auto& address : address_list)
@@ -253,15 +252,21 @@ std::string FakePlatform::describe(const Route& route) const {
 
 // --- devices
 
-Result<std::vector<std::unique_ptr<datapath::TunPort>>> FakePlatform::open_tun(const std::string& name, uint32_t queues) {
+Result<std::vector<std::unique_ptr<datapath::TunPort>>> FakePlatform::open_tun(const std::string& name,
+                                                                               uint32_t queues) {
   TRY(call("open_tun", name));
   const auto there = links.find(name);
   if (there != links.end() && !there->second.info.ours)
     return fail(EEXIST, "{}: there is an interface of that name that Adit did not make", name);
   if (there == links.end()) {
     Link link;
-    link.info = {.index = next_index_++, .name = name, .point_to_point = true, .is_tun = true, .multicast = true,
-                 .ours = true, .mtu = 1500};
+    link.info = {.index = next_index_++,
+                 .name = name,
+                 .point_to_point = true,
+                 .is_tun = true,
+                 .multicast = true,
+                 .ours = true,
+                 .mtu = 1500};
     links[name] = std::move(link);
   }
   Link& link = links[name];
@@ -338,7 +343,9 @@ Result<std::unique_ptr<datapath::WirePort>> FakePlatform::open_wire(uint32_t wor
   return std::make_unique<FakeWire>(wires[worker], path_mtus);
 }
 
-std::vector<std::string> FakePlatform::notices() { return std::exchange(notice_list, {}); }
+std::vector<std::string> FakePlatform::notices() {
+  return std::exchange(notice_list, {});
+}
 
 // --- netlink
 
@@ -354,7 +361,9 @@ Result<InterfaceInfo> FakePlatform::interface(const std::string& name) {
   return link->info;
 }
 
-Result<std::vector<AddressInfo>> FakePlatform::addresses() { return address_list; }
+Result<std::vector<AddressInfo>> FakePlatform::addresses() {
+  return address_list;
+}
 
 Result<> FakePlatform::add_address(const std::string& interface, const net::Prefix& local,
                                    std::optional<net::Address> peer) {
@@ -406,12 +415,14 @@ Result<> FakePlatform::add_route(const Route& route) {
     made.interface_index = on_link->interface_index;
   }
   if (made.interface_index != 0) {
-    const auto on = std::ranges::find_if(links, [&](const auto& l) { return l.second.info.index == made.interface_index; });
+    const auto on =
+        std::ranges::find_if(links, [&](const auto& l) { return l.second.info.index == made.interface_index; });
     if (on == links.end()) return fail(ENODEV, "{}: no such interface", describe(route));
     if (!on->second.info.up) return fail(ENETDOWN, "{}: {} is down", describe(route), on->first);
     made.linkdown = !on->second.info.carrier;
   }
-  if (std::ranges::find(route_list, made) != route_list.end()) return fail(EEXIST, "{}: the route is there", describe(route));
+  if (std::ranges::find(route_list, made) != route_list.end())
+    return fail(EEXIST, "{}: the route is there", describe(route));
   route_list.insert(route_list.begin(), made);
   changed(Change::What::route, made.interface_index);
   return {};
@@ -432,7 +443,8 @@ Result<Route> FakePlatform::lookup_route(const net::Address& destination, uint32
   const Route* best = nullptr;
   for (const auto& route : route_list) {
     if (!route.destination.contains(destination) || route.table != 254) continue;
-    const auto through = std::ranges::find_if(links, [&](const auto& l) { return l.second.info.index == route.interface_index; });
+    const auto through =
+        std::ranges::find_if(links, [&](const auto& l) { return l.second.info.index == route.interface_index; });
     if (underlay && through != links.end() && through->second.info.ours) continue;
     if (underlay && route.unreachable && route.protocol == kRouteProtocol) continue;
     if (!best || route.destination.length() > best->destination.length() ||
@@ -477,7 +489,9 @@ std::string FakePlatform::render_firewall(const Firewall& wanted) {
   return text;
 }
 
-Result<bool> FakePlatform::firewall_stands() { return firewall.has_value(); }
+Result<bool> FakePlatform::firewall_stands() {
+  return firewall.has_value();
+}
 
 Result<std::vector<LeakCount>> FakePlatform::leak_counts() {
   TRY(call("leak_counts", ""));
@@ -496,7 +510,9 @@ Result<> FakePlatform::set_sysctl(const std::string& path, const std::string& va
   return {};
 }
 
-Result<int> FakePlatform::change_fd() { return event_fd_; }
+Result<int> FakePlatform::change_fd() {
+  return event_fd_;
+}
 
 std::vector<Change> FakePlatform::poll_changes() {
   eventfd_t ignored = 0;

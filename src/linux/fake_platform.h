@@ -1,6 +1,6 @@
-// A whole operating system in memory for tests of the engine: it keeps the kernel's rules that matter for failing closed (LAB.md:
-// link down loses routes, carrier off keeps them, a persistent device outlives its owner) and can be told to fail. The object is
-// the machine: it outlives the engine that crashes on it. One thread.
+// A whole operating system in memory for tests of the engine: it keeps the kernel's rules that matter for failing
+// closed (LAB.md: link down loses routes, carrier off keeps them, a persistent device outlives its owner) and can be
+// told to fail. The object is the machine: it outlives the engine that crashes on it. One thread.
 #pragma once
 
 #include <deque>
@@ -12,22 +12,27 @@ namespace adit::platform {
 
 // What a fake port exchanges with the test; the test may keep it after the port is gone.
 struct FakeQueue {
-  std::deque<std::vector<uint8_t>> to_read;                // TUN: packets that the host sends into the device
-  std::vector<std::vector<uint8_t>> written;               // TUN: packets that came out of it
-  struct Outer { datapath::WireKind kind; net::Address source, destination; std::vector<uint8_t> payload; };
-  std::deque<Outer> to_receive;                            // wire
-  std::vector<Outer> sent;                                 // wire
-  bool open = true;                                        // the port still exists
+  std::deque<std::vector<uint8_t>> to_read;   // TUN: packets that the host sends into the device
+  std::vector<std::vector<uint8_t>> written;  // TUN: packets that came out of it
+  struct Outer {
+    datapath::WireKind kind;
+    net::Address source, destination;
+    std::vector<uint8_t> payload;
+  };
+  std::deque<Outer> to_receive;  // wire
+  std::vector<Outer> sent;       // wire
+  bool open = true;              // the port still exists
 };
 
 class FakePlatform final : public Platform {
  public:
-  FakePlatform();                                          // with lo, up; the sysctls that Adit uses; no routes but lo's
+  FakePlatform();  // with lo, up; the sysctls that Adit uses; no routes but lo's
   ~FakePlatform() override;
 
   // --- the world of the test
-  int add_interface(const std::string& name, bool up = true);                 // an Ethernet; returns its index
-  // The nth call from now (1: the next) of that method ("add_route", "apply_firewall" …) fails with `code`, and does nothing.
+  int add_interface(const std::string& name, bool up = true);  // an Ethernet; returns its index
+  // The nth call from now (1: the next) of that method ("add_route", "apply_firewall" …) fails with `code`, and does
+  // nothing.
   void fail_call(const std::string& method, int nth, int code, std::string text = {});
   // Every changing call in order, as "method argument": "open_tun t0", "apply_firewall", "add_route 10.0.1.0/24 t0",
   // "add_route 10.0.1.0/24 unreachable", "set_carrier t0 on". Failed calls stand as "method argument !".
@@ -48,17 +53,17 @@ class FakePlatform final : public Platform {
   struct Link {
     InterfaceInfo info;
     uint32_t gso_bytes = 65536, gso_segments = 65535;
-    std::vector<std::shared_ptr<FakeQueue>> queues;        // of the present owner
+    std::vector<std::shared_ptr<FakeQueue>> queues;  // of the present owner
   };
   std::map<std::string, Link> links;
   std::vector<AddressInfo> address_list;
-  std::vector<Route> route_list;                           // connected ones too, as the kernel makes them (protocol 2)
+  std::vector<Route> route_list;  // connected ones too, as the kernel makes them (protocol 2)
   std::optional<Firewall> firewall;
   std::vector<LeakCount> leaks;
   std::map<std::string, std::string> sysctls;
   std::optional<uint32_t> underlay_mark;
-  std::vector<std::shared_ptr<FakeQueue>> wires;           // by worker
-  std::map<net::Address, uint32_t> path_mtus;              // by outer destination
+  std::vector<std::shared_ptr<FakeQueue>> wires;  // by worker
+  std::map<net::Address, uint32_t> path_mtus;     // by outer destination
   std::vector<std::string> notice_list;
 
   // --- Platform
@@ -74,7 +79,8 @@ class FakePlatform final : public Platform {
   Result<std::vector<InterfaceInfo>> interfaces() override;
   Result<InterfaceInfo> interface(const std::string& name) override;
   Result<std::vector<AddressInfo>> addresses() override;
-  Result<> add_address(const std::string& interface, const net::Prefix& local, std::optional<net::Address> peer) override;
+  Result<> add_address(const std::string& interface, const net::Prefix& local,
+                       std::optional<net::Address> peer) override;
   Result<> remove_address(const std::string& interface, const net::Prefix& local,
                           std::optional<net::Address> peer) override;
   Result<std::vector<Route>> routes(net::Family family) override;
@@ -93,7 +99,10 @@ class FakePlatform final : public Platform {
   std::vector<Change> poll_changes() override;
 
  private:
-  struct Planned { int left = 0; Error error; };
+  struct Planned {
+    int left = 0;
+    Error error;
+  };
   // Journals the call; the planned error when this one is to fail.
   Result<> call(const std::string& method, const std::string& argument);
   Result<Link*> find(const std::string& name);

@@ -10,8 +10,12 @@ namespace {
 using net::Address;
 using net::Prefix;
 
-Prefix prefix(const char* text) { return *Prefix::parse(text); }
-Address at(const char* text) { return *Address::parse(text); }
+Prefix prefix(const char* text) {
+  return *Prefix::parse(text);
+}
+Address at(const char* text) {
+  return *Address::parse(text);
+}
 
 struct Machine : ::testing::Test {
   FakePlatform fake;

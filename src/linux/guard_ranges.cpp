@@ -12,12 +12,12 @@ namespace {
 
 constexpr size_t kMostDifferences = 64;
 
-using Wide = unsigned __int128;          // an address as a number; IPv4 in the low 32 bits
+using Wide = unsigned __int128;  // an address as a number; IPv4 in the low 32 bits
 
 struct Claim {
   Wide first = 0, last = 0;
   const net::Prefix* network = nullptr;
-  const std::set<std::string>* tunnels = nullptr;   // null: a local network
+  const std::set<std::string>* tunnels = nullptr;  // null: a local network
 };
 
 Wide number(const net::Address& address) {
@@ -33,13 +33,13 @@ net::Address address(Wide value, net::Family family) {
   return net::Address::from_bytes(family, bytes.data());
 }
 
-Wide span_of(const net::Prefix& prefix) {   // addresses in it, less one
+Wide span_of(const net::Prefix& prefix) {  // addresses in it, less one
   const unsigned host_bits = net::address_bits(prefix.family()) - prefix.length();
   return host_bits == 128 ? ~Wide{0} : (Wide{1} << host_bits) - 1;
 }
 
-// Walks claims that nest or are apart (prefixes never cross), ordered by start, the wider first. What lies between the end of
-// an inner claim and the end of its outer one is the outer's again.
+// Walks claims that nest or are apart (prefixes never cross), ordered by start, the wider first. What lies between the
+// end of an inner claim and the end of its outer one is the outer's again.
 class Layout {
  public:
   explicit Layout(net::Family family) : family_(family) {}
@@ -69,7 +69,9 @@ class Layout {
   // From at_ up to `end`, with or without it.
   void emit(const Claim& claim, Wide end, bool with_end) {
     if (exhausted_ || (with_end ? at_ > end : at_ >= end) || claim.tunnels == nullptr) return;
-    ranges_.push_back({address(at_, family_), address(with_end ? end : end - 1, family_), *claim.network,
+    ranges_.push_back({address(at_, family_),
+                       address(with_end ? end : end - 1, family_),
+                       *claim.network,
                        {claim.tunnels->begin(), claim.tunnels->end()}});
   }
 
@@ -77,7 +79,7 @@ class Layout {
   std::vector<Claim> open_;
   std::vector<GuardRange> ranges_;
   Wide at_ = 0;
-  bool exhausted_ = false;               // at_ has passed the last address there is
+  bool exhausted_ = false;  // at_ has passed the last address there is
 };
 
 net::Prefix known(const char* text) {
@@ -101,7 +103,8 @@ std::optional<net::Address> next_address(const net::Address& value) {
   return none ? std::nullopt : std::optional(address(following, value.family()));
 }
 
-std::optional<GuardDifference> guard_difference(const std::vector<GuardRange>& before, const std::vector<GuardRange>& after) {
+std::optional<GuardDifference> guard_difference(const std::vector<GuardRange>& before,
+                                                const std::vector<GuardRange>& after) {
   const auto less = [](const GuardRange& a, const GuardRange& b) {
     return std::tie(a.first, a.last, a.network, a.tunnels) < std::tie(b.first, b.last, b.network, b.tunnels);
   };
@@ -110,7 +113,8 @@ std::optional<GuardDifference> guard_difference(const std::vector<GuardRange>& b
   std::ranges::set_difference(after, before, std::back_inserter(difference.come), less);
   if (difference.gone.size() + difference.come.size() > kMostDifferences) return std::nullopt;
   for (const auto& range : difference.gone)
-    if (std::ranges::any_of(after, [&](const GuardRange& there) { return there.network == range.network; })) return std::nullopt;
+    if (std::ranges::any_of(after, [&](const GuardRange& there) { return there.network == range.network; }))
+      return std::nullopt;
   return difference;
 }
 
@@ -131,7 +135,8 @@ std::vector<GuardRange> guard_ranges(const Firewall& firewall, net::Family famil
   for (const auto& [network, tunnels] : guarded) claim(network, &tunnels);
   for (const auto& network : local)
     if (!guarded.contains(network)) claim(network, nullptr);
-  std::ranges::sort(claims, [](const Claim& a, const Claim& b) { return a.first != b.first ? a.first < b.first : a.last > b.last; });
+  std::ranges::sort(
+      claims, [](const Claim& a, const Claim& b) { return a.first != b.first ? a.first < b.first : a.last > b.last; });
   Layout layout(family);
   for (const Claim& one : claims) layout.add(one);
   return layout.finish();

@@ -11,7 +11,9 @@ using net::Address;
 using net::Family;
 using net::Prefix;
 
-Prefix prefix(const std::string& text) { return *Prefix::parse(text); }
+Prefix prefix(const std::string& text) {
+  return *Prefix::parse(text);
+}
 
 std::string shown(const Firewall& firewall, Family family) {
   std::string text;
@@ -36,7 +38,8 @@ TEST(GuardRanges, TheMostSpecificNetworkDecides) {
 
 TEST(GuardRanges, NetworksThatTouchStayApartAndOneNetworkMayHaveSeveralTunnels) {
   Firewall firewall;
-  firewall.guarded = {{prefix("10.0.1.0/24"), {"b0"}}, {prefix("10.0.0.5/24"), {"a0"}}, {prefix("10.0.0.0/24"), {"c0", "a0"}}};
+  firewall.guarded = {
+      {prefix("10.0.1.0/24"), {"b0"}}, {prefix("10.0.0.5/24"), {"a0"}}, {prefix("10.0.0.0/24"), {"c0", "a0"}}};
   EXPECT_EQ(shown(firewall, Family::v4), "10.0.0.0-10.0.0.255 a0 c0\n10.0.1.0-10.0.1.255 b0\n");
 }
 
@@ -52,7 +55,8 @@ TEST(GuardRanges, ADefaultRouteLeavesTheHostsOwnSubnetsAndTheLinkScope) {
             "240.0.0.0-255.255.255.254 t0\n");
   firewall.guarded = {{prefix("::/0"), {"t0"}}};
   EXPECT_EQ(shown(firewall, Family::v4), "");
-  EXPECT_EQ(shown(firewall, Family::v6), "::2-fe7f:ffff:ffff:ffff:ffff:ffff:ffff:ffff t0\nfec0::-feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff t0\n");
+  EXPECT_EQ(shown(firewall, Family::v6),
+            "::2-fe7f:ffff:ffff:ffff:ffff:ffff:ffff:ffff t0\nfec0::-feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff t0\n");
 }
 
 TEST(GuardRanges, ALocalSubnetOpensNothingInAnEqualOrNarrowerProtectedNetwork) {
@@ -64,7 +68,9 @@ TEST(GuardRanges, ALocalSubnetOpensNothingInAnEqualOrNarrowerProtectedNetwork) {
 
 TEST(GuardRanges, TheLastAddressThereIsBelongsToItsNetwork) {
   Firewall firewall;
-  firewall.guarded = {{prefix("ff00::/8"), {"a0"}}, {prefix("::/0"), {"b0"}}, {prefix("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128"), {"c0"}}};
+  firewall.guarded = {{prefix("ff00::/8"), {"a0"}},
+                      {prefix("::/0"), {"b0"}},
+                      {prefix("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128"), {"c0"}}};
   const auto ranges = guard_ranges(firewall, Family::v6);
   ASSERT_EQ(ranges.size(), 4u);
   EXPECT_EQ(ranges[2].tunnels[0], "a0");
@@ -77,7 +83,9 @@ TEST(GuardRanges, AgreeWithLongestPrefixMatchOnRandomNetworks) {
   std::mt19937 random(7);
   for (int round = 0; round < 300; ++round) {
     Firewall firewall;
-    const auto some = [&] { return Prefix(Address::v4(0x0a000000 | (random() & 0xff)), static_cast<uint8_t>(24 + random() % 9)).masked(); };
+    const auto some = [&] {
+      return Prefix(Address::v4(0x0a000000 | (random() & 0xff)), static_cast<uint8_t>(24 + random() % 9)).masked();
+    };
     for (int i = 0; i < 6; ++i) firewall.guarded.push_back({some(), {"t" + std::to_string(random() % 4)}});
     for (int i = 0; i < 2; ++i) firewall.local_networks.push_back(some());
     const auto ranges = guard_ranges(firewall, Family::v4);

@@ -17,7 +17,7 @@
 namespace adit::platform {
 namespace {
 
-constexpr uint32_t kQueuePackets = 1000;   // of the TUN; a burst of small packets while the worker is busy
+constexpr uint32_t kQueuePackets = 1000;  // of the TUN; a burst of small packets while the worker is busy
 
 class LinuxPlatform final : public Platform {
  public:
@@ -94,7 +94,9 @@ Result<std::optional<LinkDetail>> LinuxPlatform::find_ours(const std::string& na
   if (!there && there.error().code == ENODEV) return std::nullopt;
   if (!there) return std::unexpected(there.error());
   if (!there->info.ours)
-    return fail(EEXIST, "{}: there is an interface of that name that Adit did not make; delete it or choose another name", name);
+    return fail(EEXIST,
+                "{}: there is an interface of that name that Adit did not make; delete it or choose another name",
+                name);
   return *there;
 }
 
@@ -102,11 +104,12 @@ Result<std::optional<LinkDetail>> LinuxPlatform::find_ours(const std::string& na
 Result<> LinuxPlatform::make_ours(const Descriptor& queue, const std::string& name) {
   TRY(change(name, {.group = kLinkGroup, .queue_packets = kQueuePackets}));
   TRY(set_tun_persistent(queue, name));
-  (void)change(name, {.no_automatic_addresses = true});   // refused where IPv6 is off: nothing to stop there
+  (void)change(name, {.no_automatic_addresses = true});  // refused where IPv6 is off: nothing to stop there
   return {};
 }
 
-Result<std::vector<std::unique_ptr<datapath::TunPort>>> LinuxPlatform::open_tun(const std::string& name, uint32_t queues) {
+Result<std::vector<std::unique_ptr<datapath::TunPort>>> LinuxPlatform::open_tun(const std::string& name,
+                                                                                uint32_t queues) {
   TRY_ASSIGN(const auto there, find_ours(name));
   if (there && there->queues_in_use > 0)
     return fail(EBUSY, "{}: another process has this tunnel; is a second aditd running?", name);
@@ -149,20 +152,22 @@ Result<InterfaceInfo> LinuxPlatform::interface(const std::string& name) {
   return link.info;
 }
 
-Result<> LinuxPlatform::add_address(const std::string& name, const net::Prefix& local, std::optional<net::Address> peer) {
+Result<> LinuxPlatform::add_address(const std::string& name, const net::Prefix& local,
+                                    std::optional<net::Address> peer) {
   TRY_ASSIGN(const LinkDetail link, get_link(*netlink_, name));
   return platform::add_address(*netlink_, link.info.index, local, peer);
 }
 
-Result<> LinuxPlatform::remove_address(const std::string& name, const net::Prefix& local, std::optional<net::Address> peer) {
+Result<> LinuxPlatform::remove_address(const std::string& name, const net::Prefix& local,
+                                       std::optional<net::Address> peer) {
   const auto link = get_link(*netlink_, name);
-  if (!link && link.error().code == ENODEV) return {};   // its addresses went with it
+  if (!link && link.error().code == ENODEV) return {};  // its addresses went with it
   if (!link) return std::unexpected(link.error());
   return platform::remove_address(*netlink_, link->info.index, local, peer);
 }
 
 Result<> LinuxPlatform::set_underlay_rule(uint32_t mark) {
-  TRY(monitor_.start());   // before the tables are read, so that no change falls between
+  TRY(monitor_.start());  // before the tables are read, so that no change falls between
   return underlay_->establish(mark);
 }
 
@@ -191,9 +196,9 @@ void LinuxPlatform::follow_link(const nlmsghdr& notice) {
 
 std::vector<Change> LinuxPlatform::poll_changes() {
   if (monitor_.fd() < 0) return {};
-  auto changes = monitor_.poll([this](const nlmsghdr& notice) { return underlay_->follow(notice); },
-                               [this](const nlmsghdr& notice) { follow_link(notice); },
-                               [this] { underlay_->catch_up(); });
+  auto changes =
+      monitor_.poll([this](const nlmsghdr& notice) { return underlay_->follow(notice); },
+                    [this](const nlmsghdr& notice) { follow_link(notice); }, [this] { underlay_->catch_up(); });
   for (const Change& one : changes)
     if (one.what == Change::What::nftables) nftables_.distrust();
   return changes;

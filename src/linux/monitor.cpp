@@ -16,7 +16,7 @@ namespace adit::platform {
 namespace {
 
 constexpr size_t kBufferBytes = 65536;
-constexpr int kSocketBytes = 8 << 20;      // a thousand tunnels' routes at once
+constexpr int kSocketBytes = 8 << 20;  // a thousand tunnels' routes at once
 constexpr size_t kPortsRemembered = 256;
 
 Result<Descriptor> listen_to(int protocol, std::initializer_list<int> groups) {
@@ -37,12 +37,16 @@ Result<Descriptor> listen_to(int protocol, std::initializer_list<int> groups) {
 Change::What kind_of(uint16_t type) {
   switch (type) {
     case RTM_NEWADDR:
-    case RTM_DELADDR: return Change::What::address;
+    case RTM_DELADDR:
+      return Change::What::address;
     case RTM_NEWROUTE:
-    case RTM_DELROUTE: return Change::What::route;
+    case RTM_DELROUTE:
+      return Change::What::route;
     case RTM_NEWRULE:
-    case RTM_DELRULE: return Change::What::rule;
-    default: return Change::What::link;
+    case RTM_DELRULE:
+      return Change::What::rule;
+    default:
+      return Change::What::link;
   }
 }
 
@@ -76,8 +80,9 @@ bool concerns_our_table(const nlmsghdr& notice) {
 
 Result<> Monitor::start() {
   if (epoll_.valid()) return {};
-  TRY_ASSIGN(routes_, listen_to(NETLINK_ROUTE, {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
-                                                RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE}));
+  TRY_ASSIGN(routes_,
+             listen_to(NETLINK_ROUTE, {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
+                                       RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE}));
   if (auto nftables = listen_to(NETLINK_NETFILTER, {NFNLGRP_NFTABLES})) nftables_ = std::move(*nftables);
   Descriptor epoll(epoll_create1(EPOLL_CLOEXEC));
   bell_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -103,7 +108,8 @@ bool Monitor::drain(int fd, const std::function<void(const nlmsghdr&)>& each) {
     }
     if (got <= 0) return whole;
     int left = static_cast<int>(got);
-    for (auto* notice = reinterpret_cast<nlmsghdr*>(buffer_.data()); nlmsg_ok(notice, left); notice = nlmsg_next(notice, &left))
+    for (auto* notice = reinterpret_cast<nlmsghdr*>(buffer_.data()); nlmsg_ok(notice, left);
+         notice = nlmsg_next(notice, &left))
       each(*notice);
   }
 }
@@ -129,7 +135,8 @@ std::vector<Change> Monitor::poll(const std::function<bool(const nlmsghdr&)>& ro
   eventfd_read(bell_.get(), &rung);
   if (whole) return changes;
   lost();
-  for (const auto what : {Change::What::link, Change::What::address, Change::What::route, Change::What::rule, Change::What::nftables})
+  for (const auto what :
+       {Change::What::link, Change::What::address, Change::What::route, Change::What::rule, Change::What::nftables})
     add({what, 0});
   return changes;
 }
@@ -147,7 +154,7 @@ bool Monitor::table_touched() {
   bool whole = true;
   drain_table(whole);
   touched_ |= !whole;
-  if (touched_) eventfd_write(bell_.get(), 1);   // poll still has something to say
+  if (touched_) eventfd_write(bell_.get(), 1);  // poll still has something to say
   return touched_;
 }
 

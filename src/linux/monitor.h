@@ -13,24 +13,25 @@ class Monitor {
  public:
   // Listens from now on. A kernel without nftables: without that part.
   Result<> start();
-  [[nodiscard]] int fd() const { return epoll_.get(); }     // readable: call poll
+  [[nodiscard]] int fd() const { return epoll_.get(); }  // readable: call poll
 
   // Everything that has come. When notices were lost (a full socket buffer) there is one Change of each kind instead.
   // `route` sees every route notice and says whether it is to be reported; `link` sees those of links.
-  std::vector<Change> poll(const std::function<bool(const nlmsghdr&)>& route, const std::function<void(const nlmsghdr&)>& link,
-                           const std::function<void()>& lost);
+  std::vector<Change> poll(const std::function<bool(const nlmsghdr&)>& route,
+                           const std::function<void(const nlmsghdr&)>& link, const std::function<void()>& lost);
 
-  // Looks at the nftables notices now: has another touched the table (or can that not be known)? The next poll reports it all the same.
+  // Looks at the nftables notices now: has another touched the table (or can that not be known)? The next poll reports
+  // it all the same.
   bool table_touched();
 
   // nftables transactions of this process (a child of ours, by its netlink port) are not reported.
   void ignore_port(uint32_t port);
 
  private:
-  bool drain(int fd, const std::function<void(const nlmsghdr&)>& each);   // false: some were lost
+  bool drain(int fd, const std::function<void(const nlmsghdr&)>& each);  // false: some were lost
   void drain_table(bool& whole);
   Descriptor routes_, nftables_, bell_, epoll_;
-  bool touched_ = false;                        // and not reported yet
+  bool touched_ = false;  // and not reported yet
   std::vector<uint32_t> own_ports_;
   std::vector<uint8_t> buffer_;
 };

@@ -23,7 +23,8 @@ std::optional<AddressInfo> parse_address(const nlmsghdr& message) {
   info.tentative = flags & IFA_F_TENTATIVE;
   info.duplicate = flags & IFA_F_DADFAILED;
   info.deprecated = flags & IFA_F_DEPRECATED;
-  info.temporary = address->family() == net::Family::v6 && (flags & IFA_F_TEMPORARY);   // the same bit is "secondary" in IPv4
+  info.temporary =
+      address->family() == net::Family::v6 && (flags & IFA_F_TEMPORARY);  // the same bit is "secondary" in IPv4
   return info;
 }
 

@@ -11,8 +11,9 @@ namespace adit::platform {
 Result<std::vector<AddressInfo>> list_addresses(Netlink& netlink);
 // Without duplicate address detection: a tunnel has none to ask, and a tentative address would not be usable at once.
 // An address that is there: success. ENODEV; EADDRNOTAVAIL.
-Result<> add_address(Netlink& netlink, int interface_index, const net::Prefix& local, const std::optional<net::Address>& peer);
+Result<> add_address(Netlink& netlink, int interface_index, const net::Prefix& local,
+                     const std::optional<net::Address>& peer);
 Result<> remove_address(Netlink& netlink, int interface_index, const net::Prefix& local,
-                        const std::optional<net::Address>& peer);   // one that is not there: success
+                        const std::optional<net::Address>& peer);  // one that is not there: success
 
 }  // namespace adit::platform

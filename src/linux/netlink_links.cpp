@@ -11,7 +11,7 @@
 namespace adit::platform {
 namespace {
 
-constexpr uint8_t kAddressesByNobody = 1;   // IN6_ADDR_GEN_MODE_NONE
+constexpr uint8_t kAddressesByNobody = 1;  // IN6_ADDR_GEN_MODE_NONE
 
 std::string text_of(const nlattr* attribute) {
   if (!attribute) return {};
@@ -83,7 +83,7 @@ Result<std::vector<LinkDetail>> list_links(Netlink& netlink) {
 }
 
 Result<LinkDetail> get_link(Netlink& netlink, const std::string& name) {
-  if (name.size() >= IFNAMSIZ) return fail(ENODEV, "{}: no such interface", name);   // the kernel's word is ERANGE
+  if (name.size() >= IFNAMSIZ) return fail(ENODEV, "{}: no such interface", name);  // the kernel's word is ERANGE
   NetlinkMessage message(RTM_GETLINK, 0);
   message.header<ifinfomsg>()->ifi_family = AF_UNSPEC;
   message.put_string(IFLA_IFNAME, name);
@@ -102,7 +102,7 @@ Result<> change_link(Netlink& netlink, const std::string& name, const LinkChange
     header->ifi_change = IFF_UP;
     header->ifi_flags = *change.up ? IFF_UP : 0;
   }
-  if (change.name) {                       // IFLA_IFNAME is the new name then; the old is found by number
+  if (change.name) {  // IFLA_IFNAME is the new name then; the old is found by number
     TRY_ASSIGN(const LinkDetail link, get_link(netlink, name));
     header->ifi_index = link.info.index;
   }

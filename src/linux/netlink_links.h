@@ -12,19 +12,19 @@ namespace adit::platform {
 
 struct LinkDetail {
   InterfaceInfo info;
-  uint32_t queues_in_use = 0;          // of a TUN: attached by some process
+  uint32_t queues_in_use = 0;  // of a TUN: attached by some process
 };
 Result<std::vector<LinkDetail>> list_links(Netlink& netlink);
-Result<LinkDetail> get_link(Netlink& netlink, const std::string& name);   // ENODEV
+Result<LinkDetail> get_link(Netlink& netlink, const std::string& name);  // ENODEV
 
-struct LinkChange {                    // what is not said stays
+struct LinkChange {  // what is not said stays
   std::optional<bool> up, carrier;
   std::optional<uint32_t> mtu, group, queue_packets, gso_bytes, gso_segments;
   std::optional<std::string> name;
-  bool no_automatic_addresses = false; // IPv6 link-local ones are made by nobody but us
+  bool no_automatic_addresses = false;  // IPv6 link-local ones are made by nobody but us
 };
 Result<> change_link(Netlink& netlink, const std::string& name, const LinkChange& change);
-Result<> delete_link(Netlink& netlink, const std::string& name);          // ENODEV
+Result<> delete_link(Netlink& netlink, const std::string& name);  // ENODEV
 
 // One RTM_NEWLINK or RTM_DELLINK, of an answer or of a notice. nullopt: too short.
 std::optional<LinkDetail> parse_link(const nlmsghdr& message);

@@ -8,7 +8,9 @@
 namespace adit::platform {
 namespace {
 
-int family_number(net::Family family) { return family == net::Family::v4 ? AF_INET : AF_INET6; }
+int family_number(net::Family family) {
+  return family == net::Family::v4 ? AF_INET : AF_INET6;
+}
 
 // The gateway of the same family, or (RFC 5549) of the other.
 std::optional<net::Address> parse_gateway(const nlattr* gateway, const nlattr* via) {
@@ -44,7 +46,7 @@ std::optional<Route> parse_any_route(const nlmsghdr& message) {
   route.destination = net::Prefix(destination ? *destination : net::Address::any(family), header->rtm_dst_len);
   route.unreachable = header->rtm_type == RTN_UNREACHABLE || header->rtm_type == RTN_PROHIBIT;
   route.blackhole = header->rtm_type == RTN_BLACKHOLE;
-  if (!route.unreachable && !route.blackhole) {   // IPv6 says lo for these
+  if (!route.unreachable && !route.blackhole) {  // IPv6 says lo for these
     route.interface_index = static_cast<int>(attribute_u32(find(RTA_OIF), 0));
     route.gateway = parse_gateway(find(RTA_GATEWAY), find(RTA_VIA));
     route.linkdown = header->rtm_flags & RTNH_F_LINKDOWN;
@@ -85,10 +87,12 @@ Result<> explain_existing(Netlink& netlink, const Route& route) {
   TRY_ASSIGN(const auto there, list_routes(netlink, route.destination.family()));
   if (std::ranges::any_of(there, [&](const Route& one) { return same_way(route, one); }))
     return fail(EEXIST, "{}: this route is there", describe_route(route));
-  return fail(EBUSY, "{}: another route to it has the same metric; give this one a lower metric", describe_route(route));
+  return fail(EBUSY, "{}: another route to it has the same metric; give this one a lower metric",
+              describe_route(route));
 }
 
-std::optional<Route> ask(Netlink& netlink, const net::Address& destination, uint32_t mark, uint32_t flags, Result<>& asked) {
+std::optional<Route> ask(Netlink& netlink, const net::Address& destination, uint32_t mark, uint32_t flags,
+                         Result<>& asked) {
   NetlinkMessage message(RTM_GETROUTE, 0);
   auto* header = message.header<rtmsg>();
   header->rtm_family = static_cast<uint8_t>(family_number(destination.family()));
@@ -141,7 +145,7 @@ Result<> add_route(Netlink& netlink, const Route& route, bool onlink) {
   const bool v4 = route.destination.address().is_v4();
   Route made = route;
   if (made.protocol == 0) made.protocol = kRouteProtocol;
-  const uint16_t exclusive = v4 ? 0 : NLM_F_EXCL;   // without it IPv6 would join both to one multipath route
+  const uint16_t exclusive = v4 ? 0 : NLM_F_EXCL;  // without it IPv6 would join both to one multipath route
   NetlinkMessage message = route_message(RTM_NEWROUTE, static_cast<uint16_t>(NLM_F_CREATE | exclusive), made);
   auto* header = static_cast<rtmsg*>(nlmsg_data(message.raw()));
   const bool direct = !route.gateway && route.interface_index != 0;
@@ -155,7 +159,7 @@ Result<> add_route(Netlink& netlink, const Route& route, bool onlink) {
 
 Result<> remove_route(Netlink& netlink, const Route& route) {
   NetlinkMessage message = route_message(RTM_DELROUTE, 0, route);
-  static_cast<rtmsg*>(nlmsg_data(message.raw()))->rtm_scope = RT_SCOPE_NOWHERE;   // any
+  static_cast<rtmsg*>(nlmsg_data(message.raw()))->rtm_scope = RT_SCOPE_NOWHERE;  // any
   const auto done = netlink.request(message);
   if (done) return {};
   if (done.error().code == ESRCH) return fail(ESRCH, "{}: not in table", describe_route(route));

@@ -14,9 +14,10 @@ Result<std::vector<Route>> list_routes(Netlink& netlink, net::Family family);
 
 // `onlink`: the gateway need not be reachable itself, as behind a tunnel. Errors as Platform::add_route.
 Result<> add_route(Netlink& netlink, const Route& route, bool onlink);
-Result<> remove_route(Netlink& netlink, const Route& route);   // ESRCH
+Result<> remove_route(Netlink& netlink, const Route& route);  // ESRCH
 
-// What the kernel does with a packet of this host to `destination` under `mark`. EHOSTUNREACH: an unreachable route; ENETUNREACH.
+// What the kernel does with a packet of this host to `destination` under `mark`. EHOSTUNREACH: an unreachable route;
+// ENETUNREACH.
 Result<Route> lookup_route(Netlink& netlink, const net::Address& destination, uint32_t mark);
 
 // Any RTM_NEWROUTE or RTM_DELROUTE; nullopt: too short, a cache entry, or of a type named nowhere above.

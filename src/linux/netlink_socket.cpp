@@ -9,8 +9,8 @@
 namespace adit::platform {
 namespace {
 
-constexpr size_t kMessageBytes = 4096;     // to the kernel: the largest is a route with its nexthops
-constexpr size_t kAnswerBytes = 65536;     // the kernel never sends more in one datagram of a dump
+constexpr size_t kMessageBytes = 4096;  // to the kernel: the largest is a route with its nexthops
+constexpr size_t kAnswerBytes = 65536;  // the kernel never sends more in one datagram of a dump
 constexpr int kTornTries = 10;
 
 std::string reason(const nlmsghdr& header, const nlmsgerr& error) {
@@ -49,7 +49,9 @@ nlattr* NetlinkMessage::begin_nest(int type) {
   return nest;
 }
 
-void NetlinkMessage::end_nest(nlattr* nest) { nla_nest_end(message_.get(), nest); }
+void NetlinkMessage::end_nest(nlattr* nest) {
+  nla_nest_end(message_.get(), nest);
+}
 
 Result<Netlink> Netlink::open(int protocol) {
   Netlink netlink;
@@ -85,8 +87,9 @@ Result<Netlink::Turn> Netlink::receive(bool dump, const std::function<void(const
   while (got < 0 && errno == EINTR);
   if (got < 0) return fail(errno, "no answer from the kernel: {}", std::strerror(errno));
   int left = static_cast<int>(got);
-  for (auto* header = reinterpret_cast<nlmsghdr*>(buffer_.data()); nlmsg_ok(header, left); header = nlmsg_next(header, &left)) {
-    if (header->nlmsg_seq != sequence_) continue;   // the rest of a conversation that failed
+  for (auto* header = reinterpret_cast<nlmsghdr*>(buffer_.data()); nlmsg_ok(header, left);
+       header = nlmsg_next(header, &left)) {
+    if (header->nlmsg_seq != sequence_) continue;  // the rest of a conversation that failed
     if (header->nlmsg_flags & NLM_F_DUMP_INTR) torn = true;
     if (header->nlmsg_type == NLMSG_DONE) return torn ? Turn::torn : Turn::done;
     if (header->nlmsg_type == NLMSG_ERROR) {
@@ -162,11 +165,14 @@ Result<> Netlink::acknowledged(uint32_t first, size_t messages) {
   std::optional<Error> error;
   for (ssize_t got; (got = recv(fd(), buffer_.data(), buffer_.size(), MSG_DONTWAIT)) > 0;) {
     int left = static_cast<int>(got);
-    for (auto* header = reinterpret_cast<nlmsghdr*>(buffer_.data()); nlmsg_ok(header, left); header = nlmsg_next(header, &left)) {
+    for (auto* header = reinterpret_cast<nlmsghdr*>(buffer_.data()); nlmsg_ok(header, left);
+         header = nlmsg_next(header, &left)) {
       if (header->nlmsg_seq < first || header->nlmsg_type != NLMSG_ERROR) continue;
       const auto* answer = static_cast<const nlmsgerr*>(nlmsg_data(header));
-      if (answer->error == 0) ++good;
-      else if (!error) error = Error{-answer->error, reason(*header, *answer)};
+      if (answer->error == 0)
+        ++good;
+      else if (!error)
+        error = Error{-answer->error, reason(*header, *answer)};
     }
   }
   if (error) return std::unexpected(*error);
@@ -177,8 +183,7 @@ Result<> Netlink::acknowledged(uint32_t first, size_t messages) {
 const nlattr* find_attribute(const nlmsghdr& message, size_t header_bytes, int type, size_t least) {
   const auto header_size = static_cast<int>(header_bytes);
   if (nlmsg_attrlen(&message, header_size) <= 0) return nullptr;
-  const nlattr* found =
-      nla_find(nlmsg_attrdata(&message, header_size), nlmsg_attrlen(&message, header_size), type);
+  const nlattr* found = nla_find(nlmsg_attrdata(&message, header_size), nlmsg_attrlen(&message, header_size), type);
   return found && nla_len(found) >= static_cast<int>(least) ? found : nullptr;
 }
 

@@ -1,5 +1,5 @@
-// One netlink socket: requests with their answers. libnl builds and parses the messages; the conversation is ours, because the
-// errno and the kernel's own words (extended ack) must reach the operator unchanged. One thread.
+// One netlink socket: requests with their answers. libnl builds and parses the messages; the conversation is ours,
+// because the errno and the kernel's own words (extended ack) must reach the operator unchanged. One thread.
 #pragma once
 
 #include <netlink/attr.h>
@@ -51,16 +51,17 @@ class Netlink {
 
   // A change; the kernel's errno, its text as "reason (kernel's own words)".
   Result<> request(NetlinkMessage& message);
-  // Every message of the answer, of a dump (NLM_F_DUMP) or of a single get. The callback sees one message at a time. EINTR is
-  // handled: a dump that a change tore is made again, after `restart`.
+  // Every message of the answer, of a dump (NLM_F_DUMP) or of a single get. The callback sees one message at a time.
+  // EINTR is handled: a dump that a change tore is made again, after `restart`.
   Result<> query(NetlinkMessage& message, const std::function<void(const nlmsghdr&)>& each,
                  const std::function<void()>& restart = {});
 
-  // An nf_tables transaction (nfnetlink's batch): all messages take effect at once, or none does and the first error comes back.
+  // An nf_tables transaction (nfnetlink's batch): all messages take effect at once, or none does and the first error
+  // comes back.
   Result<> transact(std::vector<NetlinkMessage>& messages);
 
   [[nodiscard]] int fd() const { return socket_.get(); }
-  [[nodiscard]] uint32_t port() const { return port_; }       // by which notices name whose change it was
+  [[nodiscard]] uint32_t port() const { return port_; }  // by which notices name whose change it was
 
  private:
   enum class Turn : uint8_t { more, done, torn };
@@ -76,6 +77,6 @@ class Netlink {
 // One attribute of a message whose fixed header is of `header_bytes`; null: not there, or shorter than `least`.
 const nlattr* find_attribute(const nlmsghdr& message, size_t header_bytes, int type, size_t least = 0);
 uint32_t attribute_u32(const nlattr* attribute, uint32_t fallback);
-std::optional<net::Address> attribute_address(const nlattr* attribute);   // 4 or 16 bytes
+std::optional<net::Address> attribute_address(const nlattr* attribute);  // 4 or 16 bytes
 
 }  // namespace adit::platform

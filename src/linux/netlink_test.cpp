@@ -14,8 +14,12 @@ using net::Address;
 using net::Family;
 using net::Prefix;
 
-Prefix prefix(const char* text) { return *Prefix::parse(text); }
-Address at(const char* text) { return *Address::parse(text); }
+Prefix prefix(const char* text) {
+  return *Prefix::parse(text);
+}
+Address at(const char* text) {
+  return *Address::parse(text);
+}
 
 class NetlinkTest : public OwnNamespace {
  protected:
@@ -25,7 +29,8 @@ class NetlinkTest : public OwnNamespace {
     auto made = make_linux_platform();
     ASSERT_TRUE(made) << made.error().text;
     platform = std::move(*made);
-    run("ip link add e0 type veth peer name e1 && ip link set e0 up && ip link set e1 up && ip addr add 192.0.2.1/24 dev e0 && "
+    run("ip link add e0 type veth peer name e1 && ip link set e0 up && ip link set e1 up && ip addr add 192.0.2.1/24 "
+        "dev e0 && "
         "ip addr add 2001:db8::1/64 dev e0 nodad");
   }
   int index(const std::string& name) { return platform->interface(name)->index; }
@@ -107,8 +112,10 @@ TEST_F(NetlinkTest, TheGuardsUnreachableRouteIsTheWorstAndStaysWhenTheLinkGoes) 
   EXPECT_EQ(guard->metric, kGuardMetric);
   EXPECT_EQ(guard->protocol, kRouteProtocol);
   EXPECT_EQ(guard->interface_index, 0);
-  EXPECT_TRUE(platform->remove_route({.destination = prefix("10.0.1.0/24"), .unreachable = true, .metric = kGuardMetric}));
-  const auto gone = platform->remove_route({.destination = prefix("10.0.1.0/24"), .unreachable = true, .metric = kGuardMetric});
+  EXPECT_TRUE(
+      platform->remove_route({.destination = prefix("10.0.1.0/24"), .unreachable = true, .metric = kGuardMetric}));
+  const auto gone =
+      platform->remove_route({.destination = prefix("10.0.1.0/24"), .unreachable = true, .metric = kGuardMetric});
   ASSERT_FALSE(gone);
   EXPECT_EQ(gone.error().code, ESRCH);
 }
@@ -117,7 +124,8 @@ TEST_F(NetlinkTest, ATunnelRouteGoesInFrontOfAnEqualOneOfAnother) {
   run("ip route add 10.0.1.0/24 via 192.0.2.254");
   tunnel("t0");
   ASSERT_TRUE(platform->add_address("t0", prefix("10.0.0.1/32"), at("10.9.9.9")));
-  ASSERT_TRUE(platform->add_route({.destination = prefix("10.0.1.0/24"), .gateway = at("10.9.9.9"), .interface_index = index("t0")}));
+  ASSERT_TRUE(platform->add_route(
+      {.destination = prefix("10.0.1.0/24"), .gateway = at("10.9.9.9"), .interface_index = index("t0")}));
   const auto way = platform->lookup_route(at("10.0.1.5"), 0);
   ASSERT_TRUE(way);
   EXPECT_EQ(way->interface_index, index("t0"));
@@ -150,11 +158,13 @@ TEST_F(NetlinkTest, ErrorsAreTheKernelsOwn) {
 }
 
 TEST_F(NetlinkTest, OuterPacketsKeepToTheUnderlayUnderADefaultRouteOverTheTunnel) {
-  run("ip route add default via 192.0.2.254 && ip -6 route add default via 2001:db8::99 && ip route add 198.18.0.0/15 via 192.0.2.253");
+  run("ip route add default via 192.0.2.254 && ip -6 route add default via 2001:db8::99 && ip route add 198.18.0.0/15 "
+      "via 192.0.2.253");
   ASSERT_TRUE(platform->set_underlay_rule(kOuterMark));
   tunnel("t0");
   ASSERT_TRUE(platform->add_route({.destination = Prefix::any(Family::v4), .interface_index = index("t0")}));
-  ASSERT_TRUE(platform->add_route({.destination = Prefix::any(Family::v6), .interface_index = index("t0"), .metric = 10}));
+  ASSERT_TRUE(
+      platform->add_route({.destination = Prefix::any(Family::v6), .interface_index = index("t0"), .metric = 10}));
   ASSERT_TRUE(platform->add_route({.destination = prefix("203.0.113.0/24"), .interface_index = index("t0")}));
   (void)changes();
   for (const char* peer : {"203.0.113.7", "8.8.8.8"}) {
@@ -196,7 +206,8 @@ TEST_F(NetlinkTest, TheMirrorIsSetRightAfterARestart) {
   (void)changes();
   tunnel("t0");
   platform.reset();
-  run("ip route del default via 192.0.2.254 && ip route add default via 192.0.2.253 && ip route add 10.8.0.0/16 dev t0");
+  run("ip route del default via 192.0.2.254 && ip route add default via 192.0.2.253 && ip route add 10.8.0.0/16 dev "
+      "t0");
   auto again = make_linux_platform();
   ASSERT_TRUE(again);
   platform = std::move(*again);
@@ -226,13 +237,15 @@ TEST_F(NetlinkTest, WhatOthersChangeIsReported) {
 TEST_F(NetlinkTest, ALostNoticeReportsEverything) {
   ASSERT_TRUE(platform->change_fd());
   std::string batch;
-  for (int i = 0; i < 60000; ++i) batch += "route replace unreachable 10.4." + std::to_string(i / 256) + "." + std::to_string(i % 256) + "\n";
+  for (int i = 0; i < 60000; ++i)
+    batch += "route replace unreachable 10.4." + std::to_string(i / 256) + "." + std::to_string(i % 256) + "\n";
   FILE* pipe = popen("ip -batch -", "w");
   ASSERT_NE(pipe, nullptr);
   fwrite(batch.data(), 1, batch.size(), pipe);
   ASSERT_EQ(pclose(pipe), 0);
   const auto seen = changes();
-  for (const auto what : {Change::What::link, Change::What::address, Change::What::route, Change::What::rule, Change::What::nftables})
+  for (const auto what :
+       {Change::What::link, Change::What::address, Change::What::route, Change::What::rule, Change::What::nftables})
     EXPECT_TRUE(has(seen, what));
 }
 

@@ -32,7 +32,7 @@ bool same_rules(const Firewall& a, const Firewall& b) {
 Result<> NftTable::apply(const Firewall& firewall) {
   Ranges ranges{guard_ranges(firewall, net::Family::v4), guard_ranges(firewall, net::Family::v6)};
   const auto changed = change_elements(firewall, ranges);
-  if (!changed || !*changed) return replace(firewall, std::move(ranges));   // also when it is not what we took it for
+  if (!changed || !*changed) return replace(firewall, std::move(ranges));  // also when it is not what we took it for
   accept(firewall, std::move(ranges));
   return {};
 }

@@ -27,10 +27,10 @@ class NftTable {
   void distrust() { trusted_ = false; }
 
  private:
-  using Ranges = std::array<std::vector<GuardRange>, 2>;      // IPv4, IPv6
+  using Ranges = std::array<std::vector<GuardRange>, 2>;  // IPv4, IPv6
   using Counts = std::map<std::pair<net::Prefix, bool>, LeakCount>;
   Result<> replace(const Firewall& firewall, Ranges ranges);
-  Result<bool> change_elements(const Firewall& firewall, const Ranges& ranges);   // false: that is not enough
+  Result<bool> change_elements(const Firewall& firewall, const Ranges& ranges);  // false: that is not enough
   Result<Counts> counted();
   void accept(const Firewall& firewall, Ranges ranges);
 
@@ -38,8 +38,8 @@ class NftTable {
   std::optional<Netlink> nfnetlink_;
   std::optional<Firewall> applied_;
   Ranges applied_ranges_;
-  bool trusted_ = false;                        // the kernel has applied_, as far as we know
-  Counts before_;                               // of tables that were replaced
+  bool trusted_ = false;  // the kernel has applied_, as far as we know
+  Counts before_;         // of tables that were replaced
 };
 
 }  // namespace adit::platform

@@ -14,10 +14,12 @@ namespace {
 
 using net::Family;
 
-constexpr uint8_t kCommentTag = 0;           // in an element's user data, as nft writes and lists it
-constexpr size_t kElementsAMessage = 12;     // of at most 200 bytes, in a message of 4096
+constexpr uint8_t kCommentTag = 0;        // in an element's user data, as nft writes and lists it
+constexpr size_t kElementsAMessage = 12;  // of at most 200 bytes, in a message of 4096
 
-uint16_t nf_tables(int message) { return static_cast<uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | message); }
+uint16_t nf_tables(int message) {
+  return static_cast<uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | message);
+}
 
 void put_key(NetlinkMessage& message, int type, const std::vector<uint8_t>& key) {
   nlattr* nest = message.begin_nest(type | NLA_F_NESTED);
@@ -25,7 +27,9 @@ void put_key(NetlinkMessage& message, int type, const std::vector<uint8_t>& key)
   message.end_nest(nest);
 }
 
-std::vector<uint8_t> key_of(const net::Address& address) { return {address.bytes().begin(), address.bytes().end()}; }
+std::vector<uint8_t> key_of(const net::Address& address) {
+  return {address.bytes().begin(), address.bytes().end()};
+}
 
 // ipv4_addr . ifname or ipv6_addr . ifname: one behind the other, the name filled with zeros.
 std::vector<uint8_t> key_of(const net::Address& address, const std::string& interface) {
@@ -42,7 +46,8 @@ void put_comment(NetlinkMessage& message, const std::string& comment) {
   message.put(NFTA_SET_ELEM_USERDATA, data.data(), data.size());
 }
 
-// A range of an interval set is two elements: where it starts, and where it has ended. The counter is the set's own doing.
+// A range of an interval set is two elements: where it starts, and where it has ended. The counter is the set's own
+// doing.
 void put_witness(NetlinkMessage& message, const GuardRange& range, bool adding) {
   nlattr* start = message.begin_nest(NFTA_LIST_ELEM | NLA_F_NESTED);
   put_key(message, NFTA_SET_ELEM_KEY, key_of(range.first));
@@ -97,7 +102,8 @@ class Transaction {
   void witnesses(const std::string& set, const std::vector<GuardRange>& ranges, bool adding) {
     for (size_t start = 0; start < ranges.size(); start += kElementsAMessage)
       message(set, adding, [&](NetlinkMessage& one) {
-        for (size_t i = start; i < std::min(start + kElementsAMessage, ranges.size()); ++i) put_witness(one, ranges[i], adding);
+        for (size_t i = start; i < std::min(start + kElementsAMessage, ranges.size()); ++i)
+          put_witness(one, ranges[i], adding);
       });
   }
   std::vector<NetlinkMessage> messages_;

@@ -1,5 +1,5 @@
-// Elements of the guard's sets put and taken by nfnetlink itself: a tenth of a millisecond, where the nft program takes ten. A
-// thousand tunnels are made one after another, and each has its guard before its route.
+// Elements of the guard's sets put and taken by nfnetlink itself: a tenth of a millisecond, where the nft program takes
+// ten. A thousand tunnels are made one after another, and each has its guard before its route.
 #pragma once
 
 #include "linux/guard_ranges.h"

@@ -29,9 +29,11 @@ void put_icmp(const HostRule& rule, Json& expressions) {
   const char* protocol = v4 ? "icmp" : "icmpv6";
   if (!rule.protocol) expressions.push_back(nft::match(nft::meta("l4proto"), v4 ? kIcmp : kIcmpV6));
   if (rule.icmp_type)
-    expressions.push_back(nft::match(nft::payload(protocol, "type"), number_or_range(*rule.icmp_type, rule.icmp_type_end)));
+    expressions.push_back(
+        nft::match(nft::payload(protocol, "type"), number_or_range(*rule.icmp_type, rule.icmp_type_end)));
   if (rule.icmp_code)
-    expressions.push_back(nft::match(nft::payload(protocol, "code"), number_or_range(*rule.icmp_code, rule.icmp_code_end)));
+    expressions.push_back(
+        nft::match(nft::payload(protocol, "code"), number_or_range(*rule.icmp_code, rule.icmp_code_end)));
 }
 
 }  // namespace

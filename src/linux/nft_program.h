@@ -12,7 +12,7 @@ namespace adit::platform {
 
 struct NftAnswer {
   std::string output;
-  pid_t process = 0;      // also the netlink port of its transaction, by which the monitor knows it
+  pid_t process = 0;  // also the netlink port of its transaction, by which the monitor knows it
 };
 
 // ENOENT: nft is not installed, or what the document speaks of is not there; EPERM; EINVAL with nft's own words.

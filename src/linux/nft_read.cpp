@@ -16,7 +16,9 @@ const Json* object_of(const Json& entry, const char* kind) {
   return found == holder.end() ? nullptr : &*found;
 }
 
-size_t element_count(const Json& set) { return set.contains("elem") ? set["elem"].size() : 0; }
+size_t element_count(const Json& set) {
+  return set.contains("elem") ? set["elem"].size() : 0;
+}
 
 const Json& entries(const Json& document) {
   static const Json none = Json::array();

@@ -11,15 +11,21 @@ namespace {
 using net::Family;
 using nft::Json;
 
-constexpr int kFirst = -300, kLast = 300;            // before and behind other tables' chains and their NAT
+constexpr int kFirst = -300, kLast = 300;  // before and behind other tables' chains and their NAT
 
-std::string named(const char* name, Family family) { return fmt::format("{}{}", name, family == Family::v4 ? 4 : 6); }
-std::string reference(const char* name, Family family) { return "@" + named(name, family); }
+std::string named(const char* name, Family family) {
+  return fmt::format("{}{}", name, family == Family::v4 ? 4 : 6);
+}
+std::string reference(const char* name, Family family) {
+  return "@" + named(name, family);
+}
 
 // The document under construction.
 class Document {
  public:
-  void table(const char* verb) { commands_.push_back({{verb, {{"table", {{"family", "inet"}, {"name", kTableName}}}}}}); }
+  void table(const char* verb) {
+    commands_.push_back({{verb, {{"table", {{"family", "inet"}, {"name", kTableName}}}}}});
+  }
   void set(const std::string& name, Json type, bool intervals, bool counting) {
     Json body = mine("name", name);
     body["type"] = std::move(type);
@@ -41,7 +47,7 @@ class Document {
   void rule(const char* chain, Json expressions, const std::string& comment = {}) {
     Json body = mine("chain", chain);
     body["expr"] = std::move(expressions);
-    if (!comment.empty()) body["comment"] = comment.substr(0, 120);   // the kernel keeps 128 bytes
+    if (!comment.empty()) body["comment"] = comment.substr(0, 120);  // the kernel keeps 128 bytes
     commands_.push_back({{"add", {{"rule", std::move(body)}}}});
   }
   Json finish() && { return {{"nftables", std::move(commands_)}}; }
@@ -83,11 +89,13 @@ void put_guard_sets(Document& document, const Firewall& firewall) {
   }
 }
 
-void put_guard_rules(Document& document, const char* chain, const char* field, const char* interface_key, const char* witnesses) {
+void put_guard_rules(Document& document, const char* chain, const char* field, const char* interface_key,
+                     const char* witnesses) {
   for (const Family family : {Family::v4, Family::v6}) {
     const Json address = nft::payload(nft::ip(family), field);
-    document.rule(chain, {nft::match(nft::concatenation(address, nft::meta(interface_key)), reference("guard_pass", family)),
-                          nft::accept()});
+    document.rule(chain,
+                  {nft::match(nft::concatenation(address, nft::meta(interface_key)), reference("guard_pass", family)),
+                   nft::accept()});
     document.rule(chain, {nft::match(address, reference(witnesses, family)), nft::drop()});
   }
 }
@@ -119,10 +127,13 @@ void put_host_chain(Document& document, const std::vector<HostRule>& rules, bool
   document.chain(chain, outbound ? "output" : "input", 0);
   document.rule(chain, {nft::match(nft::meta(outbound ? "oifname" : "iifname"), "lo"), nft::accept()});
   document.rule(chain, {nft::match(nft::meta("l4proto"), nft::numbers({50, 51})), nft::accept()});
-  document.rule(chain, {nft::match(nft::payload("udp", outbound ? "sport" : "dport"), nft::numbers({500, 4500})), nft::accept()});
-  document.rule(chain, {nft::match(nft::payload("icmpv6", "type"), nft::numbers({133, 134, 135, 136, 137})), nft::accept()});
+  document.rule(
+      chain, {nft::match(nft::payload("udp", outbound ? "sport" : "dport"), nft::numbers({500, 4500})), nft::accept()});
+  document.rule(chain,
+                {nft::match(nft::payload("icmpv6", "type"), nft::numbers({133, 134, 135, 136, 137})), nft::accept()});
   for (const auto& rule : rules)
-    if (outbound ? rule.outbound : rule.inbound) document.rule(chain, host_rule_expressions(rule, outbound), rule.comment);
+    if (outbound ? rule.outbound : rule.inbound)
+      document.rule(chain, host_rule_expressions(rule, outbound), rule.comment);
 }
 
 Json local_type(const char* address, const char* interface_key, bool inbound) {
@@ -134,15 +145,16 @@ Json local_type(const char* address, const char* interface_key, bool inbound) {
 void put_strong_family(Document& document, Family family) {
   const char* protocol = family == Family::v4 ? "ipv4" : "ipv6";
   const Json source = nft::payload(nft::ip(family), "saddr"), destination = nft::payload(nft::ip(family), "daddr");
-  document.rule("strong_in", {nft::match(nft::concatenation(destination, nft::meta("iifname")), reference("own", family)),
-                              nft::accept()});
-  document.rule("strong_in", {nft::match(nft::meta("nfproto"), protocol), local_type("daddr", "iif", true), nft::counter(),
-                              nft::drop()});
+  document.rule(
+      "strong_in",
+      {nft::match(nft::concatenation(destination, nft::meta("iifname")), reference("own", family)), nft::accept()});
+  document.rule("strong_in", {nft::match(nft::meta("nfproto"), protocol), local_type("daddr", "iif", true),
+                              nft::counter(), nft::drop()});
   document.rule("strong_out", {nft::match(source, net::Address::any(family).str()), nft::accept()});
   document.rule("strong_out", {nft::match(nft::concatenation(source, nft::meta("oifname")), reference("own", family)),
                                nft::accept()});
-  document.rule("strong_out", {nft::match(nft::meta("nfproto"), protocol), local_type("saddr", "oif", false), nft::counter(),
-                               nft::drop()});
+  document.rule("strong_out", {nft::match(nft::meta("nfproto"), protocol), local_type("saddr", "oif", false),
+                               nft::counter(), nft::drop()});
 }
 
 void put_strong_model(Document& document, const Firewall& firewall) {
@@ -171,7 +183,7 @@ void put_strong_model(Document& document, const Firewall& firewall) {
 
 Json render_table(const Firewall& firewall) {
   Document document;
-  document.table("add");        // so that the next line never fails
+  document.table("add");  // so that the next line never fails
   document.table("delete");
   document.table("add");
   put_guard_sets(document, firewall);

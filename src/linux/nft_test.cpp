@@ -1,4 +1,5 @@
-// The table in a kernel, with traffic: two namespaces over a veth, a tunnel device, and whatever tries to get past the guard.
+// The table in a kernel, with traffic: two namespaces over a veth, a tunnel device, and whatever tries to get past the
+// guard.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -19,7 +20,9 @@ using net::Address;
 using net::Family;
 using net::Prefix;
 
-Prefix prefix(const std::string& text) { return *Prefix::parse(text); }
+Prefix prefix(const std::string& text) {
+  return *Prefix::parse(text);
+}
 
 Firewall guarding(const std::vector<std::string>& networks, const std::string& tunnel = "t0") {
   Firewall firewall;
@@ -59,14 +62,18 @@ class Guard : public OwnNamespace {
     const int on = 1;
     setsockopt(sender.get(), SOL_IP, IP_FREEBIND, &on, sizeof on);
     if (!from.empty()) name_it(from, 0, v4, [&](auto* name, socklen_t size) { return bind(sender.get(), name, size); });
-    return name_it(to, port, v4, [&](auto* name, socklen_t size) { return sendto(sender.get(), "x", 1, 0, name, size); }) == 1;
+    return name_it(to, port, v4,
+                   [&](auto* name, socklen_t size) { return sendto(sender.get(), "x", 1, 0, name, size); }) == 1;
   }
   template <typename F>
   static ssize_t name_it(const std::string& address, uint16_t port, bool v4, F use) {
     sockaddr_in in{.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {}, .sin_zero = {}};
-    sockaddr_in6 in6{.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_flowinfo = 0, .sin6_addr = {}, .sin6_scope_id = 0};
-    if (v4) inet_pton(AF_INET, address.c_str(), &in.sin_addr);
-    else inet_pton(AF_INET6, address.c_str(), &in6.sin6_addr);
+    sockaddr_in6 in6{
+        .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_flowinfo = 0, .sin6_addr = {}, .sin6_scope_id = 0};
+    if (v4)
+      inet_pton(AF_INET, address.c_str(), &in.sin_addr);
+    else
+      inet_pton(AF_INET6, address.c_str(), &in6.sin6_addr);
     return v4 ? use(reinterpret_cast<sockaddr*>(&in), sizeof in) : use(reinterpret_cast<sockaddr*>(&in6), sizeof in6);
   }
   // How many packets the far side sees with that destination: its own counter, of all protocols.
@@ -136,14 +143,15 @@ TEST_F(Guard, TheTunnelItselfMayCarryThem) {
 }
 
 TEST_F(Guard, ForwardedTrafficIsGuardedBothWays) {
-  run("ip link add lan0 type veth peer name lan1 && ip addr add 10.0.0.1/24 dev lan0 && ip link set lan0 up && ip link set lan1 up");
+  run("ip link add lan0 type veth peer name lan1 && ip addr add 10.0.0.1/24 dev lan0 && ip link set lan0 up && ip link "
+      "set lan1 up");
   run("echo 1 > /proc/sys/net/ipv4/ip_forward && ip neigh add 10.0.0.2 lladdr 02:00:00:00:00:09 dev lan0");
   run("ip route add 10.0.1.0/24 via 192.0.2.2");
   apply(guarding({"10.0.1.0/24"}));
   go_far();
   run("ip route add 10.0.0.0/24 via 192.0.2.1 && ip addr add 10.0.1.5/32 dev lo");
-  EXPECT_TRUE(datagram("10.0.1.5", "10.0.0.2"));    // from the network, by the underlay, into the LAN
-  EXPECT_TRUE(datagram("192.0.2.2", "10.0.0.2"));   // the underlay itself is nobody's protected network
+  EXPECT_TRUE(datagram("10.0.1.5", "10.0.0.2"));   // from the network, by the underlay, into the LAN
+  EXPECT_TRUE(datagram("192.0.2.2", "10.0.0.2"));  // the underlay itself is nobody's protected network
   go_near();
   EXPECT_EQ(leaks("10.0.1.0/24", false).packets, 1u);
   EXPECT_EQ(leaks("10.0.1.0/24", true).packets, 0u);
@@ -175,11 +183,11 @@ TEST_F(Guard, CountsGoOnWhenTheTableIsReplacedAndExtended) {
   run("ip route add 10.0.0.0/8 via 192.0.2.2");
   apply(guarding({"10.0.1.0/24"}));
   (void)datagram("", "10.0.1.5");
-  apply(guarding({"10.0.1.0/24", "10.0.9.0/24"}));              // one element more
+  apply(guarding({"10.0.1.0/24", "10.0.9.0/24"}));  // one element more
   (void)datagram("", "10.0.1.5");
   (void)datagram("", "10.0.9.5");
   EXPECT_EQ(leaks("10.0.1.0/24", true).packets, 2u);
-  Firewall other = guarding({"10.0.1.0/24", "10.0.9.0/24", "10.0.1.64/26"});   // splits a range: the table anew
+  Firewall other = guarding({"10.0.1.0/24", "10.0.9.0/24", "10.0.1.64/26"});  // splits a range: the table anew
   apply(other);
   (void)datagram("", "10.0.1.5");
   (void)datagram("", "10.0.1.200");
@@ -202,14 +210,19 @@ TEST_F(Guard, CountsGoOnWhenTheTableIsReplacedAndExtended) {
 }
 
 TEST_F(Guard, WhatIsAppliedIsWhatStandsWhateverCameBefore) {
-  std::vector<Firewall> walk = {guarding({"10.0.1.0/24"}), guarding({"10.0.1.0/24", "10.0.2.0/24", "2001:db8:5::/48"}),
-                                guarding({"10.0.2.0/24", "2001:db8:5::/48"}), guarding({"10.0.0.0/8", "10.0.2.0/24"}),
-                                guarding({"10.0.2.0/24"}, "u0"), guarding({"10.0.2.1/32", "10.0.2.2/31"}), guarding({"0.0.0.0/0", "::/0"}),
-                                guarding({}), guarding({"10.0.1.0/24", "10.0.1.128/25"})};
+  std::vector<Firewall> walk = {guarding({"10.0.1.0/24"}),
+                                guarding({"10.0.1.0/24", "10.0.2.0/24", "2001:db8:5::/48"}),
+                                guarding({"10.0.2.0/24", "2001:db8:5::/48"}),
+                                guarding({"10.0.0.0/8", "10.0.2.0/24"}),
+                                guarding({"10.0.2.0/24"}, "u0"),
+                                guarding({"10.0.2.1/32", "10.0.2.2/31"}),
+                                guarding({"0.0.0.0/0", "::/0"}),
+                                guarding({}),
+                                guarding({"10.0.1.0/24", "10.0.1.128/25"})};
   for (const auto& step : walk) {
     apply(step);
     EXPECT_EQ(platform->firewall_stands(), true);
-    const std::string table = "nft list table inet adit | grep -o '[^ ,\t{}][^,{}]*' | sort";   // elements have no order
+    const std::string table = "nft list table inet adit | grep -o '[^ ,\t{}][^,{}]*' | sort";  // elements have no order
     const std::string now = output(table);
     auto fresh = make_linux_platform();
     ASSERT_TRUE(fresh);
@@ -225,13 +238,15 @@ TEST_F(Guard, FlushByOthersIsNoticedAndPutBack) {
   for (const auto& change : platform->poll_changes())
     EXPECT_NE(change.what, Change::What::nftables) << "our own transactions are no news";
   EXPECT_EQ(platform->firewall_stands(), true);
-  for (const char* hand : {"nft flush ruleset", "nft flush chain inet adit guard_out", "nft delete element inet adit guard_out4 '{ 10.0.1.0/24 }'",
-                           "nft insert rule inet adit guard_out accept"}) {
+  for (const char* hand :
+       {"nft flush ruleset", "nft flush chain inet adit guard_out",
+        "nft delete element inet adit guard_out4 '{ 10.0.1.0/24 }'", "nft insert rule inet adit guard_out accept"}) {
     run(hand);
     pollfd wait{*platform->change_fd(), POLLIN, 0};
     EXPECT_EQ(poll(&wait, 1, 500), 1) << hand;
     const auto seen = platform->poll_changes();
-    EXPECT_TRUE(std::ranges::any_of(seen, [](const Change& one) { return one.what == Change::What::nftables; })) << hand;
+    EXPECT_TRUE(std::ranges::any_of(seen, [](const Change& one) { return one.what == Change::What::nftables; }))
+        << hand;
     EXPECT_EQ(platform->firewall_stands(), false) << hand;
     apply(guarding({"10.0.1.0/24"}));
     EXPECT_EQ(platform->firewall_stands(), true) << hand;
@@ -267,7 +282,8 @@ TEST_F(Guard, HostRulesDecideInOrderAndNeverStopIpsec) {
   EXPECT_EQ(far_count(), 1);
   EXPECT_TRUE(datagram("", "192.0.2.2", 500) || true);
   const Descriptor esp(socket(AF_INET, SOCK_RAW, 50));
-  name_it("192.0.2.2", 0, true, [&](auto* name, socklen_t size) { return sendto(esp.get(), "12345678", 8, 0, name, size); });
+  name_it("192.0.2.2", 0, true,
+          [&](auto* name, socklen_t size) { return sendto(esp.get(), "12345678", 8, 0, name, size); });
   EXPECT_EQ(far_count(), 2);
   EXPECT_FALSE(holds("ping -c1 -W1 2001:db8::2"));
   EXPECT_TRUE(holds("nft list chain inet adit host_out | grep -q 'counter packets [1-9].* drop comment \"rule 7\"'"));
@@ -277,7 +293,8 @@ TEST_F(Guard, HostRulesDecideInOrderAndNeverStopIpsec) {
 }
 
 TEST_F(Guard, StrongHostModelKeepsAddressesToTheirInterfaces) {
-  run("ip link add lan0 type veth peer name lan1 && ip addr add 10.0.0.1/24 dev lan0 && ip -6 addr add 2001:db8:7::1/64 dev lan0 nodad && ip link set lan0 up && ip link set lan1 up");
+  run("ip link add lan0 type veth peer name lan1 && ip addr add 10.0.0.1/24 dev lan0 && ip -6 addr add "
+      "2001:db8:7::1/64 dev lan0 nodad && ip link set lan0 up && ip link set lan1 up");
   go_far();
   run("ip route add 10.0.0.0/24 via 192.0.2.1 && ip -6 route add 2001:db8:7::/64 via 2001:db8::1");
   EXPECT_TRUE(holds("ping -c1 -W1 10.0.0.1"));
@@ -293,7 +310,7 @@ TEST_F(Guard, StrongHostModelKeepsAddressesToTheirInterfaces) {
   EXPECT_FALSE(holds("ping -c1 -W1 -I 10.0.0.1 192.0.2.2")) << "its source, out of the underlay";
   EXPECT_TRUE(holds("ping -c1 -W1 10.0.0.1")) << "to itself";
   firewall.model_v6 = HostModel::strong;
-  firewall.own_addresses = {{*Address::parse("10.0.0.1"), "near0"}};   // as when a tunnel shares the LAN's address
+  firewall.own_addresses = {{*Address::parse("10.0.0.1"), "near0"}};  // as when a tunnel shares the LAN's address
   apply(firewall);
   go_far();
   EXPECT_TRUE(holds("ping -c1 -W1 10.0.0.1"));
@@ -306,7 +323,8 @@ TEST_F(Guard, AThousandNetworksOneAfterAnotherAndEachStandsAtOnce) {
   firewall.mark = kOuterMark;
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < 1000; ++i) {
-    firewall.guarded.push_back({prefix("10." + std::to_string(i / 250) + "." + std::to_string(i % 250) + ".0/24"), {"t" + std::to_string(i)}});
+    firewall.guarded.push_back(
+        {prefix("10." + std::to_string(i / 250) + "." + std::to_string(i % 250) + ".0/24"), {"t" + std::to_string(i)}});
     ASSERT_TRUE(platform->apply_firewall(firewall));
     (void)platform->poll_changes();
   }

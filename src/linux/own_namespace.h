@@ -1,5 +1,5 @@
-// For tests: network namespaces of their own, so that nothing they do reaches the machine's. Needs root; a test that has it and
-// cannot make one fails, one without root is skipped.
+// For tests: network namespaces of their own, so that nothing they do reaches the machine's. Needs root; a test that
+// has it and cannot make one fails, one without root is skipped.
 #pragma once
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-// Everything the engine asks of the operating system, so that it runs whole against a fake (linux/fake_platform.h) in a test.
-// Engine thread only. Every call is idempotent where that makes sense: making what stands already is success.
+// Everything the engine asks of the operating system, so that it runs whole against a fake (linux/fake_platform.h) in a
+// test. Engine thread only. Every call is idempotent where that makes sense: making what stands already is success.
 #pragma once
 
 #include <cstdint>
@@ -19,24 +19,25 @@ namespace adit::platform {
 struct InterfaceInfo {
   int index = 0;
   std::string name;
-  bool up = false, carrier = false, loopback = false, point_to_point = false, is_tun = false, multicast = false, broadcast = false;
-  bool ours = false;                        // a TUN that Adit made, now or before a crash (interface group kLinkGroup)
+  bool up = false, carrier = false, loopback = false, point_to_point = false, is_tun = false, multicast = false,
+       broadcast = false;
+  bool ours = false;  // a TUN that Adit made, now or before a crash (interface group kLinkGroup)
   uint32_t mtu = 0;
 };
 struct AddressInfo {
   int interface_index = 0;
-  net::Prefix local;                        // with host bits
+  net::Prefix local;  // with host bits
   std::optional<net::Address> peer;
   bool tentative = false, duplicate = false, deprecated = false, temporary = false;
 };
 struct Route {
   net::Prefix destination;
   std::optional<net::Address> gateway;
-  int interface_index = 0;                  // 0: unreachable or blackhole
+  int interface_index = 0;  // 0: unreachable or blackhole
   bool unreachable = false, blackhole = false;
-  uint32_t metric = 0;                      // kGuardMetric: the guard's
+  uint32_t metric = 0;  // kGuardMetric: the guard's
   uint32_t table = 254;
-  uint8_t protocol = 0;                     // RTPROT_*; ours: kRouteProtocol
+  uint8_t protocol = 0;  // RTPROT_*; ours: kRouteProtocol
   bool linkdown = false;
   std::optional<net::Address> preferred_source;
   friend bool operator==(const Route&, const Route&) = default;
@@ -52,9 +53,9 @@ struct Change {
 // The guard and the host's own policy, as one nftables table replaced atomically (table inet adit, family inet).
 struct ProtectedNetwork {
   net::Prefix network;
-  std::vector<std::string> tunnels;          // devices that may carry it; empty: none, it is closed (delete-iptun -k)
+  std::vector<std::string> tunnels;  // devices that may carry it; empty: none, it is closed (delete-iptun -k)
 };
-struct HostRule {                            // bypass, pass or drop of the host head, in order of precedence
+struct HostRule {  // bypass, pass or drop of the host head, in order of precedence
   bool drop = false;
   bool outbound = false, inbound = false;
   net::Family family = net::Family::v4;
@@ -62,7 +63,7 @@ struct HostRule {                            // bypass, pass or drop of the host
   std::optional<uint8_t> protocol;
   std::optional<uint16_t> local_port, remote_port;
   std::optional<uint8_t> icmp_type, icmp_type_end, icmp_code, icmp_code_end;
-  std::string comment;                       // rule index, origin
+  std::string comment;  // rule index, origin
   friend bool operator==(const HostRule&, const HostRule&) = default;
 };
 enum class HostModel : uint8_t { weak, strong, src_priority };
@@ -72,34 +73,40 @@ struct OwnAddress {
   friend bool operator==(const OwnAddress&, const OwnAddress&) = default;
 };
 struct Firewall {
-  std::vector<ProtectedNetwork> guarded;     // I7
-  // Subnets of this host's other interfaces (from their addresses, not from routes): they stay reachable although a wider
-  // network, such as 0.0.0.0/0 or 10.0.0.0/8, is protected. Of equal length the protected one wins. Link-local, multicast,
-  // loopback and the unspecified address are always taken as such a subnet.
+  std::vector<ProtectedNetwork> guarded;  // I7
+  // Subnets of this host's other interfaces (from their addresses, not from routes): they stay reachable although a
+  // wider network, such as 0.0.0.0/0 or 10.0.0.0/8, is protected. Of equal length the protected one wins. Link-local,
+  // multicast, loopback and the unspecified address are always taken as such a subnet.
   std::vector<net::Prefix> local_networks;
-  // hostmodel=strong: addresses of Adit's own address objects. The kernel's fib knows one interface an address, and a tunnel
-  // often shares its address with the LAN's interface (the guide does that), so these are allowed beside the fib's answer.
+  // hostmodel=strong: addresses of Adit's own address objects. The kernel's fib knows one interface an address, and a
+  // tunnel often shares its address with the LAN's interface (the guide does that), so these are allowed beside the
+  // fib's answer.
   std::vector<OwnAddress> own_addresses;
   std::vector<HostRule> host_rules;
   HostModel model_v4 = HostModel::weak, model_v6 = HostModel::weak;
-  uint32_t mark = 0;                         // of our outer packets: they pass the guard
+  uint32_t mark = 0;  // of our outer packets: they pass the guard
 };
-struct LeakCount { net::Prefix network; bool outbound = false; uint64_t packets = 0, bytes = 0; };
+struct LeakCount {
+  net::Prefix network;
+  bool outbound = false;
+  uint64_t packets = 0, bytes = 0;
+};
 
 class Platform {
  public:
   virtual ~Platform() = default;
 
   // --- devices. Names are valid (tunnel::check_name). LAB.md's TUN table is law: persistent, IFF_NO_CARRIER at attach.
-  // Makes or adopts the persistent TUN with carrier off; `queues` ports, one a worker. EEXIST: the name is a device not of ours.
-  // EBUSY: another process has its queues. ENOENT: no /dev/net/tun. EPERM: no CAP_NET_ADMIN.
-  virtual Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name, uint32_t queues) = 0;
-  virtual Result<> delete_tun(const std::string& name) = 0;                   // a device that is not there: success
+  // Makes or adopts the persistent TUN with carrier off; `queues` ports, one a worker. EEXIST: the name is a device not
+  // of ours. EBUSY: another process has its queues. ENOENT: no /dev/net/tun. EPERM: no CAP_NET_ADMIN.
+  virtual Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name,
+                                                                           uint32_t queues) = 0;
+  virtual Result<> delete_tun(const std::string& name) = 0;  // a device that is not there: success
   virtual Result<> set_carrier(const std::string& name, bool on) = 0;
   virtual Result<> set_link_up(const std::string& name, bool up) = 0;
   virtual Result<> set_mtu(const std::string& name, uint32_t mtu) = 0;
-  // The largest super-packet that the kernel hands to the TUN: `bytes` of IP packet, `segments` of TCP or UDP segments, so that
-  // one of them, sealed, is one UDP GSO send (64 segments, 65,507 bytes with the overhead).
+  // The largest super-packet that the kernel hands to the TUN: `bytes` of IP packet, `segments` of TCP or UDP segments,
+  // so that one of them, sealed, is one UDP GSO send (64 segments, 65,507 bytes with the overhead).
   virtual Result<> set_gso_max(const std::string& name, uint32_t bytes, uint32_t segments) = 0;
   virtual Result<> rename_link(const std::string& name, const std::string& new_name) = 0;
   // Degrades where the system lacks something (IPv6 off, port 4500 taken): notices() then says what and why.
@@ -109,30 +116,35 @@ class Platform {
 
   // --- netlink
   virtual Result<std::vector<InterfaceInfo>> interfaces() = 0;
-  virtual Result<InterfaceInfo> interface(const std::string& name) = 0;       // ENODEV: not there
+  virtual Result<InterfaceInfo> interface(const std::string& name) = 0;  // ENODEV: not there
   virtual Result<std::vector<AddressInfo>> addresses() = 0;
-  virtual Result<> add_address(const std::string& interface, const net::Prefix& local, std::optional<net::Address> peer) = 0;
-  virtual Result<> remove_address(const std::string& interface, const net::Prefix& local, std::optional<net::Address> peer) = 0;
-  virtual Result<std::vector<Route>> routes(net::Family family) = 0;          // all tables' unicast, unreachable, blackhole
-  // EEXIST: just this route is there; ENETUNREACH: gateway not on a link; ENODEV. An IPv4 route of equal destination and metric
-  // does not stop it: the new one goes in front. IPv6 metric 0 is the kernel's 1024, and of equals the older wins: say a lower.
+  virtual Result<> add_address(const std::string& interface, const net::Prefix& local,
+                               std::optional<net::Address> peer) = 0;
+  virtual Result<> remove_address(const std::string& interface, const net::Prefix& local,
+                                  std::optional<net::Address> peer) = 0;
+  virtual Result<std::vector<Route>> routes(net::Family family) = 0;  // all tables' unicast, unreachable, blackhole
+  // EEXIST: just this route is there; ENETUNREACH: gateway not on a link; ENODEV. An IPv4 route of equal destination
+  // and metric does not stop it: the new one goes in front. IPv6 metric 0 is the kernel's 1024, and of equals the older
+  // wins: say a lower.
   virtual Result<> add_route(const Route& route) = 0;
-  virtual Result<> remove_route(const Route& route) = 0;                      // ESRCH: not in table
-  virtual Result<Route> lookup_route(const net::Address& destination, uint32_t mark) = 0;   // what the kernel would do
-  // Outer packets (by mark) keep to the underlay, so that a default route over a tunnel works, and a tunnel never carries itself.
-  // For each family: rule kUnderlayRulePriority sends marked packets to table kUnderlayTable, a mirror of main's routes without
-  // those that lead into a tunnel of ours and without the guard's; poll_changes keeps it in step (it only matters while the daemon,
-  // the only one to send marked packets, lives); the next rule makes unreachable what the mirror does not know.
+  virtual Result<> remove_route(const Route& route) = 0;                                   // ESRCH: not in table
+  virtual Result<Route> lookup_route(const net::Address& destination, uint32_t mark) = 0;  // what the kernel would do
+  // Outer packets (by mark) keep to the underlay, so that a default route over a tunnel works, and a tunnel never
+  // carries itself. For each family: rule kUnderlayRulePriority sends marked packets to table kUnderlayTable, a mirror
+  // of main's routes without those that lead into a tunnel of ours and without the guard's; poll_changes keeps it in
+  // step (it only matters while the daemon, the only one to send marked packets, lives); the next rule makes
+  // unreachable what the mirror does not know.
   virtual Result<> set_underlay_rule(uint32_t mark) = 0;
 
   // --- nftables; text is what adit-guard.service loads at boot (`nft -j -f FILE`).
-  // One transaction of the kernel a call: when it returns, the guard stands. What stands already is not sent again: networks that
-  // came or went without touching others cost one small message, anything else replaces the table atomically (some ms). Leak
-  // counts go on over a replacement, and over a flush by others; a restart of the daemon takes over what the kernel has.
+  // One transaction of the kernel a call: when it returns, the guard stands. What stands already is not sent again:
+  // networks that came or went without touching others cost one small message, anything else replaces the table
+  // atomically (some ms). Leak counts go on over a replacement, and over a flush by others; a restart of the daemon
+  // takes over what the kernel has.
   virtual Result<> apply_firewall(const Firewall& firewall) = 0;
   virtual Result<> remove_firewall() = 0;
   virtual std::string render_firewall(const Firewall& firewall) = 0;
-  virtual Result<bool> firewall_stands() = 0;                                 // just as applied last: nobody took a part away
+  virtual Result<bool> firewall_stands() = 0;  // just as applied last: nobody took a part away
   virtual Result<std::vector<LeakCount>> leak_counts() = 0;
 
   // --- settings: "net/ipv4/ip_forward" and the like
@@ -140,7 +152,7 @@ class Platform {
   virtual Result<> set_sysctl(const std::string& path, const std::string& value) = 0;
 
   // Starts to report changes made by anybody (ourselves too); `changed` runs on the thread that calls poll_changes.
-  virtual Result<int> change_fd() = 0;                                        // readable: call poll_changes
+  virtual Result<int> change_fd() = 0;  // readable: call poll_changes
   virtual std::vector<Change> poll_changes() = 0;
 };
 

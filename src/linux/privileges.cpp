@@ -18,7 +18,8 @@ Result<> check_privileges() {
   if (capng_get_caps_process() != 0) return fail(EPERM, "cannot read this process's capabilities");
   for (const int needed : {CAP_NET_ADMIN, CAP_NET_RAW})
     if (capng_have_capability(CAPNG_EFFECTIVE, static_cast<unsigned>(needed)) == 0)
-      return fail(EPERM, "aditd needs CAP_NET_ADMIN and CAP_NET_RAW and has not {}; start it as root, or from its service",
+      return fail(EPERM,
+                  "aditd needs CAP_NET_ADMIN and CAP_NET_RAW and has not {}; start it as root, or from its service",
                   needed == CAP_NET_ADMIN ? "CAP_NET_ADMIN" : "CAP_NET_RAW");
   return {};
 }
@@ -33,7 +34,8 @@ Result<> drop_privileges() {
                                                     CAPNG_BOUNDING_SET | CAPNG_AMBIENT);
   for (size_t i = 0; i < kKept.size(); ++i)
     if (held[i]) capng_update(CAPNG_ADD, everywhere, static_cast<unsigned>(kKept[i]));
-  // The bounding set can only be narrowed with CAP_SETPCAP; without it (a service that was started narrow) it is narrow already.
+  // The bounding set can only be narrowed with CAP_SETPCAP; without it (a service that was started narrow) it is narrow
+  // already.
   const int narrowed = capng_apply(CAPNG_SELECT_ALL);
   if (narrowed != 0 && capng_apply(CAPNG_SELECT_CAPS) != 0)
     return fail(EPERM, "cannot give up capabilities (libcap-ng says {})", narrowed);

@@ -33,7 +33,8 @@ int in_child(const std::function<int()>& act) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
-constexpr uint64_t kKept = 1ull << 10 | 1ull << 12 | 1ull << 13 | 1ull << 14;   // bind service, net admin, net raw, ipc lock
+constexpr uint64_t kKept =
+    1ull << 10 | 1ull << 12 | 1ull << 13 | 1ull << 14;  // bind service, net admin, net raw, ipc lock
 
 class Privileges : public OwnNamespace {};
 

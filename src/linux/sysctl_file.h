@@ -7,8 +7,9 @@
 
 namespace adit::platform {
 
-// `path` as "net/ipv4/ip_forward": relative, without "..": EINVAL. ENOENT: this kernel has no such setting. EPERM, EACCES, EROFS.
-Result<std::string> read_sysctl(const std::string& path);   // without the newline
+// `path` as "net/ipv4/ip_forward": relative, without "..": EINVAL. ENOENT: this kernel has no such setting. EPERM,
+// EACCES, EROFS.
+Result<std::string> read_sysctl(const std::string& path);  // without the newline
 Result<> write_sysctl(const std::string& path, const std::string& value);
 
 }  // namespace adit::platform

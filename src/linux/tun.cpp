@@ -21,8 +21,8 @@
 namespace adit::platform {
 namespace {
 
-constexpr size_t kMaxPieces = net::Coalescer::kMaxPackets;   // as TunPort::write promises
-constexpr uint16_t kTcpOffsetByte = 12;    // data offset, high nibble (RFC 9293 §3.1)
+constexpr size_t kMaxPieces = net::Coalescer::kMaxPackets;  // as TunPort::write promises
+constexpr uint16_t kTcpOffsetByte = 12;                     // data offset, high nibble (RFC 9293 §3.1)
 constexpr uint16_t kUdpHeader = 8;
 
 class LinuxTun final : public datapath::TunPort {
@@ -74,7 +74,8 @@ Result<Descriptor> attach_tun_queue(const std::string& name) {
     return fail(EINVAL, "{}: an interface name has 1 to {} characters", name, IFNAMSIZ - 1);
   Descriptor queue(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
   if (!queue.valid() && (errno == ENOENT || errno == ENODEV || errno == ENXIO))
-    return fail(ENOENT, "{}: /dev/net/tun is not there; load the module with `modprobe tun`, or give it to the container",
+    return fail(ENOENT,
+                "{}: /dev/net/tun is not there; load the module with `modprobe tun`, or give it to the container",
                 name);
   if (!queue.valid()) return fail(errno, "{}: cannot open /dev/net/tun: {}", name, std::strerror(errno));
   ifreq request{};
@@ -85,7 +86,8 @@ Result<Descriptor> attach_tun_queue(const std::string& name) {
   if (code == EPERM)
     return fail(EPERM, "{}: not allowed to make a TUN device; aditd needs CAP_NET_ADMIN (start it as root)", name);
   if (code == EINVAL || code == EBUSY)
-    return fail(EEXIST, "{}: there is an interface of that name that is not a tunnel of Adit; delete it or choose another name",
+    return fail(EEXIST,
+                "{}: there is an interface of that name that is not a tunnel of Adit; delete it or choose another name",
                 name);
   return fail(code, "{}: cannot make the TUN device: {}", name, std::strerror(code));
 }
@@ -109,14 +111,22 @@ datapath::Offload offload_of(const VnetHeader& header, ByteSpan packet) {
     offload.checksum_offset = header.checksum_offset;
   }
   switch (header.gso_type & ~VnetHeader::kEcn) {
-    case VnetHeader::kTcp4: offload.kind = Kind::tcp4; break;
-    case VnetHeader::kTcp6: offload.kind = Kind::tcp6; break;
-    case VnetHeader::kUdpSegments: offload.kind = Kind::udp; break;
-    default: return offload;
+    case VnetHeader::kTcp4:
+      offload.kind = Kind::tcp4;
+      break;
+    case VnetHeader::kTcp6:
+      offload.kind = Kind::tcp6;
+      break;
+    case VnetHeader::kUdpSegments:
+      offload.kind = Kind::udp;
+      break;
+    default:
+      return offload;
   }
   offload.ecn = (header.gso_type & VnetHeader::kEcn) != 0;
   offload.segment_bytes = header.segment_bytes;
-  // The kernel's hdr_len is the length of the skb's linear part, which may hold payload too: the transport header tells.
+  // The kernel's hdr_len is the length of the skb's linear part, which may hold payload too: the transport header
+  // tells.
   const size_t transport = header.checksum_start;
   if (offload.kind == Kind::udp)
     offload.header_length = static_cast<uint16_t>(transport + kUdpHeader);
@@ -134,10 +144,17 @@ VnetHeader header_of(const datapath::Offload& offload) {
     header.checksum_offset = offload.checksum_offset;
   }
   switch (offload.kind) {
-    case Kind::none: return header;
-    case Kind::tcp4: header.gso_type = VnetHeader::kTcp4; break;
-    case Kind::tcp6: header.gso_type = VnetHeader::kTcp6; break;
-    case Kind::udp: header.gso_type = VnetHeader::kUdpSegments; break;
+    case Kind::none:
+      return header;
+    case Kind::tcp4:
+      header.gso_type = VnetHeader::kTcp4;
+      break;
+    case Kind::tcp6:
+      header.gso_type = VnetHeader::kTcp6;
+      break;
+    case Kind::udp:
+      header.gso_type = VnetHeader::kUdpSegments;
+      break;
   }
   if (offload.ecn) header.gso_type |= VnetHeader::kEcn;
   header.header_length = offload.header_length;

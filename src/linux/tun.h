@@ -23,8 +23,9 @@ struct VnetHeader {
 };
 static_assert(sizeof(VnetHeader) == 10);
 
-// Attaches one queue to the device `name`, making it (not persistent, not up) when there is none. Carrier is off afterwards,
-// of a device that was there too. ENOENT: no /dev/net/tun; EPERM; EBUSY or EINVAL: the name is another kind of device.
+// Attaches one queue to the device `name`, making it (not persistent, not up) when there is none. Carrier is off
+// afterwards, of a device that was there too. ENOENT: no /dev/net/tun; EPERM; EBUSY or EINVAL: the name is another kind
+// of device.
 Result<Descriptor> attach_tun_queue(const std::string& name);
 Result<> set_tun_persistent(const Descriptor& queue, const std::string& name);
 

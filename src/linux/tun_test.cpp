@@ -16,9 +16,13 @@ using datapath::Offload;
 
 TEST(Offloads, HeaderLengthComesFromTcpNotFromTheKernelsHint) {
   std::vector<uint8_t> packet(100);
-  packet[20 + 12] = 0x80;   // data offset 8 words
-  VnetHeader header{.flags = VnetHeader::kNeedsChecksum, .gso_type = VnetHeader::kTcp4 | VnetHeader::kEcn,
-                    .header_length = 9999, .segment_bytes = 1340, .checksum_start = 20, .checksum_offset = 16};
+  packet[20 + 12] = 0x80;  // data offset 8 words
+  VnetHeader header{.flags = VnetHeader::kNeedsChecksum,
+                    .gso_type = VnetHeader::kTcp4 | VnetHeader::kEcn,
+                    .header_length = 9999,
+                    .segment_bytes = 1340,
+                    .checksum_start = 20,
+                    .checksum_offset = 16};
   const Offload offload = offload_of(header, packet);
   EXPECT_EQ(offload.kind, Offload::Kind::tcp4);
   EXPECT_TRUE(offload.ecn && offload.needs_checksum);
@@ -36,7 +40,11 @@ TEST(Offloads, EveryKindSurvivesTheWayThereAndBack) {
   std::vector<uint8_t> packet(100);
   packet[40 + 12] = 0x50;
   for (const auto kind : {Offload::Kind::tcp4, Offload::Kind::tcp6, Offload::Kind::udp}) {
-    Offload offload{.kind = kind, .needs_checksum = true, .header_length = 60, .segment_bytes = 1000, .checksum_start = 40,
+    Offload offload{.kind = kind,
+                    .needs_checksum = true,
+                    .header_length = 60,
+                    .segment_bytes = 1000,
+                    .checksum_start = 40,
                     .checksum_offset = 16};
     if (kind == Offload::Kind::udp) offload.header_length = 48;
     const Offload back = offload_of(header_of(offload), packet);
@@ -172,7 +180,7 @@ TEST_F(Tun, SuperPacketsComeWholeAndGoWhole) {
   Offload offload;
   ssize_t got = 0;
   do got = port.read(buffer, offload);
-  while (got > 0 && buffer[9] != 17);   // multicast reports come first
+  while (got > 0 && buffer[9] != 17);  // multicast reports come first
   ASSERT_GT(got, 0);
   if (offload.kind == Offload::Kind::none) GTEST_SKIP() << "this kernel's TUN has no USO";
   EXPECT_EQ(got, 8028);
@@ -188,7 +196,8 @@ TEST_F(Tun, SuperPacketsComeWholeAndGoWhole) {
   here.sin_port = htons(9);
   ASSERT_EQ(bind(receiver.get(), reinterpret_cast<sockaddr*>(&here), sizeof here), 0);
   std::swap_ranges(buffer.begin() + 12, buffer.begin() + 16, buffer.begin() + 16);
-  const std::array<ByteSpan, 2> pieces{ByteSpan(buffer.data(), 28), ByteSpan(buffer.data() + 28, static_cast<size_t>(got) - 28)};
+  const std::array<ByteSpan, 2> pieces{ByteSpan(buffer.data(), 28),
+                                       ByteSpan(buffer.data() + 28, static_cast<size_t>(got) - 28)};
   EXPECT_EQ(port.write(pieces, offload), 0);
   int datagrams = 0;
   pollfd wait{receiver.get(), POLLIN, 0};

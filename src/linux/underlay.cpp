@@ -11,7 +11,9 @@
 namespace adit::platform {
 namespace {
 
-const rtmsg& route_header(const nlmsghdr& message) { return *static_cast<const rtmsg*>(nlmsg_data(&message)); }
+const rtmsg& route_header(const nlmsghdr& message) {
+  return *static_cast<const rtmsg*>(nlmsg_data(&message));
+}
 
 uint32_t table_of(const nlmsghdr& message) {
   return attribute_u32(find_attribute(message, sizeof(rtmsg), RTA_TABLE), route_header(message).rtm_table);
@@ -47,7 +49,8 @@ Result<> Underlay::establish(uint32_t mark) {
     auto made = mirror(family);
     if (made) made = make_rule(family, kUnderlayRulePriority, FR_ACT_TO_TBL);
     if (made) made = make_rule(family, kUnderlayRulePriority + 1, FR_ACT_UNREACHABLE);
-    const bool no_v6 = family == AF_INET6 && !made && (made.error().code == EAFNOSUPPORT || made.error().code == EOPNOTSUPP);
+    const bool no_v6 =
+        family == AF_INET6 && !made && (made.error().code == EAFNOSUPPORT || made.error().code == EOPNOTSUPP);
     if (!made && !no_v6)
       return fail(made.error().code, "cannot keep outer packets to the underlay (table {}): {}", kUnderlayTable,
                   made.error().text);
@@ -111,19 +114,25 @@ Result<> Underlay::mirror(int family) {
       dump,
       [&](const nlmsghdr& answer) {
         if (answer.nlmsg_type != RTM_NEWROUTE) return;
-        if (belongs(answer)) keep(wanted, answer);
-        else if (table_of(answer) == kUnderlayTable) keep(present, answer);
+        if (belongs(answer))
+          keep(wanted, answer);
+        else if (table_of(answer) == kUnderlayTable)
+          keep(present, answer);
       },
       [&] { wanted.clear(), present.clear(); }));
   const auto key = [](const std::vector<uint8_t>& message) {
     const auto route = parse_route(*reinterpret_cast<const nlmsghdr*>(message.data()));
-    return route ? fmt::format("{} {} {}", describe_route(*route), route->metric, route->interface_index) : std::string();
+    return route ? fmt::format("{} {} {}", describe_route(*route), route->metric, route->interface_index)
+                 : std::string();
   };
   std::set<std::string> still, kept;
   for (const auto& message : wanted) still.insert(key(message));
   for (const auto& message : present) {
-    if (still.contains(key(message))) kept.insert(key(message));
-    else (void)send_copy(*reinterpret_cast<const nlmsghdr*>(message.data()), RTM_DELROUTE, 0);   // gone meanwhile: as it should be
+    if (still.contains(key(message)))
+      kept.insert(key(message));
+    else
+      (void)send_copy(*reinterpret_cast<const nlmsghdr*>(message.data()), RTM_DELROUTE,
+                      0);  // gone meanwhile: as it should be
   }
   // Connected routes first: gateways are looked up on them.
   for (const bool connected : {true, false})
@@ -131,13 +140,14 @@ Result<> Underlay::mirror(int family) {
       const auto& route = *reinterpret_cast<const nlmsghdr*>(message.data());
       if (kept.contains(key(message)) || parse_route(route)->gateway.has_value() == connected) continue;
       const auto made = send_copy(route, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND);
-      if (!made && made.error().code != EEXIST && made.error().code != ENODEV && made.error().code != ENETDOWN) return made;
+      if (!made && made.error().code != EEXIST && made.error().code != ENODEV && made.error().code != ENETDOWN)
+        return made;
     }
   return {};
 }
 
 void Underlay::catch_up() {
-  if (mark_ != 0) (void)establish(mark_);   // what fails shows when packets are sent
+  if (mark_ != 0) (void)establish(mark_);  // what fails shows when packets are sent
 }
 
 bool Underlay::follow(const nlmsghdr& notice) {
@@ -150,7 +160,8 @@ bool Underlay::follow(const nlmsghdr& notice) {
                     : added            ? send_copy(notice, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE)
                                        : send_copy(notice, RTM_DELROUTE, 0);
   const bool expected = done || done.error().code == EEXIST || done.error().code == ESRCH;
-  if (!expected) (void)mirror(route_header(notice).rtm_family);   // out of step: look at the whole; what fails shows on sending
+  if (!expected)
+    (void)mirror(route_header(notice).rtm_family);  // out of step: look at the whole; what fails shows on sending
   return true;
 }
 

@@ -1,8 +1,8 @@
-// Where outer packets go. A rule sends what carries our mark to kUnderlayTable, a mirror of table main without routes into a
-// tunnel of ours and without the guard's unreachable ones; what the mirror does not know is unreachable for them. So a default
-// route over a tunnel takes the host's traffic and not the tunnel's own, and a tunnel never carries itself. An operator's own
-// `ip rule`s of a lower number come first, for outer packets too.
-// The mirror need only be right while the daemon lives: nobody else sends marked packets.
+// Where outer packets go. A rule sends what carries our mark to kUnderlayTable, a mirror of table main without routes
+// into a tunnel of ours and without the guard's unreachable ones; what the mirror does not know is unreachable for
+// them. So a default route over a tunnel takes the host's traffic and not the tunnel's own, and a tunnel never carries
+// itself. An operator's own `ip rule`s of a lower number come first, for outer packets too. The mirror need only be
+// right while the daemon lives: nobody else sends marked packets.
 #pragma once
 
 #include <set>

@@ -26,7 +26,7 @@ class LinuxWire final : public datapath::WirePort {
   Result<> add(WireSocket socket) {
     const size_t slot = slot_of(socket.family, socket.kind);
     epoll_event event{};
-    event.events = EPOLLIN;                 // EPOLLERR always: an ICMP error came
+    event.events = EPOLLIN;  // EPOLLERR always: an ICMP error came
     event.data.u64 = slot;
     if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket.fd.get(), &event) != 0)
       return fail(errno, "epoll: {}", std::strerror(errno));
@@ -82,8 +82,10 @@ size_t LinuxWire::errors(std::span<datapath::WireError> items) {
   size_t filled = 0;
   for (size_t slot = 0; slot < kSlots; ++slot) {
     while (has_errors_[slot] && filled < items.size()) {
-      if (next_error(sockets_[slot], items[filled])) ++filled;
-      else has_errors_[slot] = false;
+      if (next_error(sockets_[slot], items[filled]))
+        ++filled;
+      else
+        has_errors_[slot] = false;
     }
   }
   return filled;
@@ -151,10 +153,12 @@ Result<std::unique_ptr<datapath::WirePort>> make_wire_port(uint32_t worker, uint
       }
       last = added.error();
       if (worker == 0)
-        notices.push_back(fmt::format("no {} over {}: {}", name_of(kind), family == Family::v4 ? "IPv4" : "IPv6", last->text));
+        notices.push_back(
+            fmt::format("no {} over {}: {}", name_of(kind), family == Family::v4 ? "IPv4" : "IPv6", last->text));
     }
   if (open > 0) return wire;
-  return fail(last->code, "cannot open any socket to the underlay: {}; aditd needs CAP_NET_RAW and CAP_NET_ADMIN", last->text);
+  return fail(last->code, "cannot open any socket to the underlay: {}; aditd needs CAP_NET_RAW and CAP_NET_ADMIN",
+              last->text);
 }
 
 }  // namespace adit::platform

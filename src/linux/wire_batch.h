@@ -13,19 +13,22 @@
 namespace adit::platform {
 
 constexpr size_t kBurst = 64;
-constexpr size_t kControlBytes = 160;        // packet info, class, hops, a destination option, a segment size
+constexpr size_t kControlBytes = 160;  // packet info, class, hops, a destination option, a segment size
 
 struct WireBatch {
   std::array<mmsghdr, kBurst> messages;
   std::array<iovec, kBurst> parts;
-  std::array<sockaddr_in6, kBurst> names;    // large enough for sockaddr_in too
-  struct alignas(cmsghdr) Control { std::array<uint8_t, kControlBytes> bytes; };
+  std::array<sockaddr_in6, kBurst> names;  // large enough for sockaddr_in too
+  struct alignas(cmsghdr) Control {
+    std::array<uint8_t, kControlBytes> bytes;
+  };
   std::array<Control, kBurst> controls;
 };
 
 class WireSender {
  public:
-  // In order, as few system calls as the socket's DF setting allows. REQUIRES: all items are the socket's, results as long.
+  // In order, as few system calls as the socket's DF setting allows. REQUIRES: all items are the socket's, results as
+  // long.
   void send(WireSocket& socket, std::span<const datapath::WireSend> items, std::span<int> results);
 
  private:
@@ -34,7 +37,7 @@ class WireSender {
   int send_one(WireSocket& socket, size_t slot, const datapath::WireSend& item);
   int send_segments(WireSocket& socket, const datapath::WireSend& item);
   WireBatch batch_{};
-  bool trains_ = true;                       // the devices here take UDP GSO
+  bool trains_ = true;  // the devices here take UDP GSO
 };
 
 class WireReceiver {

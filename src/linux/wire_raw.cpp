@@ -10,7 +10,7 @@
 namespace adit::platform {
 namespace {
 
-constexpr uint32_t kSpread = 0x9e3779b1;     // the golden ratio: SPIs may be consecutive
+constexpr uint32_t kSpread = 0x9e3779b1;  // the golden ratio: SPIs may be consecutive
 constexpr uint32_t kAll = 0xffffffff;
 constexpr auto kNetwork = static_cast<uint32_t>(SKF_NET_OFF);
 
@@ -20,16 +20,16 @@ void statement(std::vector<sock_filter>& program, int code, uint32_t k) {
 
 // A = the SPI. Over IPv4 the filter sees the IP header first, over IPv6 what follows all headers.
 void load_spi(std::vector<sock_filter>& program, WireKind kind, net::Family family) {
-  const uint32_t offset = kind == WireKind::ah ? 4 : 0;        // RFC 4302 §2, RFC 4303 §2
+  const uint32_t offset = kind == WireKind::ah ? 4 : 0;  // RFC 4302 §2, RFC 4303 §2
   if (family == net::Family::v6) return statement(program, BPF_LD | BPF_W | BPF_ABS, offset);
-  statement(program, BPF_LDX | BPF_B | BPF_MSH, 0);            // X = IPv4 header length
+  statement(program, BPF_LDX | BPF_B | BPF_MSH, 0);  // X = IPv4 header length
   statement(program, BPF_LD | BPF_W | BPF_IND, offset);
 }
 
 // A = the words of both outer addresses, folded.
 void load_addresses(std::vector<sock_filter>& program, net::Family family) {
-  const std::vector<uint32_t> words = family == net::Family::v4 ? std::vector<uint32_t>{12, 16}
-                                                                : std::vector<uint32_t>{12, 20, 28, 36};
+  const std::vector<uint32_t> words =
+      family == net::Family::v4 ? std::vector<uint32_t>{12, 16} : std::vector<uint32_t>{12, 20, 28, 36};
   statement(program, BPF_LD | BPF_IMM, 0);
   for (const uint32_t word : words) {
     statement(program, BPF_MISC | BPF_TAX, 0);
@@ -42,8 +42,10 @@ Result<> attach_share(const WireSocket& socket, uint32_t worker, uint32_t worker
   if (workers < 2) return {};
   std::vector<sock_filter> program;
   const bool by_spi = socket.kind == WireKind::esp || socket.kind == WireKind::ah;
-  if (by_spi) load_spi(program, socket.kind, socket.family);
-  else load_addresses(program, socket.family);
+  if (by_spi)
+    load_spi(program, socket.kind, socket.family);
+  else
+    load_addresses(program, socket.family);
   statement(program, BPF_ALU | BPF_MUL | BPF_K, kSpread);
   statement(program, BPF_ALU | BPF_RSH | BPF_K, 16);
   statement(program, BPF_ALU | BPF_MOD | BPF_K, workers);
@@ -57,7 +59,8 @@ Result<> attach_share(const WireSocket& socket, uint32_t worker, uint32_t worker
 
 }  // namespace
 
-Result<WireSocket> open_raw_socket(WireKind kind, net::Family family, uint32_t worker, uint32_t workers, uint32_t mark) {
+Result<WireSocket> open_raw_socket(WireKind kind, net::Family family, uint32_t worker, uint32_t workers,
+                                   uint32_t mark) {
   const int domain = family == net::Family::v4 ? AF_INET : AF_INET6;
   WireSocket socket{Descriptor(::socket(domain, SOCK_RAW | SOCK_CLOEXEC, protocol_of(kind))), kind, family};
   if (!socket.fd.valid()) return fail(errno, "{}", std::strerror(errno));

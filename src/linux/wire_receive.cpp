@@ -40,9 +40,14 @@ void take_v4_control(const cmsghdr* control, WireReceived& item) {
     case IP_PKTINFO:
       item.destination = net::Address::from_v4(CMSG_DATA(control) + offsetof(in_pktinfo, ipi_addr));
       break;
-    case IP_TTL: item.hoplimit = static_cast<uint8_t>(int_of(control)); break;
-    case IP_TOS: item.traffic_class = *CMSG_DATA(control); break;   // one byte, alone of them all
-    default: break;
+    case IP_TTL:
+      item.hoplimit = static_cast<uint8_t>(int_of(control));
+      break;
+    case IP_TOS:
+      item.traffic_class = *CMSG_DATA(control);
+      break;  // one byte, alone of them all
+    default:
+      break;
   }
 }
 
@@ -51,16 +56,23 @@ void take_v6_control(const cmsghdr* control, WireReceived& item) {
     case IPV6_PKTINFO:
       item.destination = net::Address::from_v6(CMSG_DATA(control) + offsetof(in6_pktinfo, ipi6_addr));
       break;
-    case IPV6_HOPLIMIT: item.hoplimit = static_cast<uint8_t>(int_of(control)); break;
-    case IPV6_TCLASS: item.traffic_class = static_cast<uint8_t>(int_of(control)); break;
-    default: break;
+    case IPV6_HOPLIMIT:
+      item.hoplimit = static_cast<uint8_t>(int_of(control));
+      break;
+    case IPV6_TCLASS:
+      item.traffic_class = static_cast<uint8_t>(int_of(control));
+      break;
+    default:
+      break;
   }
 }
 
 void take_control(msghdr& message, WireReceived& item) {
   for (cmsghdr* control = CMSG_FIRSTHDR(&message); control != nullptr; control = CMSG_NXTHDR(&message, control)) {
-    if (control->cmsg_level == IPPROTO_IP) take_v4_control(control, item);
-    else if (control->cmsg_level == IPPROTO_IPV6) take_v6_control(control, item);
+    if (control->cmsg_level == IPPROTO_IP)
+      take_v4_control(control, item);
+    else if (control->cmsg_level == IPPROTO_IPV6)
+      take_v6_control(control, item);
     else if (control->cmsg_level == IPPROTO_UDP && control->cmsg_type == UDP_GRO)
       item.segment_bytes = static_cast<uint16_t>(int_of(control));
   }
@@ -80,7 +92,8 @@ void take_name(const WireSocket& socket, const sockaddr_in6& name, WireReceived&
 
 }  // namespace
 
-size_t WireReceiver::receive(const WireSocket& socket, std::span<uint8_t* const> buffers, std::span<WireReceived> items) {
+size_t WireReceiver::receive(const WireSocket& socket, std::span<uint8_t* const> buffers,
+                             std::span<WireReceived> items) {
   const size_t most = std::min({buffers.size(), items.size(), kBurst});
   const bool header_tells = socket.is_v4() && socket.kind != WireKind::udp;
   for (size_t i = 0; i < most; ++i) {
@@ -100,7 +113,8 @@ size_t WireReceiver::receive(const WireSocket& socket, std::span<uint8_t* const>
   while (got < 0 && errno == EINTR);
   size_t count = 0;
   for (int i = 0; i < got; ++i) {
-    // The i-th buffer goes with the i-th entry: a packet that is none leaves an entry of length 0, which no stage takes.
+    // The i-th buffer goes with the i-th entry: a packet that is none leaves an entry of length 0, which no stage
+    // takes.
     WireReceived& item = items[count++] = {};
     item.kind = socket.kind;
     const auto slot = static_cast<size_t>(i);

@@ -34,10 +34,13 @@ class ControlWriter {
   WireBatch::Control& room_;
   size_t used_ = 0;
 };
-static_assert(CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(8) + CMSG_SPACE(sizeof(uint16_t)) <=
+static_assert(CMSG_SPACE(sizeof(in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(8) +
+                  CMSG_SPACE(sizeof(uint16_t)) <=
               kControlBytes);
 
-bool is_train(const WireSend& item) { return item.segment_bytes != 0 && item.payload.size() > item.segment_bytes; }
+bool is_train(const WireSend& item) {
+  return item.segment_bytes != 0 && item.payload.size() > item.segment_bytes;
+}
 
 void name_v4(const WireSend& item, sockaddr_in6& room, msghdr& message) {
   sockaddr_in name{};
@@ -102,8 +105,8 @@ void WireSender::fill(size_t slot, const WireSocket& socket, const WireSend& ite
   if (is_train(item)) control.put(IPPROTO_UDP, UDP_SEGMENT, &item.segment_bytes, sizeof item.segment_bytes);
 }
 
-// The IPv4 header says DF or not, so the socket is switched between runs. IPv6 has no such bit: there only a packet that turns
-// out too big for the path is sent again with fragments allowed (send_one).
+// The IPv4 header says DF or not, so the socket is switched between runs. IPv6 has no such bit: there only a packet
+// that turns out too big for the path is sent again with fragments allowed (send_one).
 void WireSender::send(WireSocket& socket, std::span<const WireSend> items, std::span<int> results) {
   for (size_t start = 0; start < items.size();) {
     size_t end = start + 1;
@@ -120,8 +123,8 @@ void WireSender::send_run(WireSocket& socket, std::span<const WireSend> items, s
   for (size_t done = 0; done < items.size();) {
     const bool alone = is_train(items[done]) && !trains_;
     const int sent = alone ? -1
-                           : sendmmsg(socket.fd.get(), &batch_.messages[done], static_cast<unsigned>(items.size() - done),
-                                      MSG_NOSIGNAL);
+                           : sendmmsg(socket.fd.get(), &batch_.messages[done],
+                                      static_cast<unsigned>(items.size() - done), MSG_NOSIGNAL);
     if (sent > 0) {
       std::fill_n(results.begin() + static_cast<ptrdiff_t>(done), sent, 0);
       done += static_cast<size_t>(sent);
@@ -146,8 +149,9 @@ int WireSender::send_one(WireSocket& socket, size_t slot, const WireSend& item) 
   };
   int result = attempt();
   if (result != 0 && may_be_anothers(-result)) result = attempt();
-  if (result == -EIO && is_train(item)) trains_ = false;   // the device cannot checksum: no GSO
-  const bool split = is_train(item) && (result == -EIO || result == -EINVAL || (result == -EMSGSIZE && !item.dont_fragment));
+  if (result == -EIO && is_train(item)) trains_ = false;  // the device cannot checksum: no GSO
+  const bool split =
+      is_train(item) && (result == -EIO || result == -EINVAL || (result == -EMSGSIZE && !item.dont_fragment));
   if (split) return send_segments(socket, item);
   if (result == -EMSGSIZE && !item.dont_fragment && !socket.is_v4()) {
     allow_fragmenting(socket, true);
@@ -173,8 +177,10 @@ int WireSender::send_segments(WireSocket& socket, const WireSend& item) {
     message.msg_iovlen = 1;
     {
       ControlWriter writer(message, control);
-      if (socket.is_v4()) name_v4(one, name, message), control_v4(one, writer);
-      else name_v6(one, name, message), control_v6(one, writer);
+      if (socket.is_v4())
+        name_v4(one, name, message), control_v4(one, writer);
+      else
+        name_v6(one, name, message), control_v6(one, writer);
     }
     if (!socket.is_v4()) allow_fragmenting(socket, !item.dont_fragment);
     if (sendmsg(socket.fd.get(), &message, MSG_NOSIGNAL) < 0) result = -errno;

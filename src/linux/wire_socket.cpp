@@ -9,8 +9,8 @@
 namespace adit::platform {
 namespace {
 
-constexpr int kBufferBytes = 8 << 20;        // 100 ms at 0.6 Gbit/s, however the worker is scheduled
-constexpr timeval kSendPatience{0, 5000};    // a full send buffer is waited for, this long
+constexpr int kBufferBytes = 8 << 20;      // 100 ms at 0.6 Gbit/s, however the worker is scheduled
+constexpr timeval kSendPatience{0, 5000};  // a full send buffer is waited for, this long
 
 Result<> set(const WireSocket& socket, int level, int option, int value, const char* what) {
   if (setsockopt(socket.fd.get(), level, option, &value, sizeof value) == 0) return {};
@@ -19,15 +19,15 @@ Result<> set(const WireSocket& socket, int level, int option, int value, const c
 
 void set_buffer(const WireSocket& socket, int forced, int limited) {
   if (setsockopt(socket.fd.get(), SOL_SOCKET, forced, &kBufferBytes, sizeof kBufferBytes) != 0)
-    setsockopt(socket.fd.get(), SOL_SOCKET, limited, &kBufferBytes, sizeof kBufferBytes);   // as far as rmem_max goes
+    setsockopt(socket.fd.get(), SOL_SOCKET, limited, &kBufferBytes, sizeof kBufferBytes);  // as far as rmem_max goes
 }
 
 Result<> set_up_v4(WireSocket& socket) {
   TRY(set(socket, IPPROTO_IP, IP_TTL, kDefaultHops, "IP_TTL"));
   TRY(set(socket, IPPROTO_IP, IP_RECVERR, 1, "IP_RECVERR"));
   TRY(set(socket, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO, "IP_MTU_DISCOVER"));
-  TRY(set(socket, IPPROTO_IP, IP_PKTINFO, 1, "IP_PKTINFO"));   // the error queue says by it what our source was
-  if (socket.kind != WireKind::udp) return {};                 // raw: the header itself tells
+  TRY(set(socket, IPPROTO_IP, IP_PKTINFO, 1, "IP_PKTINFO"));  // the error queue says by it what our source was
+  if (socket.kind != WireKind::udp) return {};                // raw: the header itself tells
   TRY(set(socket, IPPROTO_IP, IP_RECVTTL, 1, "IP_RECVTTL"));
   return set(socket, IPPROTO_IP, IP_RECVTOS, 1, "IP_RECVTOS");
 }

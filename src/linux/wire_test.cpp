@@ -21,7 +21,9 @@ using datapath::WireReceived;
 using datapath::WireSend;
 using net::Address;
 
-Address at(const char* text) { return *Address::parse(text); }
+Address at(const char* text) {
+  return *Address::parse(text);
+}
 
 struct Received {
   WireReceived item;
@@ -80,7 +82,8 @@ TEST_F(Wire, EveryKindArrivesOverBothFamiliesWithItsMarks) {
   const std::vector<uint8_t> payload{0, 0, 1, 1, 0, 0, 0, 1, 0xab};
   for (const bool v4 : {true, false})
     for (const WireKind kind : kKinds) {
-      WireSend one = v4 ? item(kind, "192.0.2.1", "192.0.2.2", payload) : item(kind, "2001:db8::1", "2001:db8::2", payload);
+      WireSend one =
+          v4 ? item(kind, "192.0.2.1", "192.0.2.2", payload) : item(kind, "2001:db8::1", "2001:db8::2", payload);
       one.traffic_class = 0xb9;
       one.hoplimit = 33;
       one.encaplimit = v4 ? 0 : 4;
@@ -110,8 +113,7 @@ TEST_F(Wire, DontFragmentIsAsEachPacketSays) {
   EXPECT_EQ(send(*wire, items), std::vector<int>(5, 0));
   const auto got = receive(*wire);
   ASSERT_EQ(got.size(), 5u);
-  for (size_t i = 0; i < 5; ++i)
-    EXPECT_EQ((got[i].item.outer_header[6] & 0x40) != 0, items[i].dont_fragment) << i;
+  for (size_t i = 0; i < 5; ++i) EXPECT_EQ((got[i].item.outer_header[6] & 0x40) != 0, items[i].dont_fragment) << i;
 }
 
 TEST_F(Wire, TooBigIsRefusedOrFragmentedAndTheRestOfTheBurstGoes) {
@@ -170,7 +172,8 @@ TEST_F(Wire, TrainOfDatagramsLargerThanThePathIsFragmentedWhereAllowed) {
   const auto far = open();
   const std::vector<uint8_t> train(3 * 1600, 3);
   for (const bool v4 : {true, false}) {
-    WireSend one = v4 ? item(WireKind::udp, "192.0.2.1", "192.0.2.2", train) : item(WireKind::udp, "2001:db8::1", "2001:db8::2", train);
+    WireSend one = v4 ? item(WireKind::udp, "192.0.2.1", "192.0.2.2", train)
+                      : item(WireKind::udp, "2001:db8::1", "2001:db8::2", train);
     one.segment_bytes = 1600;
     EXPECT_EQ(send(*near, {one}), std::vector<int>{-EMSGSIZE});
     one.dont_fragment = false;
@@ -185,7 +188,8 @@ TEST_F(Wire, IcmpErrorsNameTheirPacketAndTheMtu) {
   make_far();
   go_far();
   run("ip addr add 198.51.100.1/24 dev lo && ip link set far0 mtu 1400");
-  run("ip addr add 203.0.113.1/24 dev far0 && ip route add blackhole 198.51.101.0/24 && ip route add unreachable 198.51.102.0/24");
+  run("ip addr add 203.0.113.1/24 dev far0 && ip route add blackhole 198.51.101.0/24 && ip route add unreachable "
+      "198.51.102.0/24");
   run("echo 1 > /proc/sys/net/ipv4/ip_forward");
   go_near();
   run("ip route add 198.51.0.0/16 via 192.0.2.2");
@@ -211,8 +215,10 @@ TEST_F(Wire, IcmpErrorsNameTheirPacketAndTheMtu) {
 TEST_F(Wire, PathMtuIsLearntFromTooBig) {
   make_far();
   go_far();
-  run("ip link add out0 type veth peer name out1 && ip addr add 198.51.100.1/24 dev out0 && ip link set out0 mtu 1300 up && "
-      "ip link set out1 up && ip neigh add 198.51.100.2 lladdr 02:00:00:00:00:01 dev out0 && echo 1 > /proc/sys/net/ipv4/ip_forward");
+  run("ip link add out0 type veth peer name out1 && ip addr add 198.51.100.1/24 dev out0 && ip link set out0 mtu 1300 "
+      "up && "
+      "ip link set out1 up && ip neigh add 198.51.100.2 lladdr 02:00:00:00:00:01 dev out0 && echo 1 > "
+      "/proc/sys/net/ipv4/ip_forward");
   go_near();
   run("ip route add 198.51.100.0/24 via 192.0.2.2");
   const auto near = open();
@@ -235,11 +241,11 @@ TEST_F(Wire, EachOfSeveralWorkersGetsItsShareOnce) {
   for (uint32_t i = 0; i < 3; ++i) workers.push_back(open(i, 3));
   for (const bool v4 : {true, false})
     for (const WireKind kind : kKinds) {
-      std::map<uint8_t, std::set<size_t>> takers;      // packet number -> workers
+      std::map<uint8_t, std::set<size_t>> takers;  // packet number -> workers
       std::set<size_t> busy;
       for (uint8_t number = 0; number < 32; ++number) {
         std::vector<uint8_t> payload(24, number);
-        payload[3] = payload[7] = number;              // SPI of ESP, of AH
+        payload[3] = payload[7] = number;  // SPI of ESP, of AH
         EXPECT_EQ(send(*near, {v4 ? item(kind, "192.0.2.1", "192.0.2.2", payload)
                                   : item(kind, "2001:db8::1", "2001:db8::2", payload)}),
                   std::vector<int>{0});
@@ -280,7 +286,8 @@ TEST_F(Wire, GoesOnWithoutATakenPortAndSaysSo) {
   ASSERT_EQ(notices.size(), 1u);
   EXPECT_EQ(notices[0], "no UDP port 4500 over IPv4: another program has the port; stop it (another IKE daemon?)");
   const std::vector<uint8_t> payload(40);
-  EXPECT_EQ(send(**wire, {item(WireKind::udp, "192.0.2.1", "192.0.2.1", payload), item(WireKind::esp, "192.0.2.1", "192.0.2.1", payload)}),
+  EXPECT_EQ(send(**wire, {item(WireKind::udp, "192.0.2.1", "192.0.2.1", payload),
+                          item(WireKind::esp, "192.0.2.1", "192.0.2.1", payload)}),
             (std::vector<int>{-EAFNOSUPPORT, 0}));
 }
 

@@ -37,9 +37,9 @@ Result<WireSocket> open_udp_socket(net::Family family, uint32_t workers, uint32_
   if (workers > 1) setsockopt(socket.fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   if (!socket.is_v4()) {
     setsockopt(socket.fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    setsockopt(socket.fd.get(), IPPROTO_UDP, UDP_NO_CHECK6_RX, &on, sizeof on);   // RFC 6935: tunnels may send none
+    setsockopt(socket.fd.get(), IPPROTO_UDP, UDP_NO_CHECK6_RX, &on, sizeof on);  // RFC 6935: tunnels may send none
   }
-  setsockopt(socket.fd.get(), IPPROTO_UDP, UDP_GRO, &on, sizeof on);              // without it: single datagrams
+  setsockopt(socket.fd.get(), IPPROTO_UDP, UDP_GRO, &on, sizeof on);  // without it: single datagrams
   TRY(set_up_socket(socket, mark));
   TRY(bind_port(socket));
   return socket;
