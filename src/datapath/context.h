@@ -11,6 +11,7 @@
 #include "datapath/ports.h"
 #include "datapath/snapshot.h"
 #include "datapath/worker.h"
+#include "net/icmp.h"
 
 namespace adit::datapath {
 
@@ -29,6 +30,8 @@ struct Context {
   uint64_t now_ns = 0;  // monotonic
   bool tracing = false;
 
+  net::TokenBucket rare{10, 10};
+
   [[nodiscard]] TunPort* tun(tunnel::LinkId id) const {
     const auto found = tuns.find(static_cast<uint32_t>(id));
     return found == tuns.end() ? nullptr : found->second;
@@ -38,6 +41,10 @@ struct Context {
     return link == nullptr ? unlinked : *link->counters[worker];
   }
   void report(const Event& event) const { shared.events.put(event); }
+  // Of what every packet may cause: some a second are enough, and must not fill the queue.
+  void report_rarely(const Event& event) {
+    if (rare.take(now())) report(event);
+  }
 };
 
 }  // namespace adit::datapath

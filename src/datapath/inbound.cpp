@@ -354,7 +354,7 @@ void Inbound::write(const Link& link, std::span<const ByteSpan> pieces, const Of
   const DropReason reason = error == -EAGAIN || error == -ENOBUFS ? DropReason::tun_backlog : DropReason::link_down;
   counters.ierrors.add(packets);
   counters.drops_in[static_cast<size_t>(reason)].add(packets);
-  if (error != -EAGAIN && error != -ENOBUFS && error != -EIO) context_.report(LinkIoFailed{link.id, error});
+  if (error != -EAGAIN && error != -ENOBUFS && error != -EIO) context_.report_rarely(LinkIoFailed{link.id, error});
 }
 
 void Inbound::drop(uint32_t index, DropReason reason) {

@@ -103,7 +103,7 @@ DropReason Outbound::describe(Item& item) {
   if (const DropReason reason = reason_of(net::read_flow(item.packet, item.own)); reason != DropReason::none)
     return reason;
   if (is_own_outer(*context_.snapshot, item.own)) {
-    context_.report(LoopCaught{item.id});
+    context_.report_rarely(LoopCaught{item.id});
     return DropReason::loop;
   }
   const spd::Head* head = item.link->head.get();
@@ -327,7 +327,10 @@ void Outbound::settle(uint32_t first, uint32_t end) {
 void Outbound::report_path_mtu(const Link& link) {
   const uint32_t path_mtu = context_.wire.path_mtu(link.outer.local, link.outer.remote);
   if (path_mtu == 0 || path_mtu >= link.path_mtu) return;
-  if (reported_.link == link.id && reported_.path_mtu == path_mtu) return;  // told already
+  // Told once by each picture: the next one shows what the engine made of it.
+  const uint64_t generation = context_.snapshot->generation;
+  if (reported_generation_ == generation && reported_.link == link.id && reported_.path_mtu == path_mtu) return;
+  reported_generation_ = generation;
   reported_ = {link.id, path_mtu};
   context_.report(reported_);
 }

@@ -63,6 +63,7 @@ class Outbound {
   OutBurst burst_;
   std::unique_ptr<uint8_t[]> buffer_;
   PathMtuChanged reported_;
+  uint64_t reported_generation_ = 0;
 };
 
 }  // namespace adit::datapath

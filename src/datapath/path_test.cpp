@@ -387,6 +387,20 @@ TEST(Port4500, IkeGoesToItsSinkAndKeepalivesNowhere) {
   EXPECT_EQ(sites.bob.counters().ierrors.get() + sites.bob.worker->unlinked().ierrors.get(), 0u);
 }
 
+TEST(Devices, ALoopOrABrokenDeviceDoesNotFloodTheEventQueue) {
+  TwoSites sites;
+  sites.protect({});
+  made::Ip outer;
+  outer.source = sites.a;
+  outer.destination = sites.b;
+  outer.protocol = net::kProtoEsp;
+  for (int i = 0; i < 2000; ++i) sites.alice.host->send(made::ip(outer, made::pattern(100)));
+  sites.run();
+  EXPECT_EQ(sites.alice.dropped_out(DropReason::loop), 2000u);
+  EXPECT_LT(events_of<LoopCaught>(sites.alice).size(), 50u);
+  EXPECT_EQ(sites.alice.shared.events.lost(), 0u);
+}
+
 // ---- devices
 
 TEST(Devices, AFullOrLostDeviceIsCounted) {
