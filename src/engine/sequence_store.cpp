@@ -5,6 +5,9 @@
 #include <limits>
 #include <sstream>
 
+#include <openssl/evp.h>
+
+#include "base/check.h"
 #include "engine/store.h"
 
 namespace adit::engine {
@@ -12,7 +15,7 @@ namespace {
 
 constexpr const char* kDiskFile = "/var/lib/adit/sequences";
 constexpr const char* kRunFile = "sequences";
-constexpr uint64_t kLeastAhead = 1u << 16;     // numbers a ceiling is ahead of the last one used
+constexpr uint64_t kLeastAhead = 1u << 20;     // numbers a ceiling is ahead of the last one used: a second of sudden traffic
 constexpr uint64_t kTicksAhead = 8;            // or what the SA sends in so many saves
 constexpr size_t kMostEntries = 16384;
 
@@ -23,7 +26,31 @@ std::optional<uint64_t> number(const std::string& text) {
   return value;
 }
 
+// Tells keys apart without telling them: the file is readable by root alone, as the key file is.
+std::string fingerprint(const sad::SaSpec& spec) {
+  EVP_MD_CTX* hash = EVP_MD_CTX_new();
+  const uint8_t algorithms[] = {static_cast<uint8_t>(spec.encr), static_cast<uint8_t>(spec.auth)};
+  uint8_t digest[EVP_MAX_MD_SIZE];
+  bool ok = EVP_DigestInit_ex(hash, EVP_sha256(), nullptr) == 1 && EVP_DigestUpdate(hash, algorithms, sizeof algorithms) == 1;
+  for (const Secret* key : {&spec.encr_key, &spec.salt, &spec.auth_key}) {
+    const uint64_t size = key->size();
+    ok = ok && EVP_DigestUpdate(hash, &size, sizeof size) == 1 && EVP_DigestUpdate(hash, key->bytes().data(), size) == 1;
+  }
+  ok = ok && EVP_DigestFinal_ex(hash, digest, nullptr) == 1;
+  EVP_MD_CTX_free(hash);
+  CHECK(ok);
+  std::string text;
+  for (size_t i = 0; i < 8; ++i) text += fmt::format("{:02x}", digest[i]);
+  return text;
+}
+
 }  // namespace
+
+const SequenceStore::Key& SequenceStore::key_of(const sad::Sa& sa) {
+  const auto known = keys_.find(sa.age);
+  if (known != keys_.end()) return known->second;
+  return keys_[sa.age] = {sad::name_of(sa), sa.spec.outbound, fingerprint(sa.spec)};
+}
 
 void SequenceStore::restore() {
   read(context_.in_root(kDiskFile));
@@ -35,13 +62,13 @@ void SequenceStore::read(const std::string& path) {
   const auto text = read_file(path);
   if (!text || !*text) return;
   std::istringstream lines(**text);
-  std::string type, spi, destination, direction, value;
-  while (lines >> type >> spi >> destination >> direction >> value) {
+  std::string type, spi, destination, direction, keys, value;
+  while (lines >> type >> spi >> destination >> direction >> keys >> value) {
     const auto address = net::Address::parse(destination);
     const auto spi_number = number(spi), sequence = number(value);
     if (!address || !spi_number || !sequence || *spi_number > std::numeric_limits<uint32_t>::max()) continue;
     const Key key{{type == "ah" ? sad::SaType::ah : sad::SaType::esp, sad::Spi{static_cast<uint32_t>(*spi_number)}, *address},
-                  direction == "out"};
+                  direction == "out", keys};
     Entry& entry = entries_[key];
     entry.value = std::max(entry.value, *sequence);
   }
@@ -50,27 +77,28 @@ void SequenceStore::read(const std::string& path) {
 std::string SequenceStore::text() const {
   std::string text;
   for (const auto& [key, entry] : entries_)
-    text += fmt::format("{} {} {} {} {}\n", key.name.type == sad::SaType::ah ? "ah" : "esp",
-                        static_cast<uint32_t>(key.name.spi), key.name.destination.str(), key.outbound ? "out" : "in", entry.value);
+    text += fmt::format("{} {} {} {} {} {}\n", key.name.type == sad::SaType::ah ? "ah" : "esp",
+                        static_cast<uint32_t>(key.name.spi), key.name.destination.str(), key.outbound ? "out" : "in", key.keys, entry.value);
   return text;
 }
 
 void SequenceStore::begin(sad::Sa& sa) {
   if (!sa.spec.name_space.empty() || sa.state.load() == sad::SaState::larval) return;
-  const Key key{sad::name_of(sa), sa.spec.outbound};
+  const Key key = key_of(sa);
   if (entries_.size() >= kMostEntries && !entries_.contains(key)) return;
   Entry& entry = entries_[key];
   if (!sa.spec.outbound) {
     if (entry.value > sa.replay.highest()) sa.replay.set_highest(entry.value);
     return;
   }
-  const bool of_this_life = entry.last != 0;
-  if (!of_this_life && entry.value > sa.last_sequence()) sa.set_last_sequence(entry.value);
+  if (entry.age == sa.age) return;
+  entry.age = sa.age;
+  if (entry.value > sa.last_sequence()) sa.set_last_sequence(entry.value);
   if (raise_ceiling(sa, false)) disk_due_ = true;
 }
 
 bool SequenceStore::raise_ceiling(const sad::Sa& sa, bool stopping) {
-  const auto found = entries_.find(Key{sad::name_of(sa), true});
+  const auto found = entries_.find(key_of(sa));
   if (found == entries_.end()) return false;
   Entry& entry = found->second;
   const uint64_t last = sa.last_sequence();
@@ -86,7 +114,7 @@ bool SequenceStore::raise_ceiling(const sad::Sa& sa, bool stopping) {
 }
 
 bool SequenceStore::note_highest(sad::Sa& sa) {
-  const auto found = entries_.find(Key{sad::name_of(sa), false});
+  const auto found = entries_.find(key_of(sa));
   if (found == entries_.end() || sa.inbound_owner.test_and_set(std::memory_order_acquire)) return false;
   const uint64_t highest = sa.replay.highest();
   sa.inbound_owner.clear(std::memory_order_release);
@@ -99,6 +127,7 @@ void SequenceStore::save(const sad::Database& database, bool stopping) {
   bool disk = std::exchange(disk_due_, false), run = disk;
   if (!entries_.empty()) {
     constexpr size_t kPage = 1024;
+    if (keys_.size() > 2 * database.size() + kPage) keys_.clear();
     uint64_t after = 0;
     sad::Database::DumpFilter filter;
     for (auto page = database.page(filter, after, kPage); !page.empty(); page = database.page(filter, after, kPage)) {
