@@ -4,7 +4,7 @@ import time
 
 import guide
 from breaking import drops
-from lab import CANARY, Capture, read_pcap
+from lab import CANARY, Capture, describe, read_pcap
 
 SCAPY = "/usr/bin/python3"
 
@@ -23,7 +23,7 @@ def arrivals(world, script):
     capture = Capture(world.alice, ("net1",))
     inject(world, script)
     time.sleep(0.5)
-    return [packet for packet in capture.stop() if CANARY in packet]
+    return [packet for packet in capture.stop() if CANARY in packet and describe(packet)[0] == 17]     # answers quote it too
 
 
 def test_i6_control_a_rightly_sealed_packet_does_arrive(up):

@@ -121,7 +121,8 @@ def test_i7_a_default_route_over_the_tunnel(up):
     for host, remote in ((up.alice, "10.0.1.1"), (up.bob, "10.0.0.1")):
         host.write("/etc/inet/ipsecinit.conf", guide.policy(guide.ALICE if host is up.alice else guide.BOB))
     up.alice.adit("adit route -p add default 10.0.1.1")
-    up.bob.sh("ip addr add 203.0.113.1/32 dev lo")
+    up.bob_host.sh("ip addr add 203.0.113.1/32 dev lo")
+    up.bob.sh("ip route add 203.0.113.1/32 via 10.0.1.2")
     with Breaking(up, targets=("10.0.1.2",)) as it:
         assert up.alice_host.ping("203.0.113.1", count=5) == 5
     it.nothing_readable()

@@ -19,6 +19,7 @@ sent = refused = 0
 def stop(*_):
     print(sent, refused, flush=True); sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
+print('ready', flush=True)
 while True:
     for s, to in sockets:
         try:
@@ -54,10 +55,13 @@ class Traffic:
         self.receiver.stdout.readline()
         self.senders = [host.popen(["python3", "-c", SENDER, gap, *targets], stdout=subprocess.PIPE, text=True)
                         for host in (sources or (world.alice_host, world.alice))]
-        time.sleep(0.3)
+        for process in self.senders:
+            process.stdout.readline()
+        self.started = time.monotonic()
 
     def stop(self):
         """(sent, refused by the sender's own kernel, received at the other side)"""
+        time.sleep(max(0.0, self.started + 1.0 - time.monotonic()))      # so that a leak has its chance
         for process in self.senders:
             process.terminate()
         numbers = [process.communicate(timeout=10)[0].split() for process in self.senders]
@@ -95,9 +99,10 @@ def link(host, name=None):
     return rows[0]
 
 
-def drops(host, reason, name=None):
-    row = link(host, name)
-    return sum(drop["packets"] for drop in row["drops_in"] + row["drops_out"] if drop["reason"] == reason)
+def drops(host, reason):
+    """Packets dropped for this reason, on any link or before one was found."""
+    counted = json.loads(host.adit("adit netstat -s --json").stdout)
+    return sum(drop["packets"] for drop in counted["drops"] if drop["reason"] == reason)
 
 
 def status(host):

@@ -21,8 +21,8 @@ def test_the_guides_listings(up):
         "v4_bob0         ipv4  s-S    1.2.3.4             5.6.7.8\n")
     assert up.alice.adit("ipadm show-if v4_bob0").stdout.split("\n")[1].split() == ["v4_bob0", "ok", "-mp-------46", "-46"]
     shown = up.alice.adit("ipadm show-addr v4_bob0/").stdout
-    assert "v4_bob0/v4         static   ok           10.0.0.1->10.0.1.1" in shown
-    assert "v4_bob0/v6         addrconf ok           fe80::102:304->fe80::506:708" in shown
+    assert "v4_bob0/v4        static   ok           10.0.0.1->10.0.1.1" in shown
+    assert "v4_bob0/v6        addrconf ok           fe80::102:304->fe80::506:708" in shown
     routes = up.alice.adit("adit netstat -rn").stdout
     assert "Routing Table: IPv4" in routes and "10.0.1.0" in routes and "2001:470:24:c67::/64" in routes
 
@@ -32,7 +32,7 @@ def test_the_policy_lists_as_illumos_does(up):
     rule = "ipsec { encr_algs aes-cbc(128..256) encr_auth_algs hmac-sha512(512) sa shared }"
     assert listed.count(rule) == 4
     assert "{ tunnel v4_bob0 negotiate tunnel dir out }" in listed and "{ tunnel v4_bob0 negotiate tunnel dir in }" in listed
-    assert "#INDEX v4_bob0,1\n" in listed
+    assert listed.count("#INDEX v4_bob0,") == 4
 
 
 def test_the_ipds_secured_tunnel(world):
