@@ -123,9 +123,12 @@ std::map<std::string, uint64_t> sum_drops(const json& links, const char* side) {
   return sums;
 }
 
-json statistics(const json& links) {
+// `unlinked`: what was dropped before a link was found.
+json statistics(const json& links, const json& unlinked) {
   json result = {{"links", links}, {"drops", json::array()}};
-  const auto in = sum_drops(links, "drops_in"), out = sum_drops(links, "drops_out");
+  json all = links;
+  all.push_back(unlinked);
+  const auto in = sum_drops(all, "drops_in"), out = sum_drops(all, "drops_out");
   const auto of = [](const auto& sums, std::string_view name) {
     const auto found = sums.find(std::string(name));
     return found == sums.end() ? uint64_t{0} : found->second;
@@ -143,7 +146,9 @@ json statistics(const json& links) {
 int show_statistics(Context& context, const Options& options) {
   const auto links = context.call("io.adit.links.ShowLink", json::object());
   if (!links) return context.failed("", links.error());
-  const json all = statistics(links->at("links"));
+  const auto unlinked = context.call("io.adit.links.ShowUnlinked", json::object());
+  if (!unlinked) return context.failed("", unlinked.error());
+  const json all = statistics(links->at("links"), *unlinked);
   if (options.has('J')) {
     context.out << all.dump(2) << '\n';
     return kOk;

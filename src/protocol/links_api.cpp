@@ -1,8 +1,9 @@
 // io.adit.links
 #include <algorithm>
 
-#include "engine/links.h"
 #include "base/drop_reason.h"
+#include "engine/dataplane.h"
+#include "engine/links.h"
 #include "protocol/engine_api.h"
 
 namespace adit::protocol {
@@ -25,6 +26,8 @@ method DeleteIptun(name: string, temporary: bool, keep_closed: bool) -> (notes: 
 method RenameLink(name: string, new_name: string) -> (notes: []string)
 method ShowIptun(name: ?string, persistent: bool) -> (tunnels: []Iptun)
 method ShowLink(name: ?string) -> (links: []Link)
+# Dropped before a link was found for them: unknown SPIs, wrong outer addresses and the like.
+method ShowUnlinked() -> (drops_in: []Drop, drops_out: []Drop)
 method ShowLinkProp(name: ?string, properties: ?string, persistent: bool) -> (properties: []Property)
 method SetLinkProp(name: string, properties: [string]string, temporary: bool) -> (notes: []string)
 method ResetLinkProp(name: string, properties: ?string, temporary: bool) -> (notes: []string)
@@ -97,6 +100,22 @@ Result<json> show_link(engine::Links& links, const json& in) {
   return json{{"links", rows}};
 }
 
+using NamedDrops = std::vector<std::pair<std::string, uint64_t>>;
+
+Result<json> show_unlinked(const engine::Dataplane& dataplane) {
+  NamedDrops in, out;
+  for (size_t reason = 1; reason < kDropReasons; ++reason) {
+    uint64_t packets_in = 0, packets_out = 0;
+    for (const datapath::LinkCounters* counters : dataplane.unlinked()) {
+      packets_in += counters->drops_in[reason].get();
+      packets_out += counters->drops_out[reason].get();
+    }
+    if (packets_in > 0) in.emplace_back(kDropReasonTexts[reason].name, packets_in);
+    if (packets_out > 0) out.emplace_back(kDropReasonTexts[reason].name, packets_out);
+  }
+  return json{{"drops_in", drops_json(in)}, {"drops_out", drops_json(out)}};
+}
+
 Result<json> show_properties(engine::Links& links, const json& in) {
   TRY_ASSIGN(const auto found, links.show_properties(name_or_all(in), list_parameter(in, "properties"), flag_parameter(in, "persistent")));
   json rows = json::array();
@@ -136,6 +155,8 @@ void add_link_methods(VarlinkMethods& methods, engine::Engine& engine) {
   });
   add("ShowIptun", Access::read, show_iptun);
   add("ShowLink", Access::read, show_link);
+  methods.add("io.adit.links.ShowUnlinked", Access::read,
+              [&engine](const json&, const Caller&) { return show_unlinked(engine.dataplane()); });
   add("ShowLinkProp", Access::read, show_properties);
   add("SetLinkProp", Access::write, set_properties);
   add("ResetLinkProp", Access::write, [](engine::Links& l, const json& in) -> Result<json> {

@@ -102,7 +102,7 @@ def link(host, name=None):
 def drops(host, reason):
     """Packets dropped for this reason, on any link or before one was found."""
     counted = json.loads(host.adit("adit netstat -s --json").stdout)
-    return sum(drop["packets"] for drop in counted["drops"] if drop["reason"] == reason)
+    return sum(drop["in"] + drop["out"] for drop in counted["drops"] if drop["reason"] == reason)
 
 
 def status(host):
