@@ -1,8 +1,9 @@
 // ICMP errors about outer packets, from the sockets' error queues (ip(7), IP_RECVERR).
+#include <ctime>  // linux/errqueue.h wants it
+
 #include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <ctime>  // linux/errqueue.h wants it
 
 #include <algorithm>
 #include <array>
