@@ -123,9 +123,9 @@ Result<std::vector<net::Prefix>> Guard::forget(const std::string& tunnel) {
   return relax(std::move(next));
 }
 
-Result<> Guard::rename(const std::string& from, const std::string& to) {
+Result<> Guard::hold_also(const std::string& from, const std::string& to) {
   GuardBook next = book_;
-  next.rename_tunnel(from, to);
+  next.copy_tunnel(from, to);
   return close(std::move(next));
 }
 

@@ -51,7 +51,8 @@ class Guard final : public GuardDoor, public FirewallDoor {
   Result<std::vector<net::Prefix>> drop(const std::vector<Gone>& holds);    // the networks that are open now
   Result<> keep(const std::string& tunnel);                            // delete-iptun -k, before the record goes
   Result<std::vector<net::Prefix>> forget(const std::string& tunnel);  // delete-iptun, after the device went; as drop
-  Result<> rename(const std::string& from, const std::string& to);
+  // rename-link: both names hold all networks until the old one is forgotten, whenever the daemon dies.
+  Result<> hold_also(const std::string& from, const std::string& to);
   [[nodiscard]] const GuardBook& book() const { return book_; }
   void put_back(const GuardBook& book);                                // the way back of a command that failed
   [[nodiscard]] std::vector<net::Prefix> networks_of(const std::string& tunnel) const { return book_.networks_of(tunnel); }

@@ -103,13 +103,14 @@ void GuardBook::keep_tunnel(const std::string& tunnel) {
   }
 }
 
-void GuardBook::rename_tunnel(const std::string& from, const std::string& to) {
+void GuardBook::copy_tunnel(const std::string& from, const std::string& to) {
   for (auto& [network, guarded] : networks_) {
-    auto holder = guarded.holders.extract(from);
-    if (holder.empty()) continue;
+    const auto found = guarded.holders.find(from);
+    if (found == guarded.holders.end()) continue;
+    const GuardedNetwork::Holder holder = found->second;
     auto& target = guarded.holders[to];
-    target.sources.merge(holder.mapped().sources);
-    target.temporary = holder.mapped().temporary;
+    target.sources.insert(holder.sources.begin(), holder.sources.end());
+    target.temporary = holder.temporary;
   }
 }
 

@@ -40,7 +40,7 @@ class GuardBook {
   bool remove(const net::Prefix& network, const std::string& tunnel, GuardSource source);   // false: it was not
   void remove_tunnel(const std::string& tunnel);          // all its holds but `kept`
   void keep_tunnel(const std::string& tunnel);            // all its holds become `kept`, and last over boots
-  void rename_tunnel(const std::string& from, const std::string& to);
+  void copy_tunnel(const std::string& from, const std::string& to);       // `to` holds what `from` holds, too
   void remove_network(const net::Prefix& network);
   void set_except(const net::Prefix& network, std::vector<net::Prefix> except);
 

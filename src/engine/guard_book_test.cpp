@@ -55,10 +55,10 @@ TEST(GuardBook, TemporaryTunnelsAreNotForTheNextBoot) {
   EXPECT_FALSE(lasting.holds(prefix("10.0.1.0/24"), "t1"));
 }
 
-TEST(GuardBook, RenamingMovesEveryHold) {
+TEST(GuardBook, ACopyHoldsTheSameNetworksBesideTheFirst) {
   GuardBook book = sample();
-  book.rename_tunnel("t0", "t5");
-  EXPECT_TRUE(book.networks_of("t0").empty());
+  book.copy_tunnel("t0", "t5");
+  EXPECT_EQ(book.networks_of("t0").size(), 3u);
   EXPECT_EQ(book.networks_of("t5").size(), 3u);
   EXPECT_TRUE(book.holds(prefix("10.0.1.0/24"), "t5", GuardSource::policy));
 }

@@ -19,13 +19,16 @@ Result<> Links::save_stored() const {
   return replace_file(context_.in_root(kStored), format_datalink_conf(conf), 0644, Lasting::disk, "datalink.conf");
 }
 
-// A tunnel that is not yet made whole stands here as a persistent one: a daemon that finds it here and not in datalink.conf
-// undoes it.
+// A tunnel that is not yet made (or renamed) whole stands here as a persistent one: a daemon that finds it here and not in
+// datalink.conf undoes it.
 Result<> Links::save_active(const TunnelRecord* half_made) const {
   DatalinkConf conf;
   for (const auto& [name, tunnel] : tunnels_) {
-    conf.tunnels.push_back(tunnel.active);
-    if (&tunnel.active == half_made) conf.tunnels.back().temporary = false;
+    if (half_made == nullptr || tunnel.active.name != half_made->name) conf.tunnels.push_back(tunnel.active);
+  }
+  if (half_made != nullptr) {
+    conf.tunnels.push_back(*half_made);
+    conf.tunnels.back().temporary = false;
   }
   return replace_file(context_.in_run(kActive), format_datalink_conf(conf), 0644, Lasting::boot, "links.cache");
 }

@@ -248,8 +248,14 @@ Result<Outcome> Links::rename(const std::string& name, const std::string& new_na
   if (tunnel->carrier) TRY(context_.platform.set_carrier(name, false));
   tunnel->carrier = false;
   undo.add([this, book = guard_.book()] { guard_.put_back(book); });
-  TRY(guard_.rename(name, new_name));
+  TRY(guard_.hold_also(name, new_name));
   crash_point("rename:guarded");
+  TunnelRecord coming = tunnel->active;
+  coming.id = free_id();
+  coming.name = new_name;
+  undo.add([this] { (void)save_active(); });
+  TRY(save_active(&coming));
+  crash_point("rename:recorded");
   TRY(context_.platform.rename_link(name, new_name));
   undo.add([this, &name, &new_name] { (void)context_.platform.rename_link(new_name, name); });
   crash_point("rename:device");
@@ -267,12 +273,14 @@ Result<Outcome> Links::rename(const std::string& name, const std::string& new_na
     (void)save_stored();
     (void)save_active();
   });
-  TRY(save_active());
-  TRY(save_stored());
+  if (tunnels_.at(new_name).stored) TRY(save_stored());
   crash_point("rename:stored");
+  TRY(save_active());
   undo.keep();
   policy_.tunnel_gone(name);
   policy_.tunnel_made(new_name);
+  if (auto forgotten = guard_.forget(name); !forgotten)
+    context_.events.add(Severity::warning, "guard.failed", name, forgotten.error().text);
   for (auto* user : users_) user->link_renamed(name, new_name);
   TRY(refresh(tunnels_.at(new_name)));
   Outcome outcome;

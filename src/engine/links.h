@@ -109,7 +109,7 @@ class Links final : public LinkView {
 
   // link_files.cpp
   Result<> save_stored() const;                // datalink.conf
-  Result<> save_active(const TunnelRecord* half_made = nullptr) const;   // the run directory's
+  Result<> save_active(const TunnelRecord* half_made = nullptr) const;   // the run directory's; half_made: see there
   Result<DatalinkConf> load(const std::string& path) const;
 
   // link_device.cpp

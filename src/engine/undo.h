@@ -12,7 +12,7 @@ class Undo {
  public:
   Undo() = default;
   // A test's crash point unwinds the stack; a killed daemon would undo nothing, and neither do we.
-  ~Undo() {
+  ~Undo() noexcept(false) {
     if (std::uncaught_exceptions() > at_birth_) return;
     for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) (*step)();
   }
