@@ -2,29 +2,13 @@
 // request through the server's rules and the database holds.
 #include <cstdlib>
 
+#include "protocol/bare_key_access.h"
 #include "protocol/pf_key_codec.h"
 #include "protocol/pf_key_requests.h"
 
-namespace {
-using namespace adit;
-
-class BareAccess final : public engine::KeyAccess {
- public:
-  sad::Database& keys() override { return database; }
-  const crypto::AlgorithmTable& algorithms() const override { return table; }
-  void keys_changed() override { (void)database.take_events(); }
-  void listen_to_keys(std::function<void(const sad::Event&)>) override {}
-  Result<> permit(const engine::PeerCredentials&, const sad::Requester&) override { return {}; }
-  Result<sad::Acquire> policy_for(const sad::Endpoints&, const std::optional<net::Flow>&) override { return fail(ENOENT, "none"); }
-
-  FakeClock clock;
-  crypto::AlgorithmTable table = crypto::AlgorithmTable::builtin();
-  sad::Database database{clock, table, {.maximum_sas = 16}};
-};
-}  // namespace
-
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  BareAccess access;
+  using namespace adit;
+  protocol::BareKeyAccess access({.maximum_sas = 16});
   protocol::KeySession session;
   // The input is a row of messages, as one client sends them: each as long as its header says.
   for (ByteSpan rest(data, size); !rest.empty();) {

@@ -10,6 +10,7 @@
 
 #include <adit/pfkeyv2.h>
 
+#include "protocol/bare_key_access.h"
 #include "protocol/pf_key_client.h"
 #include "protocol/pf_key_codec.h"
 #include "protocol/pf_key_connection.h"
@@ -20,38 +21,6 @@ using namespace sad;
 using D = Diagnostic;
 
 net::Address address(std::string_view text) { return *net::Address::parse(text); }
-
-// The engine's place, over a bare database.
-class BareAccess final : public engine::KeyAccess {
- public:
-  Database& keys() override { return database; }
-  const crypto::AlgorithmTable& algorithms() const override { return table; }
-  void keys_changed() override {
-    for (const Event& event : database.take_events()) {
-      if (listener) listener(event);
-    }
-  }
-  void listen_to_keys(std::function<void(const Event&)> l) override { listener = std::move(l); }
-  Result<> permit(const engine::PeerCredentials& peer, const Requester& who) override {
-    last_peer = peer;
-    if (who.name_space == "forbidden") return fail(EPERM, "that namespace is not yours");
-    return {};
-  }
-  Result<Acquire> policy_for(const Endpoints& outer, const std::optional<net::Flow>&) override {
-    if (!rule) return fail(ENOENT, "no rule");
-    Acquire acquire;
-    acquire.outer = outer;
-    acquire.rule = *rule;
-    return acquire;
-  }
-
-  FakeClock clock;
-  crypto::AlgorithmTable table = crypto::AlgorithmTable::builtin();
-  Database database{clock, table};
-  std::function<void(const Event&)> listener;
-  std::optional<spd::Rule> rule;
-  engine::PeerCredentials last_peer;
-};
 
 spd::Rule gcm_rule() {
   spd::Rule rule;
@@ -142,7 +111,7 @@ class KeyServerTest : public ::testing::Test {
   }
 
   asio::io_context io_;
-  BareAccess access_;
+  BareKeyAccess access_;
   std::string directory_, path_;
   std::unique_ptr<KeyServer> server_;
 };

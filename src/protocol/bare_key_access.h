@@ -1,0 +1,47 @@
+// A KeyAccess over nothing but a database, with a clock that a test moves: PF_KEY without an engine.
+#pragma once
+
+#include <optional>
+
+#include "base/clock.h"
+#include "engine/key_access.h"
+
+namespace adit::protocol {
+
+class BareKeyAccess final : public engine::KeyAccess {
+ public:
+  BareKeyAccess() = default;
+  explicit BareKeyAccess(sad::Database::Settings settings) : database(clock, table, std::move(settings)) {}
+
+  sad::Database& keys() override { return database; }
+  [[nodiscard]] const crypto::AlgorithmTable& algorithms() const override { return table; }
+  void keys_changed() override {
+    for (const sad::Event& event : database.take_events()) {
+      if (listener) listener(event);
+    }
+  }
+  void listen_to_keys(std::function<void(const sad::Event&)> given) override { listener = std::move(given); }
+  // Everyone, but nobody in the namespace "forbidden".
+  Result<> permit(const engine::PeerCredentials& peer, const sad::Requester& who) override {
+    last_peer = peer;
+    if (who.name_space == "forbidden") return fail(EPERM, "that namespace is not yours");
+    return {};
+  }
+  Result<sad::Acquire> policy_for(const sad::Endpoints& outer, const std::optional<net::Flow>& inner) override {
+    if (!rule) return fail(ENOENT, "no rule asks for IPsec there");
+    sad::Acquire acquire;
+    acquire.outer = outer;
+    acquire.rule = *rule;
+    acquire.flow = inner.value_or(net::Flow{});
+    return acquire;
+  }
+
+  FakeClock clock;
+  crypto::AlgorithmTable table = crypto::AlgorithmTable::builtin();
+  sad::Database database{clock, table};
+  std::function<void(const sad::Event&)> listener;
+  std::optional<spd::Rule> rule;              // what policy_for finds
+  engine::PeerCredentials last_peer;
+};
+
+}  // namespace adit::protocol
