@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "engine/local_networks.h"
 #include "engine/store.h"
@@ -49,7 +50,7 @@ Result<> Guard::restore() {
   // file and not the other: both count.
   TRY_ASSIGN(const GuardBook since_boot, load(context_.in_run(kRunFile)));
   book_.merge(since_boot);
-  for (const auto& [network, guarded] : book_.networks()) {
+  for (const auto& network : book_.unreachable()) {
     if (auto added = context_.platform.add_route(guard_route(network)); !added && added.error().code != EEXIST)
       context_.events.add(Severity::alert, "guard.failed", network.str(),
                           fmt::format("{} has no unreachable route: {}", network.str(), added.error().text));
@@ -75,11 +76,12 @@ void Guard::settle() {
   if (auto opened = relax(next); !opened)
     context_.events.add(Severity::warning, "guard.failed", "", opened.error().text);
 
+  const auto wanted = book_.unreachable();
   for (const auto family : {net::Family::v4, net::Family::v6}) {
     const auto routes = context_.platform.routes(family);
     if (!routes) continue;
     for (const auto& route : *routes) {
-      if (route == guard_route(route.destination) && !book_.holds(route.destination))
+      if (route == guard_route(route.destination) && !wanted.contains(route.destination))
         (void)context_.platform.remove_route(route);
     }
   }
@@ -165,6 +167,28 @@ std::vector<net::Prefix> Guard::newly_guarded(const GuardBook& next) const {
   return added;
 }
 
+// Those that `next` has and the present book has not; what was placed before a failure is in `placed`.
+Result<> Guard::place_routes(const GuardBook& next, std::vector<net::Prefix>& placed) {
+  const auto standing = book_.unreachable();
+  for (const auto& network : next.unreachable()) {
+    if (standing.contains(network)) continue;
+    const auto added = context_.platform.add_route(guard_route(network));
+    if (!added && added.error().code != EEXIST) return added;
+    placed.push_back(network);
+  }
+  return {};
+}
+
+// Those that `before` had and the present book has not. A route that stays behind only closes; the next start takes it away.
+void Guard::remove_routes(const GuardBook& before) {
+  const auto wanted = book_.unreachable();
+  for (const auto& network : before.unreachable()) {
+    if (wanted.contains(network)) continue;
+    if (auto removed = context_.platform.remove_route(guard_route(network)); !removed && removed.error().code != ESRCH)
+      context_.events.add(Severity::warning, "guard.failed", network.str(), removed.error().text);
+  }
+}
+
 // On disk first (a boot must find it), then the routes, then the table: the order that docs/model/tunnel.pml checks. The
 // caller puts its route or address in after we return.
 Result<> Guard::close(GuardBook next) {
@@ -174,18 +198,13 @@ Result<> Guard::close(GuardBook next) {
   TRY(save_or_restore(next));
   crash_point("guard:saved");
   std::vector<net::Prefix> placed;
-  Result<> done;
-  for (const auto& network : added) {
-    done = context_.platform.add_route(guard_route(network));
-    if (!done && done.error().code == EEXIST) done = {};
-    if (!done) break;
-    placed.push_back(network);
-  }
+  Result<> done = place_routes(next, placed);
   crash_point("guard:routed");
   if (done) done = apply(next);
   if (done) {
     crash_point("guard:closed");
-    book_ = std::move(next);
+    const GuardBook before = std::exchange(book_, std::move(next));
+    remove_routes(before);
     for (const auto& network : added)
       context_.events.add(Severity::info, "guard.closed", network.str(), fmt::format("{} is guarded", network.str()));
     return {};
@@ -205,15 +224,17 @@ Result<std::vector<net::Prefix>> Guard::relax(GuardBook next) {
   // The files first: where no room is left on the disk nothing has opened yet.
   TRY(save_or_restore(next));
   crash_point("guard:relaxed");
-  if (auto applied = apply(next); !applied) {
+  std::vector<net::Prefix> placed;
+  Result<> done = place_routes(next, placed);
+  if (done) done = apply(next);
+  if (!done) {
+    for (const auto& network : placed) (void)context_.platform.remove_route(guard_route(network));
     (void)save(book_);
-    return std::unexpected(applied.error());
+    return std::unexpected(done.error());
   }
-  book_ = std::move(next);
+  const GuardBook before = std::exchange(book_, std::move(next));
+  remove_routes(before);
   for (const auto& network : opened) {
-    // A route that stays behind only closes, and the next start takes it away.
-    if (auto removed = context_.platform.remove_route(guard_route(network)); !removed && removed.error().code != ESRCH)
-      context_.events.add(Severity::warning, "guard.failed", network.str(), removed.error().text);
     context_.events.add(Severity::info, "guard.opened", network.str(),
                         fmt::format("{} is no longer guarded", network.str()));
   }

@@ -71,6 +71,8 @@ class Guard final : public GuardDoor, public FirewallDoor {
  private:
   Result<> close(GuardBook next);                              // more or the same networks; all or nothing
   Result<std::vector<net::Prefix>> relax(GuardBook next);      // fewer or the same networks; all or nothing
+  Result<> place_routes(const GuardBook& next, std::vector<net::Prefix>& placed);
+  void remove_routes(const GuardBook& before);
   Result<> save(const GuardBook& book);
   Result<> save_or_restore(const GuardBook& next);
   [[nodiscard]] platform::Firewall firewall(const GuardBook& book) const;

@@ -1,5 +1,6 @@
 #include "engine/guard_book.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <sstream>
@@ -173,7 +174,32 @@ void GuardBook::merge(const GuardBook& other) {
   }
 }
 
+bool GuardBook::within_a_routed_network(const net::Prefix& network, const std::string& tunnel) const {
+  for (int length = network.length() - 1; length >= 0; --length) {
+    const auto wider = networks_.find(net::Prefix(network.address(), static_cast<uint8_t>(length)).masked());
+    if (wider == networks_.end()) continue;
+    const auto holder = wider->second.holders.find(tunnel);
+    if (holder == wider->second.holders.end()) continue;
+    for (const GuardSource source : {GuardSource::address, GuardSource::route, GuardSource::seen}) {
+      if (holder->second.sources.contains(source)) return true;
+    }
+  }
+  return false;
+}
+
+std::set<net::Prefix> GuardBook::unreachable() const {
+  std::set<net::Prefix> routes;
+  for (const auto& [network, guarded] : networks_) {
+    const bool covered = std::ranges::all_of(guarded.holders, [&](const auto& item) {
+      return item.second.sources == std::set{GuardSource::policy} && within_a_routed_network(network, item.first);
+    });
+    if (!covered) routes.insert(network);
+  }
+  return routes;
+}
+
 std::string GuardBook::text() const {
+  const std::set<net::Prefix> routes = unreachable();
   std::string text =
       "# Adit: networks that may be reached only through their secured tunnels. Written by aditd, do not edit;\n"
       "# adit-guard.service loads it at boot with `ip -force -batch`.\n";
@@ -188,6 +214,7 @@ std::string GuardBook::text() const {
       for (const auto& hole : guarded.except) text += fmt::format(" {}", hole.str());
       text += '\n';
     }
+    if (!routes.contains(network)) continue;
     text += fmt::format("route replace unreachable {} proto {} metric {}\n", network.str(), platform::kRouteProtocol,
                         platform::kGuardMetric);
   }

@@ -51,6 +51,9 @@ class GuardBook {
   [[nodiscard]] std::vector<net::Prefix> networks_of(const std::string& tunnel, GuardSource source) const;
   [[nodiscard]] const std::map<net::Prefix, GuardedNetwork>& networks() const { return networks_; }
   [[nodiscard]] bool empty() const { return networks_.empty(); }
+  // The networks that get an unreachable route. Not those which only a rule names while a wider network is routed into the
+  // same tunnel: the wider one's route closes them too, and one of their own, being more specific, would close the tunnel.
+  [[nodiscard]] std::set<net::Prefix> unreachable() const;
 
   // Without the holds of temporary tunnels: what a boot shall find.
   [[nodiscard]] GuardBook lasting() const;
@@ -65,6 +68,7 @@ class GuardBook {
   friend bool operator==(const GuardBook&, const GuardBook&) = default;
 
  private:
+  [[nodiscard]] bool within_a_routed_network(const net::Prefix& network, const std::string& tunnel) const;
   std::map<net::Prefix, GuardedNetwork> networks_;
 };
 

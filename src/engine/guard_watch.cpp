@@ -33,7 +33,7 @@ void Guard::reassert(bool routes_changed, bool nftables_changed) {
 }
 
 void Guard::put_back_routes(const std::set<net::Prefix>& standing) {
-  for (const auto& [network, guarded] : book_.networks()) {
+  for (const auto& network : book_.unreachable()) {
     if (standing.contains(network)) continue;
     const auto added = context_.platform.add_route(guard_route(network));
     if (!added && added.error().code == EEXIST) continue;

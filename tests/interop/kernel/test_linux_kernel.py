@@ -99,7 +99,7 @@ def outer(case):
 def kernel_side(case):
     """The batch for `ip`: two states and the policies, as an administrator of the peer writes them."""
     here, there = outer(case)
-    flags = "flag esn replay-window 64" if case.esn else "replay-window 32"
+    flags = f"flag {'esn ' if case.esn else ''}{'af-unspec' if case.mode == 'tunnel' else 'noecn'} replay-window {64 if case.esn else 32}"
     encap = "encap espinudp 4500 4500 0.0.0.0" if case.udp else ""
     lines = []
     for source, destination, spi in ((there, here, "0x2002"), (here, there, "0x2001")):
