@@ -51,7 +51,7 @@ Result<Outcome> Keys::load_file() {
   const std::string path = context_.in_root(kKeyFile);
   const auto secret = config::read_key_file(path);
   if (!secret && secret.error().code == ENOENT) {
-    outcome.notes.push_back(fmt::format("{} does not exist: no manual keys", path));
+    outcome.progress.push_back(fmt::format("{} does not exist: no manual keys", path));
     return outcome;
   }
   if (!secret) return std::unexpected(secret.error());
@@ -84,7 +84,7 @@ Result<Outcome> Keys::load_file() {
       context_.events.add(Severity::alert, "key.failed", path, added.error().text);
   }
   keys_changed();
-  outcome.notes.push_back(fmt::format("{} security associations are in force.", count));
+  outcome.progress.push_back(fmt::format("{} security associations are in force.", count));
   return outcome;
 }
 

@@ -85,7 +85,7 @@ Result<Outcome> Policy::load_files() {
     if (!heads_->find(tunnel))
       outcome.notes.push_back(fmt::format("{} has no rule any more, is not secured (-S), and passes clear text now", tunnel));
   }
-  outcome.notes.push_back(fmt::format("{} policy rules added.", rules));
+  outcome.progress.push_back(fmt::format("{} policy rules added.", rules));
   return outcome;
 }
 

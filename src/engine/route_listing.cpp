@@ -47,13 +47,21 @@ Result<std::vector<RouteRow>> Routes::table(std::optional<Family> family, bool a
         return address.local.address().str();
     return {};
   };
+  // An address of the host itself, which the kernel lists beside the networks: with `all` only, as on illumos.
+  const auto leads_home = [&](const Route& route) {
+    return route.destination.is_host() && !route.gateway &&
+           std::ranges::any_of(addresses, [&](const platform::AddressInfo& address) {
+             return address.interface_index == route.interface_index &&
+                    address.local.address() == route.destination.address();
+           });
+  };
   std::vector<std::pair<Prefix, RouteRow>> rows;
   for (const Family each : {Family::v4, Family::v6}) {
     if (family && *family != each) continue;
     TRY_ASSIGN(const auto routes, context_.platform.routes(each));
     for (const Route& route : routes) {
       const bool guard = route.metric == platform::kGuardMetric;
-      if (route.table != kMainTable || (guard && !all)) continue;
+      if (route.table != kMainTable || ((guard || leads_home(route)) && !all)) continue;
       RouteRow row{.destination = destination_of(route.destination),
                    .flags = flags_of(route),
                    .interface = names[route.interface_index],

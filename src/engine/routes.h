@@ -62,7 +62,7 @@ class Routes final : public LinkUser {
   Result<RouteReport> flush(std::optional<net::Family> family);
   Result<std::vector<std::string>> persistent_lines() const;  // route -p show
 
-  // all: the guard's entries too.
+  // all: the guard's entries and the host's own addresses too.
   Result<std::vector<RouteRow>> table(std::optional<net::Family> family, bool all) const;
 
  private:

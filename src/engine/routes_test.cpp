@@ -221,6 +221,13 @@ TEST_F(RoutesTest, TableHidesTheGuardUnlessAllIsAsked) {
   EXPECT_EQ(std::ranges::count(*all, true, &RouteRow::guard), 1);
 }
 
+TEST_F(RoutesTest, TableHidesTheHostsOwnAddressesUnlessAllIsAsked) {
+  const int tunnel = host.platform.links.at("v4_bob0").info.index;
+  ASSERT_TRUE(host.platform.add_route({.destination = prefix("fe80::102:304/128"), .interface_index = tunnel}));
+  EXPECT_EQ(std::ranges::count(*routes.table(Family::v6, false), "fe80::102:304", &RouteRow::destination), 0);
+  EXPECT_EQ(std::ranges::count(*routes.table(Family::v6, true), "fe80::102:304", &RouteRow::destination), 1);
+}
+
 TEST_F(RoutesTest, GetTellsTheWay) {
   ASSERT_TRUE(add({"10.0.1.0/24", "10.0.1.1"}));
   const auto answer = routes.get(Words{"10.0.1.2"});

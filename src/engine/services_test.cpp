@@ -54,6 +54,13 @@ TEST_F(ServicesTest, RestartIsTheSameReplacementAsRefresh) {
   EXPECT_EQ(calls, (Words{"policy refresh", "policy refresh"})) << "never a stop in between";
 }
 
+TEST_F(ServicesTest, ProgressIsForTheLogAlone) {
+  services.add("svc:/network/test:default",
+               {[] { return Result<Outcome>(Outcome{.progress = {"2 rules added."}}); }, {}, {}}, {}, false);
+  EXPECT_EQ(services.enable({"network/test"}, {}).notes, Words{});
+  EXPECT_NE(host.file("/var/svc/log/network-test:default.log").find("2 rules added."), std::string::npos);
+}
+
 TEST_F(ServicesTest, ABrokenFileMeansMaintenanceWithItsPlaceAsReason) {
   boot_all(services);
   broken["policy refresh"] = "/etc/inet/ipsecinit.conf:3:7: 'encr_algz' is no property";

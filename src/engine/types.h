@@ -58,6 +58,9 @@ struct RouteInfo { std::string destination, gateway, flags, interface; bool v6 =
 struct ServiceInfo { std::string fmri, state, stime, next_state, reason, impact; bool enabled = false; std::vector<std::string> dependencies; };
 
 // ---- what a command says besides its result: warnings and consequences, for the command's stderr
-struct Outcome { std::vector<std::string> notes; };
+struct Outcome {
+  std::vector<std::string> notes;
+  std::vector<std::string> progress;   // what went as asked: for a service's log; commands are silent about it
+};
 
 }  // namespace adit::engine
