@@ -11,7 +11,7 @@ namespace adit::cli {
 namespace {
 
 constexpr const char* kUsageText =
-    "Usage:  ipseckey [-nvp] [-N NAMESPACE] [command [TYPE] [FIELD VALUE]...]\n"
+    "usage:  ipseckey [-nvp] [-N NAMESPACE] [command [TYPE] [FIELD VALUE]...]\n"
     "        ipseckey [-nvp] [-N NAMESPACE] -f FILE    do what the file says (-: standard input)\n"
     "        ipseckey [-nvp] -c FILE                   check it only\n"
     "        ipseckey [-nvp] [-N NAMESPACE] -s FILE    save all SAs, keys and all\n";
@@ -84,6 +84,10 @@ crypto::AlgorithmTable algorithms_of(const Context& context) {
 }  // namespace
 
 int cmd_ipseckey(Context& context, std::span<const std::string> args) {
+  if (!args.empty() && (args[0] == "--help" || args[0] == "-h")) {
+    context.out << kUsageText;
+    return kOk;
+  }
   const auto call = read_call(args);
   if (!call) return context.usage(call.error().text, kUsageText);
   KeySession session(context, call->options, algorithms_of(context));

@@ -73,7 +73,7 @@ void control_v6(const WireSend& item, ControlWriter& control) {
   control.put(IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
   if (item.traffic_class != 0) control.put_int(IPPROTO_IPV6, IPV6_TCLASS, item.traffic_class);
   if (item.hoplimit != kDefaultHops) control.put_int(IPPROTO_IPV6, IPV6_HOPLIMIT, item.hoplimit);
-  if (item.encaplimit == 0) return;
+  if (!item.has_encaplimit) return;
   // RFC 2473 §4.1.1: next header (the kernel's), length 0; option 4 of one byte; PadN of one.
   const std::array<uint8_t, 8> option{0, 0, 4, 1, item.encaplimit, 1, 1, 0};
   control.put(IPPROTO_IPV6, IPV6_DSTOPTS, option.data(), option.size());

@@ -86,7 +86,8 @@ TEST_F(Wire, EveryKindArrivesOverBothFamiliesWithItsMarks) {
           v4 ? item(kind, "192.0.2.1", "192.0.2.2", payload) : item(kind, "2001:db8::1", "2001:db8::2", payload);
       one.traffic_class = 0xb9;
       one.hoplimit = 33;
-      one.encaplimit = v4 ? 0 : 4;
+      one.has_encaplimit = !v4;
+      one.encaplimit = 4;
       EXPECT_EQ(send(*near, {one}), std::vector<int>{0});
       const auto got = receive(*far);
       ASSERT_EQ(got.size(), 1u) << v4 << static_cast<int>(kind);

@@ -23,7 +23,8 @@ Result<KeyClient> KeyClient::connect(const std::string& socket_path) {
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return client;
   const int error = errno;
   if (error == EACCES) return fail(error, "permission denied on {}: run as root", socket_path);
-  if (error == ENOENT || error == ECONNREFUSED) return fail(error, "no aditd answers on {}: start it", socket_path);
+  if (error == ENOENT || error == ECONNREFUSED) 
+    return fail(error, "aditd is not running (no answer at {}); start it with 'aditd'", socket_path);
   return fail(error, "cannot connect to {}: {}", socket_path, std::strerror(error));
 }
 

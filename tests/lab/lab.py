@@ -181,6 +181,16 @@ def describe(packet):
     return protocol, socket.inet_ntop(socket.AF_INET6, packet[8:24]), socket.inet_ntop(socket.AF_INET6, packet[24:40])
 
 
+def udp_ports(packet):
+    """The two ports' bytes of a UDP packet, behind whatever headers stand before it."""
+    offset = (packet[0] & 15) * 4
+    if packet[0] >> 4 == 6:
+        protocol, offset = packet[6], 40
+        while protocol in (0, 43, 60) and len(packet) >= offset + 8:
+            protocol, offset = packet[offset], offset + 8 * (packet[offset + 1] + 1)
+    return packet[offset:offset + 4]
+
+
 def is_protected_address(text):
     return text.startswith("10.0.") or text.startswith("2001:470:24:c6")
 
@@ -199,7 +209,7 @@ class Seen:
                 self.ah += 1
             elif protocol in (4, 41):
                 self.clear_tunnel += 1
-            elif protocol == 17 and b"\x11\x94" in packet[20:24] + packet[40:44]:
+            elif protocol == 17 and b"\x11\x94" in udp_ports(packet):
                 self.udp_esp += 1
             else:
                 self.other += 1

@@ -17,6 +17,12 @@ class Case:
         self.name, self.kernel, self.keys, self.policy, self.protocol = name, kernel, keys, policy, protocol
         self.v6, self.esn, self.udp, self.mode = v6, esn, udp, mode
 
+    @property
+    def spis(self):
+        """(out of the kernel, into it): each case its own, since Adit goes on counting where a key stood."""
+        number = CASES.index(self)
+        return f"{0x3000 + number:#x}", f"{0x2000 + number:#x}"
+
 
 def aead(name, kernel, alg, bits, salt_bits, icv, **more):
     key = ENCR[:(bits + salt_bits) // 4]
@@ -92,6 +98,20 @@ def pair():
     made.close()
 
 
+# The kernel decapsulates ESP in UDP only while somebody holds a socket that says so.
+ENCAP_SOCKET = """
+python3 - >/dev/null 2>&1 <<'P' &
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('0.0.0.0', 4500))
+s.setsockopt(17, 100, 2)
+open('/run/encap', 'w')
+time.sleep(3600)
+P
+for i in $(seq 100); do [ -e /run/encap ] && break; sleep 0.1; done
+"""
+
+
 def outer(case):
     return ("2001:db8:2::1", "2001:db8:2::2") if case.v6 else ("192.0.2.1", "192.0.2.2")
 
@@ -99,10 +119,12 @@ def outer(case):
 def kernel_side(case):
     """The batch for `ip`: two states and the policies, as an administrator of the peer writes them."""
     here, there = outer(case)
-    flags = f"flag {'esn ' if case.esn else ''}{'af-unspec' if case.mode == 'tunnel' else 'noecn'} replay-window {64 if case.esn else 32}"
+    # Linux pads AH over IPv4 to 8 bytes unless told that the RFC says 4.
+    align = "align4 " if case.protocol == "ah" and not case.v6 else ""
+    flags = f"flag {align}{'esn ' if case.esn else ''}{'af-unspec' if case.mode == 'tunnel' else 'noecn'} replay-window {64 if case.esn else 32}"
     encap = "encap espinudp 4500 4500 0.0.0.0" if case.udp else ""
     lines = []
-    for source, destination, spi in ((there, here, "0x2002"), (here, there, "0x2001")):
+    for source, destination, spi in ((there, here, case.spis[0]), (here, there, case.spis[1])):
         lines.append(f"xfrm state add src {source} dst {destination} proto {case.protocol} spi {spi} mode {case.mode} {flags} {case.kernel} {encap}")
     if case.mode == "transport":
         for source, destination, direction in ((there, here, "out"), (here, there, "in")):
@@ -117,7 +139,7 @@ def kernel_side(case):
     else:
         script += "ip route replace 10.0.0.0/24 dev vec0 src 10.0.1.2\n"
     if case.udp:
-        script += "pkill -f encap_sink; python3 -c \"$(cat <<'P'\nimport socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); s.bind(('0.0.0.0',4500)); s.setsockopt(17,100,2)\ntime.sleep(3600) # encap_sink\nP\n)\" >/dev/null 2>&1 &\nsleep 0.5\n"
+        script += ENCAP_SOCKET
     return script
 
 
@@ -125,7 +147,7 @@ def adit_side(case):
     here, there = outer(case)
     flags = ("esn " if case.esn else "") + (f"encap udp nat_loc {here} nat_rem {there} nat_lport 4500 nat_rport 4500 " if case.udp else "")
     keys = "".join(f"add {case.protocol} spi {spi} src {source} dst {destination} {case.keys} {flags}\n"
-                   for source, destination, spi in ((there, here, "0x2002"), (here, there, "0x2001")))
+                   for source, destination, spi in ((there, here, case.spis[0]), (here, there, case.spis[1])))
     policy = f"{{tunnel uml0 negotiate {case.mode}}} ipsec {{{case.policy} sa {'unique' if case.mode == 'transport' else 'shared'}}}\n"
     return policy, keys
 
