@@ -46,6 +46,15 @@ class WindowHold {
   Sa& sa_;
 };
 
+// False: a worker ended the SA meanwhile, and what is dead stays dead.
+bool set_state(Sa& sa, SaState state) {
+  SaState now = sa.state;
+  while (now != SaState::dead) {
+    if (sa.state.compare_exchange_weak(now, state)) return true;
+  }
+  return false;
+}
+
 // Inbound and outbound share the number's meaning: the last that was seen or sent.
 void apply_replay_value(Sa& sa, uint64_t value) {
   if (!sa.spec.outbound || sa.spec.inbound) {
@@ -164,6 +173,7 @@ KeyResult<SaPtr> Database::complete(Entry& larval, SaRequest request) {
   ++generation_;
   larval.sa->state = SaState::dead;
   larval.sa = sa;
+  larval.soft_told = false;
   arm(larval);
   events_.push_back(SaAdded{sa});
   join(*sa, other);
@@ -196,11 +206,13 @@ KeyResult<SaPtr> Database::change(Entry& entry, const SaRequest& request) {
     if (!checked) return std::unexpected(checked.error());
     other = *checked;
   }
+  if (sa->state == SaState::dead) return refuse(ESRCH, D::sa_not_valid);
   TRY(change_lifetimes(entry, request));
   if (other != nullptr) sa->pair = static_cast<uint32_t>(*request.spec.pair);
   join(*sa, other);
   if (request.replay_value) apply_replay_value(*sa, *request.replay_value);
-  sa->state = request.state;
+  set_state(*sa, request.state);
+  entry.soft_told = false;                         // the limits are judged anew
   events_.push_back(SaChanged{sa});
   examine(entry);                                  // the new limits may have been passed already; may remove it
   return sa;

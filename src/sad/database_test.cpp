@@ -268,6 +268,31 @@ TEST_F(DatabaseTest, LimitsOfAnSaThatTheWorkerHasMovedAlreadyAreTold) {
   EXPECT_EQ(db_.size(), 0u);
 }
 
+// The packet path changes the state itself, at once, and reports afterwards.
+TEST_F(DatabaseTest, WhatAWorkerDidAlreadyIsStillTold) {
+  SaRequest r = request(esp(0x2001));
+  r.soft = Lifetime{.bytes = 800};
+  const SaPtr sa = *db_.add(std::move(r), {});
+  (void)db_.take_events();
+  sa->used(800, 3, clock_.wall_seconds());
+  sa->state = SaState::dying;
+  db_.reached(kName);
+  db_.reached(kName);
+  const auto soft = events<SaExpired>();
+  ASSERT_EQ(soft.size(), 1u);
+  EXPECT_EQ(soft[0].expiry, Expiry::soft);
+  sa->set_last_sequence(UINT32_MAX - 1);                 // a burst of three no longer fits
+  ASSERT_EQ(sa->reserve_sequence(3), std::nullopt);
+  sa->state = SaState::dead;
+  expect_refused(db_.update(change(0x2001), {}), ESRCH, D::sa_not_valid);
+  db_.reached(kName);
+  const auto end = events<SaExpired>();
+  ASSERT_EQ(end.size(), 1u);
+  EXPECT_EQ(end[0].expiry, Expiry::sequence);
+  EXPECT_TRUE(end[0].removed);
+  EXPECT_EQ(db_.size(), 0u);
+}
+
 TEST_F(DatabaseTest, UseTimeBeginsWithTheFirstUse) {
   SaRequest r = request(esp(0x2001));
   r.hard = Lifetime{.use_seconds = 100};

@@ -24,7 +24,9 @@ void Database::arm(Entry& entry) {
 void Database::expire(Entry& entry, Expiry expiry) {
   const SaPtr sa = entry.sa;
   if (expiry == Expiry::soft) {
-    sa->state = SaState::dying;
+    SaState mature = SaState::mature;            // a worker may have gone further meanwhile
+    sa->state.compare_exchange_strong(mature, SaState::dying);
+    entry.soft_told = true;
     events_.push_back(SaExpired{sa, expiry, false});
   } else if (expiry == Expiry::idle) {
     if (entry.idle_told_at_use == sa->last_used) return;
@@ -43,7 +45,11 @@ void Database::examine(Entry& entry) {
     else arm(entry);
     return;
   }
-  const Expiry due = entry.sa->due(now);
+  const SaState state = entry.sa->state;
+  Expiry due = entry.sa->due(now);
+  // A worker that reaches a limit acts at once and reports afterwards: what it has done is still to be told.
+  if (state == SaState::dead && due != Expiry::hard) due = Expiry::sequence;
+  if (state == SaState::dying && due == Expiry::none && !entry.soft_told && entry.sa->soft_reached(now)) due = Expiry::soft;
   if (due == Expiry::hard || due == Expiry::sequence) return expire(entry, due);
   if (due != Expiry::none) expire(entry, due);
   arm(entry);

@@ -106,6 +106,8 @@ class Sa {
   void used(uint64_t burst_bytes, uint64_t burst_packets, uint64_t wall_seconds);
   // The gravest limit reached by now: sequence, hard, and only while MATURE soft, idle. Engine timer, and after a burst.
   [[nodiscard]] Expiry due(uint64_t wall_seconds) const;
+  // Whatever the state: has a soft limit been reached?
+  [[nodiscard]] bool soft_reached(uint64_t wall_seconds) const { return passed(limits_[1], wall_seconds); }
   // When `due` may next change by time alone (wall seconds); nullopt: never. Use only makes it later.
   [[nodiscard]] std::optional<uint64_t> next_due(uint64_t wall_seconds) const;
 
