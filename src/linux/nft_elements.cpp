@@ -12,8 +12,6 @@
 namespace adit::platform {
 namespace {
 
-using net::Family;
-
 constexpr uint8_t kCommentTag = 0;        // in an element's user data, as nft writes and lists it
 constexpr size_t kElementsAMessage = 12;  // of at most 200 bytes, in a message of 4096
 

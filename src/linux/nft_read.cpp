@@ -11,6 +11,7 @@ using nft::Json;
 
 // The objects of a listing, or those that a rendered document adds.
 const Json* object_of(const Json& entry, const char* kind) {
+  if (!entry.is_object()) return nullptr;
   const Json& holder = entry.contains("add") ? entry["add"] : entry;
   const auto found = holder.find(kind);
   return found == holder.end() ? nullptr : &*found;
@@ -22,6 +23,7 @@ size_t element_count(const Json& set) {
 
 const Json& entries(const Json& document) {
   static const Json none = Json::array();
+  if (!document.is_object()) return none;
   const auto found = document.find("nftables");
   return found == document.end() || !found->is_array() ? none : *found;
 }
@@ -33,15 +35,17 @@ std::optional<bool> direction_of(const std::string& set) {
 }
 
 void add_witness(const Json& element, bool outbound, std::map<std::pair<net::Prefix, bool>, LeakCount>& sums) {
-  const auto holder = element.find("elem");
-  if (holder == element.end() || !holder->contains("counter") || !holder->contains("comment")) return;
-  const auto network = net::Prefix::parse((*holder)["comment"].get<std::string>());
+  const Json* holder = object_of(element, "elem");
+  if (holder == nullptr || !holder->is_object()) return;
+  const auto counter = holder->find("counter"), comment = holder->find("comment");
+  if (counter == holder->end() || !counter->is_object() || comment == holder->end() || !comment->is_string()) return;
+  const auto network = net::Prefix::parse(comment->get<std::string>());
   if (!network) return;
   LeakCount& sum = sums[{*network, outbound}];
   sum.network = *network;
   sum.outbound = outbound;
-  sum.packets += (*holder)["counter"].value("packets", uint64_t{0});
-  sum.bytes += (*holder)["counter"].value("bytes", uint64_t{0});
+  sum.packets += counter->value("packets", uint64_t{0});
+  sum.bytes += counter->value("bytes", uint64_t{0});
 }
 
 }  // namespace

@@ -131,7 +131,7 @@ datapath::Offload offload_of(const VnetHeader& header, ByteSpan packet) {
   if (offload.kind == Kind::udp)
     offload.header_length = static_cast<uint16_t>(transport + kUdpHeader);
   else if (transport + kTcpOffsetByte < packet.size())
-    offload.header_length = static_cast<uint16_t>(transport + (packet[transport + kTcpOffsetByte] >> 4) * 4);
+    offload.header_length = static_cast<uint16_t>(transport + (packet[transport + kTcpOffsetByte] >> 4U) * size_t{4});
   return offload;
 }
 
