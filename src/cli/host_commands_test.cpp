@@ -64,6 +64,10 @@ struct HostCommandsTest : ::testing::Test {
                                  {"drops_in", {{{"reason", "replay"}, {"packets", 1}}}},
                                  {"drops_out", {{{"reason", "no_sa"}, {"packets", 4}}}}}}}};
                 });
+    methods.add(
+        "io.adit.links.ShowUnlinked", protocol::Access::read, [](const json&, const protocol::Caller&) -> Result<json> {
+          return json{{"drops_in", {{{"reason", "unknown_spi"}, {"packets", 7}}}}, {"drops_out", json::array()}};
+        });
     std::filesystem::create_directories(host.settings.run_dir);
     auto listening = protocol::VarlinkServer::listen(io, host.settings.run_dir + "/adit.sock", methods);
     ASSERT_TRUE(listening) << listening.error().text;
@@ -250,6 +254,8 @@ TEST_F(HostCommandsTest, NetstatTellsEveryReasonWithItsSentence) {
   EXPECT_NE(text.find("replay                      1           0  the sequence number was seen before"),
             std::string::npos)
       << text;
+  EXPECT_NE(text.find("unknown_spi                 7           0  no SA has this SPI\n"), std::string::npos)
+      << "also what was dropped before a link was found";
   EXPECT_EQ(json::parse(run("netstat -s --json").out).at("drops").size(), kDropReasons - 1);
   EXPECT_NE(run("netstat -i").out.find("v4_bob0         1402"), std::string::npos);
 }
