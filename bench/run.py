@@ -113,7 +113,7 @@ def many_tunnels(count):
     """Creating `count` secured tunnels by command, and what the daemon then holds."""
     with Lab() as lab:
         host = lab.host("many")
-        host.sh("ip link add net0 type dummy")
+        host.sh("ip link add net0 type veth peer name net1")
         host.add_address("net0", "192.0.2.1/24")
         host.sh("ip link set net0 up")
         host.start_aditd()
