@@ -16,13 +16,14 @@ struct World {
   std::vector<std::shared_ptr<Sa>> sas;
 };
 
-enum class Layout { tunnels, selectors, one };   // an SA a tunnel; many inner networks on one tunnel; rekeyed on and on
+enum class Layout { tunnels, selectors, one };  // an SA a tunnel; many inner networks on one tunnel; rekeyed on and on
 
 SaSpec spec_of(Layout layout, uint32_t i) {
   SaSpec spec = esp(0x1000 + i);
   if (layout == Layout::tunnels) spec.destination = net::Address::v4(0x05000000u + i);
   if (layout == Layout::selectors)
-    spec.inner = InnerSelector{net::Prefix(net::Address::v4(0x0a000000u + i * 256), 24), prefix("10.200.0.0/16"), 0, 0, 0};
+    spec.inner =
+        InnerSelector{net::Prefix(net::Address::v4(0x0a000000u + i * 256), 24), prefix("10.200.0.0/16"), 0, 0, 0};
   return spec;
 }
 
@@ -72,9 +73,15 @@ void select_in(benchmark::State& state, Layout layout) {
     benchmark::DoNotOptimize(bundle.esp);
   }
 }
-void BM_SadSelectTunnels(benchmark::State& state) { select_in(state, Layout::tunnels); }
-void BM_SadSelectSelectors(benchmark::State& state) { select_in(state, Layout::selectors); }
-void BM_SadSelectRekeyed(benchmark::State& state) { select_in(state, Layout::one); }
+void BM_SadSelectTunnels(benchmark::State& state) {
+  select_in(state, Layout::tunnels);
+}
+void BM_SadSelectSelectors(benchmark::State& state) {
+  select_in(state, Layout::selectors);
+}
+void BM_SadSelectRekeyed(benchmark::State& state) {
+  select_in(state, Layout::one);
+}
 BENCHMARK(BM_SadSelectTunnels)->Arg(10)->Arg(1000)->Arg(10000);
 BENCHMARK(BM_SadSelectSelectors)->Arg(10)->Arg(1000)->Arg(10000);
 BENCHMARK(BM_SadSelectRekeyed)->Arg(10)->Arg(10000);

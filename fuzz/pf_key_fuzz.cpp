@@ -1,5 +1,5 @@
-// PF_KEY: any bytes are a message or are refused; what decodes encodes again to bytes that decode; and the whole way of a
-// request through the server's rules and the database holds.
+// PF_KEY: any bytes are a message or are refused; what decodes encodes again to bytes that decode; and the whole way of
+// a request through the server's rules and the database holds.
 #include <cstdlib>
 
 #include "protocol/bare_key_access.h"

@@ -22,7 +22,7 @@ struct Call {
   KeyOptions options;
   Mode mode = Mode::command;
   std::string file;
-  size_t first_word = 0;                 // where the command begins
+  size_t first_word = 0;  // where the command begins
 };
 
 // Options end at the first word: what follows is the command's, dashes and all.
@@ -37,16 +37,22 @@ Result<Call> read_call(std::span<const std::string> args) {
     }
     for (size_t i = 1; i < arg.size(); ++i) {
       const char letter = arg[i];
-      if (letter == 'n') call.options.numeric = true;
-      else if (letter == 'v') call.options.verbose = true;
-      else if (letter == 'p') call.options.hide_keys = true;
+      if (letter == 'n')
+        call.options.numeric = true;
+      else if (letter == 'v')
+        call.options.verbose = true;
+      else if (letter == 'p')
+        call.options.hide_keys = true;
       else if (letter == 'f' || letter == 'c' || letter == 's' || letter == 'N') {
         std::string value = arg.substr(i + 1);
         if (value.empty() && at + 1 < args.size()) value = args[++at];
         if (value.empty()) return fail(EINVAL, "option '-{}' requires a value", letter);
-        if (letter == 'N') call.options.name_space = value;
-        else if (call.mode != Mode::command) return fail(EINVAL, "only one of -f, -c and -s at a time");
-        else call.mode = static_cast<Mode>(letter), call.file = value;
+        if (letter == 'N')
+          call.options.name_space = value;
+        else if (call.mode != Mode::command)
+          return fail(EINVAL, "only one of -f, -c and -s at a time");
+        else
+          call.mode = static_cast<Mode>(letter), call.file = value;
         break;
       } else {
         return fail(EINVAL, "unrecognized option '-{}'", letter);

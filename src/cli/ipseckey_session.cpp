@@ -70,15 +70,20 @@ class PrivateFile {
   }
 
  private:
-  PrivateFile(int fd, std::string path, std::string draft) : fd_(fd), path_(std::move(path)), draft_(std::move(draft)) {}
+  PrivateFile(int fd, std::string path, std::string draft)
+      : fd_(fd), path_(std::move(path)), draft_(std::move(draft)) {}
   int fd_;
   std::string path_, draft_;
 };
 
-bool continues(std::string_view line) { return line.ends_with('\\') || line.ends_with("\\\r"); }
+bool continues(std::string_view line) {
+  return line.ends_with('\\') || line.ends_with("\\\r");
+}
 }  // namespace
 
-config::KeySource KeySession::source(const std::string& file) const { return {file, options_.numeric, options_.name_space}; }
+config::KeySource KeySession::source(const std::string& file) const {
+  return {file, options_.numeric, options_.name_space};
+}
 
 Result<> KeySession::connect() {
   if (client_) return {};
@@ -116,8 +121,10 @@ int KeySession::run_text(std::string_view text, const std::string& file) {
   size_t errors = 0, done = 0;
   for (KeyCommand& command : parsed.commands) {
     if (quit_) break;
-    if (run(command) == kOk) ++done;
-    else ++errors, context_.err << "  (" << file << ", line " << command.line << ")\n";
+    if (run(command) == kOk)
+      ++done;
+    else
+      ++errors, context_.err << "  (" << file << ", line " << command.line << ")\n";
   }
   if (errors == 0) return kOk;
   context_.err << fmt::format("{}: The configuration file contained {} errors.\n", context_.self, errors);
@@ -157,11 +164,16 @@ int KeySession::run(KeyCommand& command) {
   }
   if (const auto connected = connect(); !connected) return context_.failed("", connected.error());
   switch (command.verb) {
-    case KeyVerb::dump: return dump(command.satype);
-    case KeyVerb::save: return save(command.file, command.satype);
-    case KeyVerb::monitor: return monitor(false);
-    case KeyVerb::passive_monitor: return monitor(true);
-    default: return send_all(command);
+    case KeyVerb::dump:
+      return dump(command.satype);
+    case KeyVerb::save:
+      return save(command.file, command.satype);
+    case KeyVerb::monitor:
+      return monitor(false);
+    case KeyVerb::passive_monitor:
+      return monitor(true);
+    default:
+      return send_all(command);
   }
 }
 
@@ -182,7 +194,7 @@ bool KeySession::send_one(KeyMessage& message, bool print_answer) {
                  << text_of(message, false) << "==========================================\n";
   const auto answer = client_->ask(message);
   if (!answer) {
-    client_.reset();                     // whatever state it is in, the next command begins anew
+    client_.reset();  // whatever state it is in, the next command begins anew
     context_.failed("", answer.error());
     return false;
   }
@@ -195,12 +207,15 @@ int KeySession::refused(const KeyMessage& question, const KeyMessage& answer) {
   const bool looks_up = question.type == KeyMessageType::get || question.type == KeyMessageType::del;
   const bool makes = question.type == KeyMessageType::add || question.type == KeyMessageType::update;
   if (question.sa && question.destination && ((looks_up && answer.error == ESRCH) || (makes && answer.error == EEXIST)))
-    return context_.failed("", {answer.error, fmt::format("Association (type = {}) with spi {:#x} and addr {} {}.",
-                                                          config::satype_name(question.satype), static_cast<uint32_t>(question.sa->spi),
-                                                          question.destination->address.str(), looks_up ? "does not exist" : "already exists")});
+    return context_.failed(
+        "", {answer.error,
+             fmt::format("Association (type = {}) with spi {:#x} and addr {} {}.", config::satype_name(question.satype),
+                         static_cast<uint32_t>(question.sa->spi), question.destination->address.str(),
+                         looks_up ? "does not exist" : "already exists")});
   if (answer.diagnostic != 0)
-    return context_.failed("", {answer.error, fmt::format("PF_KEY Diagnostic code {}: {}.", answer.diagnostic,
-                                                          sad::text_of(static_cast<sad::Diagnostic>(answer.diagnostic)))});
+    return context_.failed("",
+                           {answer.error, fmt::format("PF_KEY Diagnostic code {}: {}.", answer.diagnostic,
+                                                      sad::text_of(static_cast<sad::Diagnostic>(answer.diagnostic)))});
   return context_.failed("", {answer.error, fmt::format("PF_KEY refused: {}.", std::strerror(answer.error))});
 }
 

@@ -71,7 +71,8 @@ class IpseckeyCommandTest : public ::testing::Test {
     return path;
   }
 
-  const std::string kAdd = "add esp spi 0x2001 src 1.2.3.4 dst 5.6.7.8 encr_alg aes encrkey " + kKey + " auth_alg sha256 authkey " + kKey + kKey;
+  const std::string kAdd = "add esp spi 0x2001 src 1.2.3.4 dst 5.6.7.8 encr_alg aes encrkey " + kKey +
+                           " auth_alg sha256 authkey " + kKey + kKey;
   asio::io_context io_;
   protocol::BareKeyAccess access_;
   std::string directory_;
@@ -170,8 +171,9 @@ TEST_F(IpseckeyCommandTest, NamespacesAreKeptApart) {
 }
 
 TEST_F(IpseckeyCommandTest, InteractiveGoesOnAfterAnErrorAndEndsOnQuit) {
-  EXPECT_EQ(run({}, kAdd.substr(0, 30) + " \\\n" + kAdd.substr(30) + "\nadd nonsense\nhelp\nquit\nflush\n"), kOk) << err_.str();
-  EXPECT_EQ(count(), 1u);                                // the flush behind quit was not done
+  EXPECT_EQ(run({}, kAdd.substr(0, 30) + " \\\n" + kAdd.substr(30) + "\nadd nonsense\nhelp\nquit\nflush\n"), kOk)
+      << err_.str();
+  EXPECT_EQ(count(), 1u);  // the flush behind quit was not done
   EXPECT_NE(out_.str().find("ipseckey> "), std::string::npos);
   EXPECT_NE(out_.str().find("Commands:"), std::string::npos);
   EXPECT_NE(err_.str().find("Unknown SA type"), std::string::npos);
@@ -185,10 +187,10 @@ TEST_F(IpseckeyCommandTest, MonitorShowsWhatOthersDoUntilTheDaemonEnds) {
     std::istringstream in;
     Context context{"", directory_, "ipseckey", in, seen, problems};
     const std::vector<std::string> args{"-np", "monitor"};
-    EXPECT_EQ(cmd_ipseckey(context, args), kFailed);     // the daemon closed the socket
+    EXPECT_EQ(cmd_ipseckey(context, args), kFailed);  // the daemon closed the socket
   });
   while (in_engine([this](auto&) { return server_->clients(); }) == 0) std::this_thread::yield();
-  for (int i = 0; i < 3; ++i) (void)count();             // its promisc request is through
+  for (int i = 0; i < 3; ++i) (void)count();  // its promisc request is through
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
   ASSERT_EQ(run_line(kAdd), kOk);
   ASSERT_EQ(run_line("-n get esp spi 0x2001 dst 5.6.7.8"), kOk);

@@ -11,13 +11,26 @@ namespace adit::config {
 namespace ipseckey {
 namespace {
 
-struct VerbName { std::string_view name; KeyVerb verb; };
-constexpr auto kVerbs = std::to_array<VerbName>({
-    {"add", KeyVerb::add}, {"update", KeyVerb::update}, {"update-pair", KeyVerb::update_pair}, {"delete", KeyVerb::del},
-    {"delete-pair", KeyVerb::delete_pair}, {"get", KeyVerb::get}, {"flush", KeyVerb::flush}, {"dump", KeyVerb::dump},
-    {"save", KeyVerb::save}, {"monitor", KeyVerb::monitor}, {"passive_monitor", KeyVerb::passive_monitor},
-    {"pmonitor", KeyVerb::passive_monitor}, {"help", KeyVerb::help}, {"?", KeyVerb::help}, {"exit", KeyVerb::quit},
-    {"quit", KeyVerb::quit}});
+struct VerbName {
+  std::string_view name;
+  KeyVerb verb;
+};
+constexpr auto kVerbs = std::to_array<VerbName>({{"add", KeyVerb::add},
+                                                 {"update", KeyVerb::update},
+                                                 {"update-pair", KeyVerb::update_pair},
+                                                 {"delete", KeyVerb::del},
+                                                 {"delete-pair", KeyVerb::delete_pair},
+                                                 {"get", KeyVerb::get},
+                                                 {"flush", KeyVerb::flush},
+                                                 {"dump", KeyVerb::dump},
+                                                 {"save", KeyVerb::save},
+                                                 {"monitor", KeyVerb::monitor},
+                                                 {"passive_monitor", KeyVerb::passive_monitor},
+                                                 {"pmonitor", KeyVerb::passive_monitor},
+                                                 {"help", KeyVerb::help},
+                                                 {"?", KeyVerb::help},
+                                                 {"exit", KeyVerb::quit},
+                                                 {"quit", KeyVerb::quit}});
 
 bool read_satype(const Word& word, Report& report, uint8_t& satype) {
   std::string text = word.text;
@@ -43,7 +56,8 @@ sad::KeyMessage bare_message(sad::KeyMessageType type, uint8_t satype, const Lan
   sad::KeyMessage message;
   message.type = type;
   message.satype = satype;
-  if (!language.source.name_space.empty()) message.name_space = sad::NamespaceExtension{language.source.name_space, false};
+  if (!language.source.name_space.empty())
+    message.name_space = sad::NamespaceExtension{language.source.name_space, false};
   return message;
 }
 
@@ -61,8 +75,8 @@ bool parse_command(const Words& words, const Language& language, Report& report,
     return report.error(words[0], "Unrecognized command " + quoted(words[0]), "ipseckey help lists them");
   command.verb = verb->verb;
   command.line = words[0].line;
-  const bool bare = command.verb == KeyVerb::help || command.verb == KeyVerb::quit || command.verb == KeyVerb::monitor ||
-                    command.verb == KeyVerb::passive_monitor;
+  const bool bare = command.verb == KeyVerb::help || command.verb == KeyVerb::quit ||
+                    command.verb == KeyVerb::monitor || command.verb == KeyVerb::passive_monitor;
   if (bare) return no_more(words, 1, report);
   if (words.size() > 1 && !read_satype(words[1], report, command.satype)) return false;
   switch (command.verb) {
@@ -76,7 +90,8 @@ bool parse_command(const Words& words, const Language& language, Report& report,
       command.messages.push_back(bare_message(sad::KeyMessageType::dump, command.satype, language));
       if (words.size() > 2) command.file = words[2].text;
       return no_more(words, 3, report);
-    default: break;
+    default:
+      break;
   }
   if (words.size() < 2)
     return report.error(words[0], "Unexpected end of command line, was expecting an SA type.", "ah or esp");
@@ -99,7 +114,8 @@ KeyText parse_ipseckeys(std::string_view text, const KeySource& source, const cr
     return parsed;
   }
   ipseckey::Lexer lexer(text, source.file);
-  ipseckey::Report report(source.file, [&](uint32_t line) { return lexer.shown(line); }, lexer.problems());
+  ipseckey::Report report(
+      source.file, [&](uint32_t line) { return lexer.shown(line); }, lexer.problems());
   const ipseckey::Language language{source, table, resolver};
   ipseckey::Words words;
   while (lexer.next(words)) {

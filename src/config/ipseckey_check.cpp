@@ -32,7 +32,8 @@ class Checker {
     if (!parameters) return report_.error(command_, fmt::format("Need SA parameters for {}.", name_of(verb_)));
     if (values_.destination.empty())
       return report_.error(command_, fmt::format("Need destination address for {}.", name_of(verb_)), "dst ADDRESS");
-    if (!values_.spi) return report_.error(command_, fmt::format("Need to define SPI for {}.", name_of(verb_)), "spi NUMBER");
+    if (!values_.spi)
+      return report_.error(command_, fmt::format("Need to define SPI for {}.", name_of(verb_)), "spi NUMBER");
     return true;
   }
 
@@ -50,7 +51,8 @@ class Checker {
       return report_.error(at(Field::inner_dst), "the inner addresses are of different address families");
     if (!values_.tunnel()) return true;
     if (values_.proto != 0 && values_.proto != 4 && values_.proto != 41)
-      report_.warning(at(Field::proto), fmt::format("Protocol type {} not for use with Tunnel-Mode IPsec SA.", values_.proto), "4 or 41");
+      report_.warning(at(Field::proto),
+                      fmt::format("Protocol type {} not for use with Tunnel-Mode IPsec SA.", values_.proto), "4 or 41");
     return true;
   }
 
@@ -66,10 +68,12 @@ class Checker {
     if (!values_.auth && !values_.encr) return report_.error(command_, "Select at least one algorithm for this add.");
     if (satype_ == kEsp && !values_.encr) values_.encr = kNullCipher;
     if (!cipher_for_type()) return false;
-    if (!values_.auth_key && !values_.encr_key) return report_.error(command_, "Must have at least one key for an add.");
+    if (!values_.auth_key && !values_.encr_key)
+      return report_.error(command_, "Must have at least one key for an add.");
     const bool combined = values_.encr && crypto::is_combined(static_cast<crypto::EncrAlg>(*values_.encr));
     if (combined && values_.auth.value_or(0) != 0)
-      return report_.error(at(Field::auth_alg), fmt::format("{} authenticates by itself", row(AlgProto::esp, *values_.encr)->names[0]),
+      return report_.error(at(Field::auth_alg),
+                           fmt::format("{} authenticates by itself", row(AlgProto::esp, *values_.encr)->names[0]),
                            "leave auth_alg and authkey out");
     if (satype_ == kEsp && *values_.encr != kNullCipher && !combined && !values_.auth)
       report_.warning(at(Field::encr_alg), "encryption without authentication lets others change what is sent",
@@ -81,9 +85,11 @@ class Checker {
 
   bool keys_present() {
     if (values_.encr && *values_.encr != kNullCipher && !values_.encr_key)
-      return report_.error(at(Field::encr_alg), "the encryption key is missing", "encrkey with " + bits(AlgProto::esp, *values_.encr));
+      return report_.error(at(Field::encr_alg), "the encryption key is missing",
+                           "encrkey with " + bits(AlgProto::esp, *values_.encr));
     if (values_.auth.value_or(0) != 0 && !values_.auth_key)
-      return report_.error(at(Field::auth_alg), "the authentication key is missing", "authkey with " + bits(AlgProto::ah, *values_.auth));
+      return report_.error(at(Field::auth_alg), "the authentication key is missing",
+                           "authkey with " + bits(AlgProto::ah, *values_.auth));
     if (values_.auth.value_or(0) == 0 && values_.auth_key)
       return report_.error(at(Field::auth_key), "an authentication key, but no algorithm for it", "auth_alg");
     return true;
@@ -99,7 +105,8 @@ class Checker {
            key_length(AlgProto::ah, values_.auth, values_.auth_key, Field::auth_key);
   }
 
-  bool key_length(AlgProto proto, std::optional<uint8_t> alg, const std::optional<sad::KeyExtension>& key, Field field) {
+  bool key_length(AlgProto proto, std::optional<uint8_t> alg, const std::optional<sad::KeyExtension>& key,
+                  Field field) {
     const crypto::Algorithm* found = alg && key ? row(proto, *alg) : nullptr;
     if (found == nullptr) return true;
     const size_t salt = found->salt_bytes * 8u;

@@ -22,7 +22,8 @@ Result<ParsedKey> parse_key(std::string_view word, std::string_view field) {
   const size_t slash = word.find('/');
   std::string_view digits = word.substr(0, slash);
   if (digits.empty()) return fail(EINVAL, "the string after {} is not a hex value: it is empty.", field);
-  if (digits.size() > kMaxKeyBits / 4) return fail(EINVAL, "the key after {} is longer than {} bits.", field, kMaxKeyBits);
+  if (digits.size() > kMaxKeyBits / 4)
+    return fail(EINVAL, "the key after {} is longer than {} bits.", field, kMaxKeyBits);
 
   ParsedKey parsed;
   size_t bits = (digits.size() + 1) / 2 * 8;
@@ -34,8 +35,8 @@ Result<ParsedKey> parse_key(std::string_view word, std::string_view field) {
       parsed.warning = fmt::format("Lower bits will be truncated for {}: only {} bits are used.", field, bits);
     digits = digits.substr(0, nibbles);
   } else if (digits.size() % 2 != 0) {
-    parsed.warning = fmt::format("{} has an odd number of hex digits ({}); a 0 is put at its end, as 123 becomes 0x1230.",
-                                 field, digits.size());
+    parsed.warning = fmt::format(
+        "{} has an odd number of hex digits ({}); a 0 is put at its end, as 123 becomes 0x1230.", field, digits.size());
   }
   auto secret = Secret::from_hex(digits);
   if (!secret) return fail(EINVAL, "the string after {} is not a hex value: {}.", field, secret.error().text);

@@ -6,12 +6,20 @@
 
 namespace adit::config::ipseckey {
 namespace {
-constexpr bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v'; }
-constexpr bool is_binary(char c) { return (static_cast<unsigned char>(c) < 0x20 && !is_blank(c) && c != '\n') || c == 0x7f; }
-constexpr bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+constexpr bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
+}
+constexpr bool is_binary(char c) {
+  return (static_cast<unsigned char>(c) < 0x20 && !is_blank(c) && c != '\n') || c == 0x7f;
+}
+constexpr bool is_hex(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
 }  // namespace
 
-Word::~Word() { wipe(text.data(), text.size()); }
+Word::~Word() {
+  wipe(text.data(), text.size());
+}
 
 bool looks_like_key(std::string_view word) {
   if (word.starts_with("0x") || word.starts_with("0X")) word.remove_prefix(2);
@@ -27,8 +35,8 @@ Lexer::Lexer(std::string_view text, std::string file) : text_(text), file_(std::
   star_keys();
 }
 
-// What follows a key field, up to the next blank, and whatever else looks like a key. A quoted or continued key is caught by
-// looking at the word before, whatever lies between.
+// What follows a key field, up to the next blank, and whatever else looks like a key. A quoted or continued key is
+// caught by looking at the word before, whatever lies between.
 void Lexer::star_keys() {
   std::string_view before;
   for (size_t at = 0; at < text_.size();) {
@@ -38,7 +46,8 @@ void Lexer::star_keys() {
       continue;
     }
     size_t end = at;
-    while (end < text_.size() && !is_blank(text_[end]) && text_[end] != '\n' && text_[end] != '"' && text_[end] != '\\') ++end;
+    while (end < text_.size() && !is_blank(text_[end]) && text_[end] != '\n' && text_[end] != '"' && text_[end] != '\\')
+      ++end;
     const std::string_view word = text_.substr(at, end - at);
     if (before == "authkey" || before == "encrkey" || looks_like_key(word))
       std::fill(shown_.begin() + static_cast<ptrdiff_t>(at), shown_.begin() + static_cast<ptrdiff_t>(end), '*');
@@ -110,7 +119,8 @@ bool Lexer::read_word(Word& word) {
     }
   }
   word.length = at_ - word.offset;
-  if (quoted) problem(word.line, word_line_start, word.offset, "the quoted text does not end on its line", "a second \"");
+  if (quoted)
+    problem(word.line, word_line_start, word.offset, "the quoted text does not end on its line", "a second \"");
   return !quoted;
 }
 
@@ -122,7 +132,7 @@ bool Lexer::next(Words& words) {
       Word word;
       if (read_word(word)) words.push_back(std::move(word));
     }
-    if (at_ < text_.size()) {                 // the line's end
+    if (at_ < text_.size()) {  // the line's end
       ++at_;
       ++line_;
       line_start_ = at_;

@@ -9,15 +9,23 @@ using namespace sad;
 
 KeyMessageType type_of(KeyVerb verb) {
   switch (verb) {
-    case KeyVerb::update: return KeyMessageType::update;
-    case KeyVerb::update_pair: return KeyMessageType::update_pair;
-    case KeyVerb::del: return KeyMessageType::del;
-    case KeyVerb::delete_pair: return KeyMessageType::delete_pair;
-    case KeyVerb::get: return KeyMessageType::get;
-    case KeyVerb::flush: return KeyMessageType::flush;
+    case KeyVerb::update:
+      return KeyMessageType::update;
+    case KeyVerb::update_pair:
+      return KeyMessageType::update_pair;
+    case KeyVerb::del:
+      return KeyMessageType::del;
+    case KeyVerb::delete_pair:
+      return KeyMessageType::delete_pair;
+    case KeyVerb::get:
+      return KeyMessageType::get;
+    case KeyVerb::flush:
+      return KeyMessageType::flush;
     case KeyVerb::dump:
-    case KeyVerb::save: return KeyMessageType::dump;
-    default: return KeyMessageType::add;
+    case KeyVerb::save:
+      return KeyMessageType::dump;
+    default:
+      return KeyMessageType::add;
   }
 }
 
@@ -55,7 +63,7 @@ void put_inner(const Values& values, KeyMessage& message) {
   const auto family = values.inner_source        ? values.inner_source->family()
                       : values.inner_destination ? values.inner_destination->family()
                                                  : net::Family::v6;
-  const net::Prefix any = net::Prefix::any(net::Family::v6);          // ::/0 stands for any of either family
+  const net::Prefix any = net::Prefix::any(net::Family::v6);  // ::/0 stands for any of either family
   const net::Prefix source = values.inner_source.value_or(any), destination = values.inner_destination.value_or(any);
   message.inner_source = AddressExtension{source.address(), source.length(), values.inner_proto, values.inner_sport};
   message.inner_destination =
@@ -69,9 +77,10 @@ void put_nat(const Values& values, KeyMessage& message) {
   if (!values.udp) return;
   constexpr uint8_t kUdp = 17;
   constexpr uint16_t kNatPort = 4500;
-  message.natt_local = host(values.nat_local.value_or(message.source->address), kUdp, values.nat_lport != 0 ? values.nat_lport : kNatPort);
-  message.natt_remote =
-      host(values.nat_remote.value_or(message.destination->address), kUdp, values.nat_rport != 0 ? values.nat_rport : kNatPort);
+  message.natt_local = host(values.nat_local.value_or(message.source->address), kUdp,
+                            values.nat_lport != 0 ? values.nat_lport : kNatPort);
+  message.natt_remote = host(values.nat_remote.value_or(message.destination->address), kUdp,
+                             values.nat_rport != 0 ? values.nat_rport : kNatPort);
 }
 
 std::optional<KeyExtension> copy_of(const std::optional<KeyExtension>& key, uint16_t reserved) {
@@ -104,12 +113,10 @@ std::vector<KeyMessage> make_messages(KeyVerb verb, uint8_t satype, const Langua
     message.type = type_of(verb);
     message.satype = satype;
     if (!language.source.name_space.empty()) message.name_space = NamespaceExtension{language.source.name_space, false};
-    message.sa = SaExtension{Spi{values.spi.value_or(0)},
-                             static_cast<uint8_t>(std::min<uint32_t>(values.replay.value_or(0), 255)),
-                             values.state.value_or(0),
-                             values.auth.value_or(0),
-                             values.encr.value_or(0),
-                             flags_of(values)};
+    message.sa = SaExtension{
+        Spi{values.spi.value_or(0)}, static_cast<uint8_t>(std::min<uint32_t>(values.replay.value_or(0), 255)),
+        values.state.value_or(0),    values.auth.value_or(0),
+        values.encr.value_or(0),     flags_of(values)};
     message.source = host(source_for(destination, values, report), values.proto, values.sport);
     message.destination = host(destination, values.proto, values.dport);
     put_inner(values, message);

@@ -14,20 +14,47 @@ namespace ipseckey {
 namespace {
 using namespace sad;
 
-struct FlagName { uint32_t flag; std::string_view name; };
-constexpr auto kFlags = std::to_array<FlagName>({
-    {SADB_SAFLAGS_PFS, "PFS"}, {SADB_SAFLAGS_NOREPLAY, "NOREPLAY"}, {SADB_X_SAFLAGS_ESN, "X_ESN"},
-    {SADB_X_SAFLAGS_USED, "X_USED"}, {SADB_X_SAFLAGS_PAIRED, "X_PAIRED"}, {SADB_X_SAFLAGS_OUTBOUND, "X_OUTBOUND"},
-    {SADB_X_SAFLAGS_INBOUND, "X_INBOUND"}, {SADB_X_SAFLAGS_UNIQUE, "X_UNIQUE"}, {SADB_X_SAFLAGS_AALG1, "X_AALG1"},
-    {SADB_X_SAFLAGS_AALG2, "X_AALG2"}, {SADB_X_SAFLAGS_EALG1, "X_EALG1"}, {SADB_X_SAFLAGS_EALG2, "X_EALG2"},
-    {SADB_X_SAFLAGS_NATT_LOC, "X_NATT_LOC"}, {SADB_X_SAFLAGS_NATT_REM, "X_NATT_REM"},
-    {SADB_X_SAFLAGS_TUNNEL, "X_TUNNEL"}, {SADB_X_SAFLAGS_NATTED, "X_NATTED"}});
+struct FlagName {
+  uint32_t flag;
+  std::string_view name;
+};
+constexpr auto kFlags = std::to_array<FlagName>({{SADB_SAFLAGS_PFS, "PFS"},
+                                                 {SADB_SAFLAGS_NOREPLAY, "NOREPLAY"},
+                                                 {SADB_X_SAFLAGS_ESN, "X_ESN"},
+                                                 {SADB_X_SAFLAGS_USED, "X_USED"},
+                                                 {SADB_X_SAFLAGS_PAIRED, "X_PAIRED"},
+                                                 {SADB_X_SAFLAGS_OUTBOUND, "X_OUTBOUND"},
+                                                 {SADB_X_SAFLAGS_INBOUND, "X_INBOUND"},
+                                                 {SADB_X_SAFLAGS_UNIQUE, "X_UNIQUE"},
+                                                 {SADB_X_SAFLAGS_AALG1, "X_AALG1"},
+                                                 {SADB_X_SAFLAGS_AALG2, "X_AALG2"},
+                                                 {SADB_X_SAFLAGS_EALG1, "X_EALG1"},
+                                                 {SADB_X_SAFLAGS_EALG2, "X_EALG2"},
+                                                 {SADB_X_SAFLAGS_NATT_LOC, "X_NATT_LOC"},
+                                                 {SADB_X_SAFLAGS_NATT_REM, "X_NATT_REM"},
+                                                 {SADB_X_SAFLAGS_TUNNEL, "X_TUNNEL"},
+                                                 {SADB_X_SAFLAGS_NATTED, "X_NATTED"}});
 
-constexpr std::string_view kTypes[] = {"RESERVED (warning: set to 0)", "GETSPI", "UPDATE", "ADD", "DELETE", "GET", "ACQUIRE",
-    "REGISTER", "EXPIRE", "FLUSH", "DUMP", "X_PROMISC", "X_INVERSE_ACQUIRE", "UPDATE PAIR", "DELETE PAIR", "DELETE PAIR STATE"};
+constexpr std::string_view kTypes[] = {"RESERVED (warning: set to 0)",
+                                       "GETSPI",
+                                       "UPDATE",
+                                       "ADD",
+                                       "DELETE",
+                                       "GET",
+                                       "ACQUIRE",
+                                       "REGISTER",
+                                       "EXPIRE",
+                                       "FLUSH",
+                                       "DUMP",
+                                       "X_PROMISC",
+                                       "X_INVERSE_ACQUIRE",
+                                       "UPDATE PAIR",
+                                       "DELETE PAIR",
+                                       "DELETE PAIR STATE"};
 constexpr std::string_view kStates[] = {"LARVAL", "MATURE", "DYING", "DEAD", "ACTIVE_ELSEWHERE", "IDLE"};
-constexpr std::string_view kIdentityTypes[] = {"", "prefix", "FQDN", "user-FQDN (mbox)", "ASN.1 DER Distinguished Name",
-    "ASN.1 DER Generic Name", "key id", "address range"};
+constexpr std::string_view kIdentityTypes[] = {
+    "",       "prefix",       "FQDN", "user-FQDN (mbox)", "ASN.1 DER Distinguished Name", "ASN.1 DER Generic Name",
+    "key id", "address range"};
 
 void put_base(Printer& printer, const KeyMessage& message) {
   std::string& out = printer.out;
@@ -38,7 +65,8 @@ void put_base(Printer& printer, const KeyMessage& message) {
                      satype_name(message.satype));
   if (message.error != 0) {
     out += fmt::format("Error {} from PF_KEY.\n", std::strerror(message.error));
-    out += fmt::format("  Diagnostic code {}:  {}.\n", message.diagnostic, text_of(static_cast<Diagnostic>(message.diagnostic)));
+    out += fmt::format("  Diagnostic code {}:  {}.\n", message.diagnostic,
+                       text_of(static_cast<Diagnostic>(message.diagnostic)));
   }
   out += fmt::format("Message length {} bytes, seq={}, pid={}.\n", message.words * 8u, message.seq, message.pid);
 }
@@ -46,10 +74,13 @@ void put_base(Printer& printer, const KeyMessage& message) {
 void put_sa(Printer& printer, const KeyMessage& message) {
   const SaExtension& sa = *message.sa;
   std::string& out = printer.out;
-  out += fmt::format("SA: SADB_ASSOC spi={:#x}, replay window size={}, state={}", static_cast<uint32_t>(sa.spi),
-                     message.window(), sa.state < std::size(kStates) ? std::string(kStates[sa.state]) : fmt::format("<unknown {}>", sa.state));
-  if (sa.auth != 0) out += fmt::format("\nSA: Authentication algorithm = {}", printer.algorithm(crypto::AlgProto::ah, sa.auth));
-  if (sa.encr != 0) out += fmt::format("\nSA: Encryption algorithm = {}", printer.algorithm(crypto::AlgProto::esp, sa.encr));
+  out += fmt::format(
+      "SA: SADB_ASSOC spi={:#x}, replay window size={}, state={}", static_cast<uint32_t>(sa.spi), message.window(),
+      sa.state < std::size(kStates) ? std::string(kStates[sa.state]) : fmt::format("<unknown {}>", sa.state));
+  if (sa.auth != 0)
+    out += fmt::format("\nSA: Authentication algorithm = {}", printer.algorithm(crypto::AlgProto::ah, sa.auth));
+  if (sa.encr != 0)
+    out += fmt::format("\nSA: Encryption algorithm = {}", printer.algorithm(crypto::AlgProto::esp, sa.encr));
   out += fmt::format("\nSA: flags={:#x} < ", sa.flags);
   for (const FlagName& name : kFlags) {
     if ((sa.flags & name.flag) != 0) out += fmt::format("{} ", name.name);
@@ -63,8 +94,9 @@ void put_address(Printer& printer, std::string_view prefix, std::string_view wha
   if (resolver != nullptr) {
     protocol = extension.protocol == 0 ? "/<unspecified>"
                                        : "/" + resolver->protocol_name(extension.protocol).value_or("<unknown>");
-    name = extension.address.is_unspecified() ? " (<unspecified>)"
-                                              : fmt::format(" ({})", resolver->host_name(extension.address).value_or("<unknown>"));
+    name = extension.address.is_unspecified()
+               ? " (<unspecified>)"
+               : fmt::format(" ({})", resolver->host_name(extension.address).value_or("<unknown>"));
   }
   const std::string length = extension.prefix_length == 0 ? "" : fmt::format("/{}", extension.prefix_length);
   printer.out += fmt::format("{}: {} address (proto={}{})\n", prefix, what, extension.protocol, protocol);
@@ -98,9 +130,10 @@ void put_identity(Printer& printer, std::string_view prefix, std::string_view wh
   const bool known = identity.type != 0 && identity.type < std::size(kIdentityTypes);
   const bool der = identity.type == SADB_X_IDENTTYPE_DN || identity.type == SADB_X_IDENTTYPE_GN;
   const auto* bytes = reinterpret_cast<const uint8_t*>(identity.text.data());
-  printer.out += fmt::format("{}: {} identity, uid={}, type {}\n{}: {}\n", prefix, what, identity.id,
-                             known ? std::string(kIdentityTypes[identity.type]) : fmt::format("<unknown {}>", identity.type),
-                             prefix, der ? hex({bytes, identity.text.size()}) : printable(identity.text));
+  printer.out +=
+      fmt::format("{}: {} identity, uid={}, type {}\n{}: {}\n", prefix, what, identity.id,
+                  known ? std::string(kIdentityTypes[identity.type]) : fmt::format("<unknown {}>", identity.type),
+                  prefix, der ? hex({bytes, identity.text.size()}) : printable(identity.text));
 }
 
 void put_cookie(Printer& printer, const KmCookie& cookie) {
@@ -108,22 +141,27 @@ void put_cookie(Printer& printer, const KmCookie& cookie) {
   if (cookie.protocol == KmProtocol::manual) label = "Manual SA with cookie";
   if (cookie.protocol == KmProtocol::ike) label = "IKE";
   if (cookie.protocol == KmProtocol::ikev2) label = "IKEv2";
-  printer.out += fmt::format("KMC: Protocol {}, cookie=\"{}\" ({})\n", static_cast<unsigned>(cookie.protocol), label, cookie.cookie);
+  printer.out += fmt::format("KMC: Protocol {}, cookie=\"{}\" ({})\n", static_cast<unsigned>(cookie.protocol), label,
+                             cookie.cookie);
 }
 
 void put_rest(Printer& printer, const KeyMessage& message) {
   std::string& out = printer.out;
-  if (message.sensitivity) out += fmt::format("SNS: Plaintext Sensitivity, {} bytes\n", message.sensitivity->bytes.size());
-  if (message.outer_sensitivity) out += fmt::format("OSN: Ciphertext Sensitivity, {} bytes\n", message.outer_sensitivity->bytes.size());
+  if (message.sensitivity)
+    out += fmt::format("SNS: Plaintext Sensitivity, {} bytes\n", message.sensitivity->bytes.size());
+  if (message.outer_sensitivity)
+    out += fmt::format("OSN: Ciphertext Sensitivity, {} bytes\n", message.outer_sensitivity->bytes.size());
   if (message.proposal) printer.put_proposal(*message.proposal);
   if (message.extended_proposal) printer.put_extended_proposal(*message.extended_proposal);
   if (message.supported_auth) printer.put_supported(*message.supported_auth, false);
   if (message.supported_encr) printer.put_supported(*message.supported_encr, true);
-  if (message.range) out += fmt::format("SPR: SPI Range, min={:#x}, max={:#x}\n", message.range->minimum, message.range->maximum);
+  if (message.range)
+    out += fmt::format("SPR: SPI Range, min={:#x}, max={:#x}\n", message.range->minimum, message.range->maximum);
   if (message.cookie) put_cookie(printer, *message.cookie);
   if (message.pair) out += fmt::format("OTH: Paired with spi={:#x}\n", static_cast<uint32_t>(*message.pair));
   if (message.replay_value)
-    out += fmt::format("RPL: Replay Value {}\n", message.replay_value->full != 0 ? message.replay_value->full : message.replay_value->low);
+    out += fmt::format("RPL: Replay Value {}\n",
+                       message.replay_value->full != 0 ? message.replay_value->full : message.replay_value->low);
   if (message.name_space) out += fmt::format("NSP: Namespace \"{}\"\n", printable(message.name_space->name));
 }
 }  // namespace
@@ -158,7 +196,8 @@ std::string Printer::time(uint64_t wall_seconds) const {
 }  // namespace ipseckey
 
 std::string satype_name(uint8_t satype) {
-  constexpr std::string_view kNames[] = {"<unspecified/all>", "", "AH", "ESP", "TCPSIG", "RSVP", "OSPFv2", "RIPv2", "Mobile IP"};
+  constexpr std::string_view kNames[] = {"<unspecified/all>", "", "AH", "ESP", "TCPSIG", "RSVP", "OSPFv2", "RIPv2",
+                                         "Mobile IP"};
   if (satype < std::size(kNames) && !kNames[satype].empty()) return std::string(kNames[satype]);
   return fmt::format("<unknown {}>", satype);
 }

@@ -9,7 +9,8 @@ namespace {
 using namespace sad;
 
 // How much is left of a limit, and when it comes by time.
-void put_remaining(Printer& printer, std::string_view prefix, std::string_view kind, const Lifetime& limit, const Lifetime& current) {
+void put_remaining(Printer& printer, std::string_view prefix, std::string_view kind, const Lifetime& limit,
+                   const Lifetime& current) {
   std::string& out = printer.out;
   if (limit.bytes != 0) {
     const uint64_t left = limit.bytes > current.bytes ? limit.bytes - current.bytes : 0;
@@ -31,14 +32,17 @@ void put_remaining(Printer& printer, std::string_view prefix, std::string_view k
 }
 
 void put_seconds(Printer& printer, std::string_view prefix, const Lifetime& life) {
-  printer.out += fmt::format("{}: {} seconds {}of post-add lifetime.\n", prefix, life.add_seconds, second_hint(life.add_seconds));
-  printer.out += fmt::format("{}: {} seconds {}of post-use lifetime.\n", prefix, life.use_seconds, second_hint(life.use_seconds));
+  printer.out +=
+      fmt::format("{}: {} seconds {}of post-add lifetime.\n", prefix, life.add_seconds, second_hint(life.add_seconds));
+  printer.out +=
+      fmt::format("{}: {} seconds {}of post-use lifetime.\n", prefix, life.use_seconds, second_hint(life.use_seconds));
 }
 
 void put_limit(Printer& printer, std::string_view prefix, std::string_view kind, const Lifetime& limit,
                const std::optional<Lifetime>& current) {
   printer.out += fmt::format("{}: {} lifetime information:\n", prefix, kind);
-  printer.out += fmt::format("{}: {} bytes {}of lifetime, {} allocations.\n", prefix, limit.bytes, byte_hint(limit.bytes), limit.allocations);
+  printer.out += fmt::format("{}: {} bytes {}of lifetime, {} allocations.\n", prefix, limit.bytes,
+                             byte_hint(limit.bytes), limit.allocations);
   put_seconds(printer, prefix, limit);
   if (current) put_remaining(printer, prefix, kind, limit, *current);
 }
@@ -46,9 +50,11 @@ void put_limit(Printer& printer, std::string_view prefix, std::string_view kind,
 void put_current(Printer& printer, const Lifetime& current) {
   std::string& out = printer.out;
   out += "CLT: Current lifetime information:\n";
-  out += fmt::format("CLT: {} bytes {}protected, {} allocations used.\n", current.bytes, byte_hint(current.bytes), current.allocations);
+  out += fmt::format("CLT: {} bytes {}protected, {} allocations used.\n", current.bytes, byte_hint(current.bytes),
+                     current.allocations);
   out += fmt::format("CLT: SA added at time: {}\n", printer.time(current.add_seconds));
-  if (current.use_seconds != 0) out += fmt::format("CLT: SA first used at time {}\n", printer.time(current.use_seconds));
+  if (current.use_seconds != 0)
+    out += fmt::format("CLT: SA first used at time {}\n", printer.time(current.use_seconds));
   if (printer.options.now != 0) out += fmt::format("CLT: Time now is {}\n", printer.time(printer.options.now));
 }
 
@@ -69,7 +75,10 @@ std::string byte_hint(uint64_t bytes) {
 
 std::string second_hint(uint64_t seconds) {
   if (seconds <= 60) return {};
-  struct Unit { uint64_t seconds; std::string_view name; };
+  struct Unit {
+    uint64_t seconds;
+    std::string_view name;
+  };
   constexpr Unit kUnits[] = {{86'400, "day"}, {3'600, "hour"}, {60, "minute"}};
   for (const Unit& unit : kUnits) {
     if (seconds < unit.seconds) continue;
@@ -95,10 +104,12 @@ void Printer::put_proposal(const Proposal& proposal) {
     const Combination& c = proposal.combinations[i];
     out += fmt::format("PRP:  Combination #{} ", i + 1);
     if (c.auth != 0)
-      out += fmt::format("Authentication = {}  minbits={}, maxbits={}.\nPRP:  ", algorithm(crypto::AlgProto::ah, c.auth), c.auth_min, c.auth_max);
+      out +=
+          fmt::format("Authentication = {}  minbits={}, maxbits={}.\nPRP:  ", algorithm(crypto::AlgProto::ah, c.auth),
+                      c.auth_min, c.auth_max);
     if (c.encr != 0)
-      out += fmt::format("Encryption = {}  minbits={}, maxbits={}, saltbits={}.\nPRP:  ", algorithm(crypto::AlgProto::esp, c.encr),
-                         c.encr_min, c.encr_max, c.salt_bits);
+      out += fmt::format("Encryption = {}  minbits={}, maxbits={}, saltbits={}.\nPRP:  ",
+                         algorithm(crypto::AlgProto::esp, c.encr), c.encr_min, c.encr_max, c.salt_bits);
     out += fmt::format("HARD: {}\nPRP:  SOFT: {}\n", limits_text(c.hard), limits_text(c.soft));
   }
 }
@@ -108,15 +119,17 @@ void Printer::put_extended_proposal(const ExtendedProposal& proposal) {
                      proposal.combinations.size());
   for (size_t i = 0; i < proposal.combinations.size(); ++i) {
     const ExtendedCombination& c = proposal.combinations[i];
-    out += fmt::format("EPR:  Extended combination #{}:\nEPR:  HARD: {}\nEPR:  SOFT: {}\n", i + 1, limits_text(c.hard), limits_text(c.soft));
+    out += fmt::format("EPR:  Extended combination #{}:\nEPR:  HARD: {}\nEPR:  SOFT: {}\n", i + 1, limits_text(c.hard),
+                       limits_text(c.soft));
     for (size_t j = 0; j < c.algorithms.size(); ++j) {
       const AlgorithmDescription& a = c.algorithms[j];
       const bool encr = a.kind == 2;
       const std::string what = a.kind == 1 || encr
-          ? fmt::format("{} = {}", encr ? "Encryption" : "Authentication", algorithm(encr ? crypto::AlgProto::esp : crypto::AlgProto::ah, a.alg))
-          : fmt::format("algtype({}) = alg({})", a.kind, a.alg);
-      out += fmt::format("EPR:  Alg #{} for {} {}  minbits={}, maxbits={}, saltbits={}\n", j + 1, satype_name(a.satype), what,
-                         a.min_bits, a.max_bits, a.salt_bits);
+                                   ? fmt::format("{} = {}", encr ? "Encryption" : "Authentication",
+                                                 algorithm(encr ? crypto::AlgProto::esp : crypto::AlgProto::ah, a.alg))
+                                   : fmt::format("algtype({}) = alg({})", a.kind, a.alg);
+      out += fmt::format("EPR:  Alg #{} for {} {}  minbits={}, maxbits={}, saltbits={}\n", j + 1, satype_name(a.satype),
+                         what, a.min_bits, a.max_bits, a.salt_bits);
     }
   }
 }
@@ -126,7 +139,8 @@ void Printer::put_supported(const std::vector<SupportedAlgorithm>& list, bool en
   out += fmt::format("{}: Supported {} algorithms.\n", prefix, encr ? "encryption" : "authentication");
   for (const SupportedAlgorithm& a : list) {
     out += fmt::format("{}: {} minbits={}, maxbits={}, ivlen={}, saltbits={}", prefix,
-                       algorithm(encr ? crypto::AlgProto::esp : crypto::AlgProto::ah, a.id), a.min_bits, a.max_bits, a.iv_bytes, a.salt_bits);
+                       algorithm(encr ? crypto::AlgProto::esp : crypto::AlgProto::ah, a.id), a.min_bits, a.max_bits,
+                       a.iv_bytes, a.salt_bits);
     out += encr ? fmt::format(", increment={}.\n", a.increment) : ".\n";
   }
 }

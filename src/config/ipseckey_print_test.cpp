@@ -9,7 +9,9 @@
 namespace adit::config {
 namespace {
 
-net::Address address(std::string_view text) { return *net::Address::parse(text); }
+net::Address address(std::string_view text) {
+  return *net::Address::parse(text);
+}
 
 sad::KeyMessage dumped() {
   sad::KeyMessage m;
@@ -18,7 +20,8 @@ sad::KeyMessage dumped() {
   m.seq = 1;
   m.pid = 42;
   m.words = 60;
-  m.sa = sad::SaExtension{sad::Spi{0x2001}, 255, 1, 7, 12, sad::kSaTunnel | sad::kSaUsed | sad::kSaInbound | sad::kSaPaired};
+  m.sa = sad::SaExtension{
+      sad::Spi{0x2001}, 255, 1, 7, 12, sad::kSaTunnel | sad::kSaUsed | sad::kSaInbound | sad::kSaPaired};
   m.replay_window = 1024;
   m.source = sad::AddressExtension{address("1.2.3.4"), 0, 4, 0};
   m.destination = sad::AddressExtension{address("5.6.7.8"), 0, 4, 0};
@@ -42,7 +45,9 @@ class PrintTest : public ::testing::Test {
     ::setenv("TZ", "UTC", 1);
     ::tzset();
   }
-  std::string print(const sad::KeyMessage& message, KeyPrintOptions options = {}) { return print_key_message(message, table_, options); }
+  std::string print(const sad::KeyMessage& message, KeyPrintOptions options = {}) {
+    return print_key_message(message, table_, options);
+  }
   crypto::AlgorithmTable table_ = crypto::AlgorithmTable::builtin();
 };
 
@@ -65,34 +70,36 @@ TEST_F(PrintTest, ADumpedSaInNumbers) {
             "IND: Inner destination address (proto=0)\n"
             "IND: AF_INET: port 0, 10.0.1.0/24\n"
             "AKY: Authentication key.\n"
-            "AKY: " + std::string(128, 'a') + "/512\n"
-            "EKY: Encryption key.\n"
-            "EKY: 000102030405060708090a0b0c0d0e0f/128\n"
-            "KMC: Protocol 1, cookie=\"IKE\" (9)\n"
-            "OTH: Paired with spi=0x3001\n"
-            "RPL: Replay Value 17\n"
-            " LT: Lifetime information\n"
-            "CLT: Current lifetime information:\n"
-            "CLT: 2048 bytes (2.00 KiB) protected, 5 allocations used.\n"
-            "CLT: SA added at time: Tue Nov 14 22:13:20 2023\n"
-            "CLT: SA first used at time Tue Nov 14 22:13:30 2023\n"
-            "CLT: Time now is Tue Nov 14 22:15:00 2023\n"
-            "SLT: Soft lifetime information:\n"
-            "SLT: 0 bytes of lifetime, 0 allocations.\n"
-            "SLT: 3600 seconds (1.00 hours) of post-add lifetime.\n"
-            "SLT: 0 seconds of post-use lifetime.\n"
-            "SLT: Soft expiration occurs in 3500 seconds (58.33 minutes)\n"
-            "SLT: Time of expiration: Tue Nov 14 23:13:20 2023.\n"
-            "HLT: Hard lifetime information:\n"
-            "HLT: 4096 bytes (4.00 KiB) of lifetime, 0 allocations.\n"
-            "HLT: 7200 seconds (2.00 hours) of post-add lifetime.\n"
-            "HLT: 0 seconds of post-use lifetime.\n"
-            "HLT: 2048 bytes (2.00 KiB) more can be protected.\n"
-            "HLT: Hard expiration occurs in 7100 seconds (1.97 hours)\n"
-            "HLT: Time of expiration: Wed Nov 15 00:13:20 2023.\n"
-            "ILT: Idle lifetime information:\n"
-            "ILT: 30 seconds of post-add lifetime.\n"
-            "ILT: 90 seconds (1.50 minutes) of post-use lifetime.\n");
+            "AKY: " +
+                std::string(128, 'a') +
+                "/512\n"
+                "EKY: Encryption key.\n"
+                "EKY: 000102030405060708090a0b0c0d0e0f/128\n"
+                "KMC: Protocol 1, cookie=\"IKE\" (9)\n"
+                "OTH: Paired with spi=0x3001\n"
+                "RPL: Replay Value 17\n"
+                " LT: Lifetime information\n"
+                "CLT: Current lifetime information:\n"
+                "CLT: 2048 bytes (2.00 KiB) protected, 5 allocations used.\n"
+                "CLT: SA added at time: Tue Nov 14 22:13:20 2023\n"
+                "CLT: SA first used at time Tue Nov 14 22:13:30 2023\n"
+                "CLT: Time now is Tue Nov 14 22:15:00 2023\n"
+                "SLT: Soft lifetime information:\n"
+                "SLT: 0 bytes of lifetime, 0 allocations.\n"
+                "SLT: 3600 seconds (1.00 hours) of post-add lifetime.\n"
+                "SLT: 0 seconds of post-use lifetime.\n"
+                "SLT: Soft expiration occurs in 3500 seconds (58.33 minutes)\n"
+                "SLT: Time of expiration: Tue Nov 14 23:13:20 2023.\n"
+                "HLT: Hard lifetime information:\n"
+                "HLT: 4096 bytes (4.00 KiB) of lifetime, 0 allocations.\n"
+                "HLT: 7200 seconds (2.00 hours) of post-add lifetime.\n"
+                "HLT: 0 seconds of post-use lifetime.\n"
+                "HLT: 2048 bytes (2.00 KiB) more can be protected.\n"
+                "HLT: Hard expiration occurs in 7100 seconds (1.97 hours)\n"
+                "HLT: Time of expiration: Wed Nov 15 00:13:20 2023.\n"
+                "ILT: Idle lifetime information:\n"
+                "ILT: 30 seconds of post-add lifetime.\n"
+                "ILT: 90 seconds (1.50 minutes) of post-use lifetime.\n");
 }
 
 TEST_F(PrintTest, HiddenKeysAreNotThere) {
@@ -128,15 +135,18 @@ TEST_F(PrintTest, ErrorsMonitorsAndNames) {
 TEST_F(PrintTest, ProposalsAndAlgorithmLists) {
   sad::KeyMessage m;
   m.type = sad::KeyMessageType::acquire;
-  m.extended_proposal = sad::ExtendedProposal{64, {{0, {}, {0, 0, 28800, 0}, {{3, 2, 20, 32, 128, 256}, {3, 1, 5, 0, 256, 256}}}}};
+  m.extended_proposal =
+      sad::ExtendedProposal{64, {{0, {}, {0, 0, 28800, 0}, {{3, 2, 20, 32, 128, 256}, {3, 1, 5, 0, 256, 256}}}}};
   m.supported_encr = std::vector<sad::SupportedAlgorithm>{{20, 8, 64, 32, 128, 256}};
   m.range = sad::SpiRange{256, 0xffff};
   const std::string text = print(m);
   EXPECT_NE(text.find("SA type <unspecified/all>."), std::string::npos);
   EXPECT_NE(text.find("EPR: Extended Proposal, replay counter = 64, number of combinations = 1.\n"), std::string::npos);
-  EXPECT_NE(text.find("EPR:  Alg #1 for ESP Encryption = aes-gcm  minbits=128, maxbits=256, saltbits=32\n"), std::string::npos);
+  EXPECT_NE(text.find("EPR:  Alg #1 for ESP Encryption = aes-gcm  minbits=128, maxbits=256, saltbits=32\n"),
+            std::string::npos);
   EXPECT_NE(text.find("EPR:  Alg #2 for ESP Authentication = hmac-sha256  minbits=256"), std::string::npos);
-  EXPECT_NE(text.find("SUE: aes-gcm minbits=128, maxbits=256, ivlen=8, saltbits=32, increment=64.\n"), std::string::npos);
+  EXPECT_NE(text.find("SUE: aes-gcm minbits=128, maxbits=256, ivlen=8, saltbits=32, increment=64.\n"),
+            std::string::npos);
   EXPECT_NE(text.find("SPR: SPI Range, min=0x100, max=0xffff\n"), std::string::npos);
 }
 

@@ -79,15 +79,21 @@ void put_sa(Command& command, const KeyMessage& message, const crypto::Algorithm
 }
 }  // namespace
 
-std::string save_header() { return "# Made by the 'save' command of ipseckey(8). It holds keys: keep its mode at 0400.\n\n"; }
+std::string save_header() {
+  return "# Made by the 'save' command of ipseckey(8). It holds keys: keep its mode at 0400.\n\n";
+}
 
 std::string save_association(const KeyMessage& message, const crypto::AlgorithmTable& table) {
   Command command(message.satype == SADB_SATYPE_AH ? "add ah" : "add esp");
   if (message.sa) put_sa(command, message, table);
   put_addresses(command, message);
   put_nat(command, message);
-  if (message.encr_key) command.field("encrkey", fmt::format("{}/{}", ipseckey::hex(message.encr_key->key.bytes()), message.encr_key->bits));
-  if (message.auth_key) command.field("authkey", fmt::format("{}/{}", ipseckey::hex(message.auth_key->key.bytes()), message.auth_key->bits));
+  if (message.encr_key)
+    command.field("encrkey",
+                  fmt::format("{}/{}", ipseckey::hex(message.encr_key->key.bytes()), message.encr_key->bits));
+  if (message.auth_key)
+    command.field("authkey",
+                  fmt::format("{}/{}", ipseckey::hex(message.auth_key->key.bytes()), message.auth_key->bits));
   put_lifetime(command, "soft", message.soft);
   put_lifetime(command, "hard", message.hard);
   put_lifetime(command, "idle", message.idle);

@@ -15,7 +15,9 @@ const std::string kKey128 = "0123456789abcdef0123456789abcdef";
 const std::string kKey160 = kKey128 + "a1b2c3d4";
 const std::string kKey512 = kKey128 + kKey128 + kKey128 + kKey128;
 
-net::Address address(std::string_view text) { return *net::Address::parse(text); }
+net::Address address(std::string_view text) {
+  return *net::Address::parse(text);
+}
 
 class IpseckeyTest : public ::testing::Test {
  protected:
@@ -37,7 +39,8 @@ class IpseckeyTest : public ::testing::Test {
     EXPECT_FALSE(parsed.ok()) << text;
     for (const Problem& problem : parsed.problems) {
       EXPECT_EQ(problem.str().find("0123456789abcdef"), std::string::npos) << problem.str();
-      if (problem.severity == Severity::error) return problem.text + (problem.expected.empty() ? "" : "; " + problem.expected);
+      if (problem.severity == Severity::error)
+        return problem.text + (problem.expected.empty() ? "" : "; " + problem.expected);
     }
     return {};
   }
@@ -53,7 +56,8 @@ class IpseckeyTest : public ::testing::Test {
   crypto::AlgorithmTable table_ = crypto::AlgorithmTable::builtin();
   FakeResolver names_;
   KeySource source_{"ipseckeys", false, ""};
-  const std::string kEsp = "add esp spi 0x2001 src 1.2.3.4 dst 5.6.7.8 encr_alg aes encrkey " + kKey128 + " auth_alg sha512 authkey " + kKey512;
+  const std::string kEsp = "add esp spi 0x2001 src 1.2.3.4 dst 5.6.7.8 encr_alg aes encrkey " + kKey128 +
+                           " auth_alg sha512 authkey " + kKey512;
 };
 
 TEST_F(IpseckeyTest, TheGuidesKindOfSa) {
@@ -106,7 +110,10 @@ TEST_F(IpseckeyTest, EveryAliasIsUnderstood) {
   for (const std::string isrc : {"innersrc", "proxyaddr", "proxy", "isrc"})
     EXPECT_EQ(message(kEsp + " " + isrc + " 10.0.0.0/8").inner_source->prefix_length, 8) << isrc;
   EXPECT_EQ(message("add ah spi 256 dst 5.6.7.8 authalg md5 authkey " + kKey128).sa->auth, 2);
-  EXPECT_EQ(message("add esp spi 256 dst 5.6.7.8 encralg 12 encrkey " + kKey128 + " authalg 5 authkey " + kKey128 + kKey128).sa->encr, 12);
+  EXPECT_EQ(
+      message("add esp spi 256 dst 5.6.7.8 encralg 12 encrkey " + kKey128 + " authalg 5 authkey " + kKey128 + kKey128)
+          .sa->encr,
+      12);
   for (const std::string type : {"esp", "ESP", "Esp", "3"}) EXPECT_EQ(message("flush " + type).satype, 3);
   EXPECT_EQ(message("flush").satype, 0);
   EXPECT_EQ(message("flush all").satype, 0);
@@ -124,9 +131,10 @@ TEST_F(IpseckeyTest, NumbersAreCStyle) {
 }
 
 TEST_F(IpseckeyTest, LifetimesPairsAndTheRestArrive) {
-  auto m = message(kEsp + " hard_alloc 1 hard_bytes 2 hard_addtime 3 hard_usetime 4 soft_alloc 1 soft_bytes 1 soft_addtime 1"
-                          " soft_usetime 1 idle_addtime 1 idle_usetime 2 pair-spi 0x3001 inbound replay_value 9 esn"
-                          " srcidtype fqdn alice.example dstidtype MAILBOX \"bob@example\"");
+  auto m = message(kEsp +
+                   " hard_alloc 1 hard_bytes 2 hard_addtime 3 hard_usetime 4 soft_alloc 1 soft_bytes 1 soft_addtime 1"
+                   " soft_usetime 1 idle_addtime 1 idle_usetime 2 pair-spi 0x3001 inbound replay_value 9 esn"
+                   " srcidtype fqdn alice.example dstidtype MAILBOX \"bob@example\"");
   EXPECT_EQ(m.hard->bytes, 2u);
   EXPECT_EQ(m.soft->use_seconds, 1u);
   EXPECT_EQ(m.idle->use_seconds, 2u);
@@ -171,21 +179,29 @@ TEST_F(IpseckeyTest, CombinedCiphersTakeTheirSaltWithTheKey) {
   EXPECT_EQ(request->spec.salt.size(), 4u);
   EXPECT_EQ(error("add esp spi 256 dst 5.6.7.8 encr_alg aes-gcm encrkey " + kKey128),
             "the key has 128 bits; aes-gcm takes 160, 224 or 288 bits (the last 32 are the salt)");
-  EXPECT_NE(error("add esp spi 256 dst 5.6.7.8 encr_alg aes-gcm encrkey " + kKey160 + " auth_alg sha256 authkey " + kKey128 + kKey128)
-                .find("authenticates by itself"), std::string::npos);
+  EXPECT_NE(error("add esp spi 256 dst 5.6.7.8 encr_alg aes-gcm encrkey " + kKey160 + " auth_alg sha256 authkey " +
+                  kKey128 + kKey128)
+                .find("authenticates by itself"),
+            std::string::npos);
 }
 
 TEST_F(IpseckeyTest, KeysMayHaveBitsAndOddDigits) {
   auto shorter = message("add ah spi 256 dst 5.6.7.8 auth_alg md5 authkey " + kKey128 + "ff/128");
   EXPECT_EQ(shorter.auth_key->bits, 128);
   const auto odd = warnings("add ah spi 256 dst 5.6.7.8 auth_alg 2 authkey " + kKey128.substr(1));
-  EXPECT_TRUE(std::ranges::any_of(odd, [](const auto& w) { return w.find("odd number of hex digits (31)") != std::string::npos; }));
+  EXPECT_TRUE(std::ranges::any_of(
+      odd, [](const auto& w) { return w.find("odd number of hex digits (31)") != std::string::npos; }));
   auto padded = message("add ah spi 256 dst 5.6.7.8 auth_alg md5 authkey " + kKey128.substr(1));
   EXPECT_EQ(padded.auth_key->key.bytes().back(), 0xf0);
-  EXPECT_EQ(error("add ah spi 256 dst 5.6.7.8 auth_alg md5 authkey " + kKey128 + "/129"), "bit length 129 is too big for authkey.");
-  EXPECT_EQ(error("add ah spi 256 dst 5.6.7.8 auth_alg md5 authkey " + kKey128 + "zz").find("the string after authkey is not a hex value"), 0u);
-  EXPECT_NE(error("add ah spi 256 dst 5.6.7.8 auth_alg md5 authkey " + kKey128 + "/x").find("bit specifier"), std::string::npos);
-  EXPECT_EQ(error("add ah spi 256 dst 5.6.7.8 auth_alg sha256 authkey " + kKey128), "the key has 128 bits; hmac-sha256 takes 256 bits");
+  EXPECT_EQ(error("add ah spi 256 dst 5.6.7.8 auth_alg md5 authkey " + kKey128 + "/129"),
+            "bit length 129 is too big for authkey.");
+  EXPECT_EQ(error("add ah spi 256 dst 5.6.7.8 auth_alg md5 authkey " + kKey128 + "zz")
+                .find("the string after authkey is not a hex value"),
+            0u);
+  EXPECT_NE(error("add ah spi 256 dst 5.6.7.8 auth_alg md5 authkey " + kKey128 + "/x").find("bit specifier"),
+            std::string::npos);
+  EXPECT_EQ(error("add ah spi 256 dst 5.6.7.8 auth_alg sha256 authkey " + kKey128),
+            "the key has 128 bits; hmac-sha256 takes 256 bits");
 }
 
 TEST_F(IpseckeyTest, EveryRefusal) {
@@ -200,7 +216,8 @@ TEST_F(IpseckeyTest, EveryRefusal) {
       {e + " dpd 1", "Don't use extension dpd for add/update."},
       {e + " current_bytes 1", "Don't use extension current_bytes for add/update."},
       {"delete esp spi 256 dst 5.6.7.8 hard_bytes 1", "Don't use extension hard_bytes for 'delete'."},
-      {"update-pair esp spi 256 dst 5.6.7.8 pair-spi 300", "pair-spi can not be used with the \"update-pair\" command."},
+      {"update-pair esp spi 256 dst 5.6.7.8 pair-spi 300",
+       "pair-spi can not be used with the \"update-pair\" command."},
       {"add esp spi 256 encr_alg aes encrkey " + kKey128, "Need destination address for add."},
       {"delete esp spi 256", "Need destination address for delete."},
       {"add esp dst 5.6.7.8 encr_alg aes encrkey " + kKey128, "Need to define SPI for add."},
@@ -210,7 +227,8 @@ TEST_F(IpseckeyTest, EveryRefusal) {
       {"add esp spi 256 dst 5.6.7.8 encr_alg aes", "Must have at least one key for an add."},
       {"add ah spi 256 dst 5.6.7.8 encr_alg aes", "Cannot specify encryption with SA type ah."},
       {"add ah spi 256 dst 5.6.7.8 auth_alg md5 encrkey " + kKey128, "Cannot specify encryption with SA type ah."},
-      {"add esp spi 256 dst 5.6.7.8 encr_alg null encrkey " + kKey128, "Cannot specify a key with NULL encryption algorithm."},
+      {"add esp spi 256 dst 5.6.7.8 encr_alg null encrkey " + kKey128,
+       "Cannot specify a key with NULL encryption algorithm."},
       {"add esp spi 0 dst 5.6.7.8", "Invalid SPI value \"0\" ."},
       {"add esp spi 255 dst 5.6.7.8", "SPI 255 is reserved (RFC 4303 §2.1)"},
       {"add vpn spi 256", "Unknown SA type (\"vpn\")."},
@@ -235,23 +253,28 @@ TEST_F(IpseckeyTest, EveryRefusal) {
       {"destroy all", "Unrecognized command \"destroy\""},
       {"flush esp now", "flush takes no \"now\""},
       {"monitor esp", "monitor takes no \"esp\""},
-      {"add esp spi 256 dst 5.6.7.8 encr_alg aes encrkey " + kKey128 + " auth_alg sha256", "the authentication key is missing"},
-      {"add esp spi 256 dst 5.6.7.8 auth_alg sha256 authkey " + kKey128 + kKey128 + " encr_alg aes", "the encryption key is missing"},
+      {"add esp spi 256 dst 5.6.7.8 encr_alg aes encrkey " + kKey128 + " auth_alg sha256",
+       "the authentication key is missing"},
+      {"add esp spi 256 dst 5.6.7.8 auth_alg sha256 authkey " + kKey128 + kKey128 + " encr_alg aes",
+       "the encryption key is missing"},
       {"add esp spi 256 dst 5.6.7.8 \"encr_alg", "the quoted text does not end on its line"},
       {std::string("add esp\x01spi"), "this is not text"},
   };
-  for (const auto& [text, expected] : cases) EXPECT_EQ(error(text).find(expected), 0u) << text << "\n -> " << error(text);
+  for (const auto& [text, expected] : cases)
+    EXPECT_EQ(error(text).find(expected), 0u) << text << "\n -> " << error(text);
 }
 
 TEST_F(IpseckeyTest, WarningsThatDoNotStop) {
   const auto warns = [&](const std::string& text, const std::string& expected) {
     const auto found = warnings(text);
-    EXPECT_TRUE(std::ranges::any_of(found, [&](const auto& w) { return w.find(expected) != std::string::npos; })) << text;
+    EXPECT_TRUE(std::ranges::any_of(found, [&](const auto& w) { return w.find(expected) != std::string::npos; }))
+        << text;
   };
   warns(kEsp + " replay 64", "Replay with manual keying considered harmful.");
   warns(kEsp + " state larval", "larval");
   warns(kEsp + " isrc 10.0.0.0/8 proto 6", "not for use with Tunnel-Mode");
-  warns("add esp spi 256 dst 5.6.7.8 encr_alg aes-gcm encrkey " + kKey160, "Counter mode algorithm such as \"aes-gcm\"");
+  warns("add esp spi 256 dst 5.6.7.8 encr_alg aes-gcm encrkey " + kKey160,
+        "Counter mode algorithm such as \"aes-gcm\"");
   warns("add ah spi 256 dst 5.6.7.8 auth_alg md5 authkey " + kKey128 + "ff/128", "Lower bits will be truncated");
   warns("add ah spi 256 dst 5.6.7.8 auth_alg md5 authkey " + kKey128, "hmac-md5 is weak");
   warns("add esp spi 256 dst 5.6.7.8 encr_alg aes encrkey " + kKey128, "encryption without authentication");
@@ -264,11 +287,12 @@ TEST_F(IpseckeyTest, WeaknessIsSaidOnceAText) {
 }
 
 TEST_F(IpseckeyTest, AFileHasCommentsContinuationAndQuotes) {
-  const KeyText parsed = parse("# keys of the site\n\n"
-                               "add esp \\\n   spi 0x2001 src 1.2.3.4 \\\r\n dst 5.6.7.8 # both ends\n"
-                               " flush ah   # nothing of those\n"
-                               "\t\n"
-                               "delete \"esp\" spi 0x100 dst \"5.6.7.8\"");
+  const KeyText parsed = parse(
+      "# keys of the site\n\n"
+      "add esp \\\n   spi 0x2001 src 1.2.3.4 \\\r\n dst 5.6.7.8 # both ends\n"
+      " flush ah   # nothing of those\n"
+      "\t\n"
+      "delete \"esp\" spi 0x100 dst \"5.6.7.8\"");
   // The first lacks algorithms; the others are taken.
   ASSERT_EQ(parsed.problems.size(), 1u);
   EXPECT_EQ(parsed.problems[0].line, 3u);
@@ -279,7 +303,8 @@ TEST_F(IpseckeyTest, AFileHasCommentsContinuationAndQuotes) {
 }
 
 TEST_F(IpseckeyTest, AnErrorPointsAtItsWordAndShowsNoKey) {
-  const KeyText parsed = parse("flush\nadd esp spi 0x2001 dst 5.6.7.8 \\\n  encr_alg aes encrkey " + kKey128 + " authalg sha3\n");
+  const KeyText parsed =
+      parse("flush\nadd esp spi 0x2001 dst 5.6.7.8 \\\n  encr_alg aes encrkey " + kKey128 + " authalg sha3\n");
   ASSERT_EQ(parsed.problems.size(), 1u);
   const Problem& problem = parsed.problems[0];
   EXPECT_EQ(problem.file, "ipseckeys");
@@ -290,13 +315,15 @@ TEST_F(IpseckeyTest, AnErrorPointsAtItsWordAndShowsNoKey) {
 }
 
 TEST_F(IpseckeyTest, AKeyInTheWrongPlaceIsNotShownEither) {
-  for (const std::string& text : {"add esp spi 256 dst 5.6.7.8 encr_alg aes " + kKey128, "add esp spi 256 enckrey " + kKey128,
-                                 "add " + kKey128, kKey128, "add esp spi " + kKey128, "flush esp 0x" + kKey128,
-                                 "add esp encrkey \\\n " + kKey128 + "zz", "add esp authkey \"" + kKey128 + "zz\"",
-                                 "get esp spi 256 dst " + kKey128, "add esp spi 256 state " + kKey128}) {
+  for (const std::string& text :
+       {"add esp spi 256 dst 5.6.7.8 encr_alg aes " + kKey128, "add esp spi 256 enckrey " + kKey128, "add " + kKey128,
+        kKey128, "add esp spi " + kKey128, "flush esp 0x" + kKey128, "add esp encrkey \\\n " + kKey128 + "zz",
+        "add esp authkey \"" + kKey128 + "zz\"", "get esp spi 256 dst " + kKey128,
+        "add esp spi 256 state " + kKey128}) {
     const KeyText parsed = parse(text);
     ASSERT_FALSE(parsed.ok()) << text;
-    for (const Problem& problem : parsed.problems) EXPECT_EQ(problem.str().find("0123456789abcdef"), std::string::npos) << problem.str();
+    for (const Problem& problem : parsed.problems)
+      EXPECT_EQ(problem.str().find("0123456789abcdef"), std::string::npos) << problem.str();
   }
 }
 
@@ -309,7 +336,7 @@ TEST_F(IpseckeyTest, NamesWithSeveralAddressesMakeSeveralSas) {
   const auto& messages = parsed.commands[0].messages;
   ASSERT_EQ(messages.size(), 2u);
   EXPECT_EQ(messages[0].source->address, address("1.2.3.4"));
-  EXPECT_TRUE(messages[1].source->address.is_unspecified());           // two of that family
+  EXPECT_TRUE(messages[1].source->address.is_unspecified());  // two of that family
   EXPECT_FALSE(messages[1].auth_key->key.empty());
   EXPECT_EQ(parsed.problems.size(), 1u);
   EXPECT_NE(error(kEsp + " isrc bob").find("Vague"), std::string::npos);
@@ -334,12 +361,16 @@ TEST_F(IpseckeyTest, WordsOfACommandLine) {
 }
 
 TEST_F(IpseckeyTest, TheServicesFileIsAddsAndFlushes) {
-  const auto requests = associations_of(parse(kEsp + "\nflush esp\nadd ah spi 0x300 dst 5.6.7.8 auth_alg sha256 authkey " + kKey128 + kKey128 + "\n" + kEsp), table_);
+  const auto requests =
+      associations_of(parse(kEsp + "\nflush esp\nadd ah spi 0x300 dst 5.6.7.8 auth_alg sha256 authkey " + kKey128 +
+                            kKey128 + "\n" + kEsp),
+                      table_);
   ASSERT_TRUE(requests) << requests.error().text;
   ASSERT_EQ(requests->size(), 2u);
   EXPECT_EQ((*requests)[0].spec.type, sad::SaType::ah);
   EXPECT_EQ((*requests)[1].spec.spi, sad::Spi{0x2001});
-  EXPECT_NE(associations_of(parse("delete esp spi 256 dst 5.6.7.8"), table_).error().text.find("add and flush only"), std::string::npos);
+  EXPECT_NE(associations_of(parse("delete esp spi 256 dst 5.6.7.8"), table_).error().text.find("add and flush only"),
+            std::string::npos);
   EXPECT_EQ(associations_of(parse("add\nadd\n"), table_).error().text, "The configuration file contained 2 errors.");
 }
 

@@ -32,7 +32,10 @@ spd::KeyBits clip(const spd::KeyBits& bits, const crypto::Algorithm* row) {
   return {std::clamp(bits.min, row->min_bits, row->max_bits), std::clamp(bits.max, row->min_bits, row->max_bits)};
 }
 
-struct Wanted { uint8_t alg = 0, salt_bits = 0; spd::KeyBits bits{0, 0}; };
+struct Wanted {
+  uint8_t alg = 0, salt_bits = 0;
+  spd::KeyBits bits{0, 0};
+};
 
 Wanted wanted(crypto::AlgProto proto, uint8_t alg, const spd::KeyBits& bits, const crypto::AlgorithmTable& algorithms) {
   const crypto::Algorithm* row = algorithms.find(proto, alg);
@@ -45,13 +48,14 @@ std::optional<Wanted> wanted_ah(const spd::Action& action, const crypto::Algorit
 }
 
 std::optional<Wanted> wanted_cipher(const spd::Action& action, const crypto::AlgorithmTable& algorithms) {
-  if (action.encr) return wanted(crypto::AlgProto::esp, static_cast<uint8_t>(action.encr->alg), action.encr->bits, algorithms);
+  if (action.encr)
+    return wanted(crypto::AlgProto::esp, static_cast<uint8_t>(action.encr->alg), action.encr->bits, algorithms);
   if (action.espa) return Wanted{SADB_EALG_NULL, 0, {0, 0}};
   return std::nullopt;
 }
 
 std::optional<Wanted> wanted_integrity(const spd::Action& action, const crypto::AlgorithmTable& algorithms) {
-  if (!action.espa || (action.encr && crypto::is_combined(action.encr->alg))) return std::nullopt;   // decision 1
+  if (!action.espa || (action.encr && crypto::is_combined(action.encr->alg))) return std::nullopt;  // decision 1
   return wanted(crypto::AlgProto::ah, static_cast<uint8_t>(action.espa->alg), action.espa->bits, algorithms);
 }
 
@@ -73,7 +77,8 @@ KeyMessage extended_acquire(const Acquire& acquire, const crypto::AlgorithmTable
     combination.hard.add_seconds = kHardSeconds;
     combination.soft.add_seconds = kSoftSeconds;
     auto& list = combination.algorithms;
-    if (const auto ah = wanted_ah(action, algorithms)) list.push_back(describe(SADB_SATYPE_AH, SADB_X_ALGTYPE_AUTH, *ah));
+    if (const auto ah = wanted_ah(action, algorithms))
+      list.push_back(describe(SADB_SATYPE_AH, SADB_X_ALGTYPE_AUTH, *ah));
     if (const auto encr = wanted_cipher(action, algorithms))
       list.push_back(describe(SADB_SATYPE_ESP, SADB_X_ALGTYPE_CRYPT, *encr));
     if (const auto espa = wanted_integrity(action, algorithms))
@@ -97,7 +102,8 @@ std::optional<KeyMessage> plain_acquire(const Acquire& acquire, SaType type, con
     const auto encr = is_ah ? std::nullopt : wanted_cipher(action, algorithms);
     if (action.verb != spd::Verb::ipsec || (is_ah ? !auth : !encr)) continue;
     Combination combination;
-    if (auth) combination.auth = auth->alg, combination.auth_min = auth->bits.min, combination.auth_max = auth->bits.max;
+    if (auth)
+      combination.auth = auth->alg, combination.auth_min = auth->bits.min, combination.auth_max = auth->bits.max;
     if (encr) {
       combination.encr = encr->alg;
       combination.salt_bits = encr->salt_bits;

@@ -15,7 +15,8 @@ namespace adit::protocol {
 Result<KeyClient> KeyClient::connect(const std::string& socket_path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (socket_path.size() >= sizeof address.sun_path) return fail(ENAMETOOLONG, "the socket path {} is too long", socket_path);
+  if (socket_path.size() >= sizeof address.sun_path)
+    return fail(ENAMETOOLONG, "the socket path {} is too long", socket_path);
   std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size() + 1);
   const int fd = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   if (fd < 0) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
@@ -23,7 +24,7 @@ Result<KeyClient> KeyClient::connect(const std::string& socket_path) {
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return client;
   const int error = errno;
   if (error == EACCES) return fail(error, "permission denied on {}: run as root", socket_path);
-  if (error == ENOENT || error == ECONNREFUSED) 
+  if (error == ENOENT || error == ECONNREFUSED)
     return fail(error, "aditd is not running (no answer at {}); start it with 'aditd'", socket_path);
   return fail(error, "cannot connect to {}: {}", socket_path, std::strerror(error));
 }
@@ -56,7 +57,7 @@ Result<sad::KeyMessage> KeyClient::receive(Millis wait) {
   const int count = ::poll(&ready, 1, wait.count() == 0 ? -1 : static_cast<int>(wait.count()));
   if (count < 0) return fail(errno, "{}", std::strerror(errno));
   if (count == 0) return fail(ETIMEDOUT, "Reply message from PF_KEY timed out.");
-  std::vector<uint8_t> buffer(kMaxKeyRequest);          // no message of the daemon is longer
+  std::vector<uint8_t> buffer(kMaxKeyRequest);  // no message of the daemon is longer
   const ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), 0);
   if (got < 0) return fail(errno, "{}", std::strerror(errno));
   if (got == 0) return fail(EPIPE, "aditd closed the PF_KEY socket");

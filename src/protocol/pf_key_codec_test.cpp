@@ -13,8 +13,12 @@ namespace {
 using namespace sad;
 using D = Diagnostic;
 
-net::Address address(std::string_view text) { return *net::Address::parse(text); }
-AddressExtension host(std::string_view text, uint8_t protocol = 0, uint16_t port = 0) { return {address(text), 0, protocol, port}; }
+net::Address address(std::string_view text) {
+  return *net::Address::parse(text);
+}
+AddressExtension host(std::string_view text, uint8_t protocol = 0, uint16_t port = 0) {
+  return {address(text), 0, protocol, port};
+}
 KeyExtension key(std::string_view hex) {
   Secret secret = *Secret::from_hex(hex);
   const auto bits = static_cast<uint16_t>(secret.size() * 8);
@@ -63,7 +67,8 @@ std::vector<KeyMessage> one_of_each() {
   all.push_back(full_add());
   KeyMessage& update = all.emplace_back(full_add());
   update.type = KeyMessageType::update;
-  for (const auto type : {KeyMessageType::del, KeyMessageType::get, KeyMessageType::delete_pair, KeyMessageType::delete_pair_state, KeyMessageType::update_pair}) {
+  for (const auto type : {KeyMessageType::del, KeyMessageType::get, KeyMessageType::delete_pair,
+                          KeyMessageType::delete_pair_state, KeyMessageType::update_pair}) {
     KeyMessage& named = all.emplace_back(base(type));
     named.sa = SaExtension{Spi{0x2001}, 0, 1, 0, 0, 0};
     named.source = host("1.2.3.4");
@@ -76,7 +81,9 @@ std::vector<KeyMessage> one_of_each() {
   combination.auth = 5, combination.encr = 12, combination.auth_min = combination.auth_max = 256;
   combination.encr_min = 128, combination.encr_max = 256, combination.hard.add_seconds = 28800;
   acquire.proposal = Proposal{255, {combination, combination}};
-  acquire.extended_proposal = ExtendedProposal{255, {{0, {}, {0, 0, 28800, 0}, {{3, 2, 20, 32, 128, 256}}}, {0, {}, {}, {{3, 2, 12, 0, 128, 256}, {3, 1, 5, 0, 256, 256}}}}};
+  acquire.extended_proposal = ExtendedProposal{255,
+                                               {{0, {}, {0, 0, 28800, 0}, {{3, 2, 20, 32, 128, 256}}},
+                                                {0, {}, {}, {{3, 2, 12, 0, 128, 256}, {3, 1, 5, 0, 256, 256}}}}};
   KeyMessage& reg = all.emplace_back(base(KeyMessageType::reg, 0));
   reg.extended_register = std::vector<uint8_t>{2, 3};
   reg.supported_auth = std::vector<SupportedAlgorithm>{{5, 0, 0, 0, 256, 256}};
@@ -155,9 +162,9 @@ TEST(KeyCodec, GoldenBytesOfADelete) {
   m.sa = SaExtension{Spi{0x2001}, 0, 1, 0, 0, 0};
   m.destination = host("5.6.7.8");
   const std::vector<uint8_t> expected = {
-      2, 4, 0, 3, 7, 0, 0, 0, 7, 0, 0, 0, 42, 0, 0, 0,                  // version type errno satype, 7 words, seq, pid
-      2, 0, 1, 0, 0, 0, 0x20, 0x01, 0, 1, 0, 0, 0, 0, 0, 0,             // SA: spi in network order, state 1
-      3, 0, 6, 0, 0, 0, 0, 0, 2, 0, 0, 0, 5, 6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0};   // ADDRESS_DST: AF_INET
+      2, 4, 0, 3, 7, 0, 0,    0,    7, 0, 0, 0, 42, 0, 0, 0,  // version type errno satype, 7 words, seq, pid
+      2, 0, 1, 0, 0, 0, 0x20, 0x01, 0, 1, 0, 0, 0,  0, 0, 0,  // SA: spi in network order, state 1
+      3, 0, 6, 0, 0, 0, 0,    0,    2, 0, 0, 0, 5,  6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0};  // ADDRESS_DST: AF_INET
   EXPECT_EQ(encode_key_message(m), expected);
 }
 
@@ -199,7 +206,7 @@ TEST(KeyCodec, RandomBytesInsideMessagesAreHarmless) {
 TEST(KeyCodec, HeadersThatLieAreRefused) {
   auto bytes = encode_key_message(base(KeyMessageType::flush));
   bytes.resize(24);
-  EXPECT_EQ(decode_key_message(bytes).error().code, EMSGSIZE);           // longer than it says
+  EXPECT_EQ(decode_key_message(bytes).error().code, EMSGSIZE);  // longer than it says
   auto version = encode_key_message(base(KeyMessageType::flush));
   version[0] = 3;
   EXPECT_EQ(diagnostic_of(version), D::bad_version);
@@ -218,29 +225,37 @@ TEST(KeyCodec, UnknownAndImpossibleExtensionsAreRefused) {
   };
   EXPECT_EQ(with({1, 0, 0, 0, 0, 0, 0, 0}), D::unknown_extension);
   EXPECT_EQ(with({1, 0, 99, 0, 0, 0, 0, 0}), D::unknown_extension);
-  EXPECT_EQ(with({0, 0, 1, 0, 0, 0, 0, 0}), D::bad_extension_length);     // no length: would never end
-  EXPECT_EQ(with({9, 0, 1, 0, 0, 0, 0, 0}), D::bad_extension_length);     // beyond the end
+  EXPECT_EQ(with({0, 0, 1, 0, 0, 0, 0, 0}), D::bad_extension_length);  // no length: would never end
+  EXPECT_EQ(with({9, 0, 1, 0, 0, 0, 0, 0}), D::bad_extension_length);  // beyond the end
 }
 
 TEST(KeyCodec, EachExtensionThatIsThereTwiceHasItsDiagnostic) {
-  struct Case { D expected; std::function<void(KeyMessage&)> set; };
-  const Case cases[] = {
-      {D::duplicate_source, [](auto& m) { m.source = host("1.2.3.4"); }},
-      {D::duplicate_destination, [](auto& m) { m.destination = host("1.2.3.4"); }},
-      {D::duplicate_sa, [](auto& m) { m.sa = SaExtension{Spi{0x2001}, 0, 1, 0, 0, 0}; }},
-      {D::duplicate_encr_key, [](auto& m) { m.encr_key = key("01"); }},
-      {D::duplicate_auth_key, [](auto& m) { m.auth_key = key("01"); }},
-      {D::duplicate_range, [](auto& m) { m.range = SpiRange{256, 300}; }},
-      {D::duplicate_km_cookie, [](auto& m) { m.cookie = KmCookie{}; }},
-      {D::duplicate_natt_local, [](auto& m) { m.natt_local = host("1.2.3.4"); }},
-      {D::duplicate_natt_remote, [](auto& m) { m.natt_remote = host("1.2.3.4"); }},
-      {D::duplicate_inner_source, [](auto& m) { m.inner_source = host("1.2.3.4"); }},
-      {D::duplicate_inner_destination, [](auto& m) { m.inner_destination = host("1.2.3.4"); }},
-      {D::duplicate_extension, [](auto& m) { m.hard = Lifetime{}; }},
-      {D::duplicate_extension, [](auto& m) { m.idle = Lifetime{}; }},
-      {D::duplicate_extension, [](auto& m) { m.pair = Spi{0x100}; }},
-      {D::duplicate_extension, [](auto& m) { m.name_space = NamespaceExtension{"a", false}; }},
-      {D::duplicate_string_key, [](auto& m) { m.string_auth = "a"; }}};
+  struct Case {
+    D expected;
+    std::function<void(KeyMessage&)> set;
+  };
+  const Case cases[] = {{D::duplicate_source, [](auto& m) { m.source = host("1.2.3.4"); }},
+                        {D::duplicate_destination, [](auto& m) { m.destination = host("1.2.3.4"); }},
+                        {D::duplicate_sa, [](auto& m) { m.sa = SaExtension{Spi{0x2001}, 0, 1, 0, 0, 0}; }},
+                        {D::duplicate_encr_key, [](auto& m) { m.encr_key = key("01"); }},
+                        {D::duplicate_auth_key, [](auto& m) { m.auth_key = key("01"); }},
+                        {D::duplicate_range,
+                         [](auto& m) {
+                           m.range = SpiRange{256, 300};
+                         }},
+                        {D::duplicate_km_cookie, [](auto& m) { m.cookie = KmCookie{}; }},
+                        {D::duplicate_natt_local, [](auto& m) { m.natt_local = host("1.2.3.4"); }},
+                        {D::duplicate_natt_remote, [](auto& m) { m.natt_remote = host("1.2.3.4"); }},
+                        {D::duplicate_inner_source, [](auto& m) { m.inner_source = host("1.2.3.4"); }},
+                        {D::duplicate_inner_destination, [](auto& m) { m.inner_destination = host("1.2.3.4"); }},
+                        {D::duplicate_extension, [](auto& m) { m.hard = Lifetime{}; }},
+                        {D::duplicate_extension, [](auto& m) { m.idle = Lifetime{}; }},
+                        {D::duplicate_extension, [](auto& m) { m.pair = Spi{0x100}; }},
+                        {D::duplicate_extension,
+                         [](auto& m) {
+                           m.name_space = NamespaceExtension{"a", false};
+                         }},
+                        {D::duplicate_string_key, [](auto& m) { m.string_auth = "a"; }}};
   for (const Case& c : cases) {
     auto bytes = encode_key_message(base(KeyMessageType::add));
     append(bytes, extension_of(c.set));
@@ -252,7 +267,11 @@ TEST(KeyCodec, EachExtensionThatIsThereTwiceHasItsDiagnostic) {
 
 TEST(KeyCodec, EachMalformedExtensionHasItsDiagnostic) {
   // Extension bytes are spoiled in place: `at` is an offset in the extension.
-  struct Case { D expected; std::function<void(KeyMessage&)> set; std::function<void(std::vector<uint8_t>&)> spoil; };
+  struct Case {
+    D expected;
+    std::function<void(KeyMessage&)> set;
+    std::function<void(std::vector<uint8_t>&)> spoil;
+  };
   const auto put = [](size_t at, uint8_t value) { return [=](std::vector<uint8_t>& e) { e[at] = value; }; };
   const auto grow = [](std::vector<uint8_t>& e) { e.resize(e.size() + 8), e[0] = static_cast<uint8_t>(e[0] + 1); };
   const auto shrink = [](std::vector<uint8_t>& e) { e.resize(e.size() - 8), e[0] = static_cast<uint8_t>(e[0] - 1); };
@@ -278,22 +297,57 @@ TEST(KeyCodec, EachMalformedExtensionHasItsDiagnostic) {
       {D::malformed_sa, [](auto& m) { m.sa = SaExtension{}; }, grow},
       {D::malformed_encr_key, [](auto& m) { m.encr_key = key("0123456789abcdef"); }, put(4, 0)},
       {D::malformed_encr_key, [](auto& m) { m.encr_key = key("0123456789abcdef"); }, put(4, 65)},
-      {D::malformed_encr_key, [](auto& m) { m.encr_key = key("0100000000000000"); }, put(8, 0)},   // all zero
+      {D::malformed_encr_key, [](auto& m) { m.encr_key = key("0100000000000000"); }, put(8, 0)},  // all zero
       {D::malformed_auth_key, [](auto& m) { m.auth_key = key("0123456789abcdef"); }, grow},
       {D::malformed_auth_key, [](auto& m) { m.auth_key = key("0123456789abcdef"); }, put(5, 1)},
-      {D::malformed_range, [](auto& m) { m.range = SpiRange{256, 300}; }, put(4, 1)},
-      {D::malformed_range, [](auto& m) { m.range = SpiRange{256, 300}; }, grow},
+      {D::malformed_range,
+       [](auto& m) {
+         m.range = SpiRange{256, 300};
+       },
+       put(4, 1)},
+      {D::malformed_range,
+       [](auto& m) {
+         m.range = SpiRange{256, 300};
+       },
+       grow},
       {D::bad_extension_length, [](auto& m) { m.hard = Lifetime{}; }, grow},
       {D::bad_extension_length, [](auto& m) { m.pair = Spi{1}; }, grow},
-      {D::malformed_extension, [](auto& m) { m.proposal = Proposal{0, {{}}}; }, grow},
-      {D::malformed_extension, [](auto& m) { m.extended_proposal = ExtendedProposal{0, {{}}}; }, put(6, 2)},
-      {D::malformed_extension, [](auto& m) { m.extended_proposal = ExtendedProposal{0, {{}}}; }, put(8, 1)},
-      {D::malformed_extension, [](auto& m) { m.extended_register = std::vector<uint8_t>{2, 3, 0}; },
+      {D::malformed_extension,
+       [](auto& m) {
+         m.proposal = Proposal{0, {{}}};
+       },
+       grow},
+      {D::malformed_extension,
+       [](auto& m) {
+         m.extended_proposal = ExtendedProposal{0, {{}}};
+       },
+       put(6, 2)},
+      {D::malformed_extension,
+       [](auto& m) {
+         m.extended_proposal = ExtendedProposal{0, {{}}};
+       },
+       put(8, 1)},
+      {D::malformed_extension,
+       [](auto& m) {
+         m.extended_register = std::vector<uint8_t>{2, 3, 0};
+       },
        [](std::vector<uint8_t>& e) { e[6] = e[7] = 3; }},
       {D::bad_label, [](auto& m) { m.sensitivity = SensitivityExtension{std::vector<uint8_t>(12, 0)}; }, put(9, 1)},
-      {D::malformed_namespace, [](auto& m) { m.name_space = NamespaceExtension{"vpn", false}; }, put(4, 0x80)},
-      {D::malformed_namespace, [](auto& m) { m.name_space = NamespaceExtension{"vpn", false}; }, put(8, 7)},
-      {D::malformed_namespace, [](auto& m) { m.name_space = NamespaceExtension{"sevenxx", false}; }, put(15, 'y')},
+      {D::malformed_namespace,
+       [](auto& m) {
+         m.name_space = NamespaceExtension{"vpn", false};
+       },
+       put(4, 0x80)},
+      {D::malformed_namespace,
+       [](auto& m) {
+         m.name_space = NamespaceExtension{"vpn", false};
+       },
+       put(8, 7)},
+      {D::malformed_namespace,
+       [](auto& m) {
+         m.name_space = NamespaceExtension{"sevenxx", false};
+       },
+       put(15, 'y')},
       {D::malformed_string_key, [](auto& m) { m.string_auth = "abc"; }, put(4, 0)},
   };
   for (const Case& c : cases) {

@@ -8,7 +8,7 @@
 
 namespace adit::protocol {
 namespace {
-constexpr int kRequestsPerTurn = 16;      // then others have theirs
+constexpr int kRequestsPerTurn = 16;  // then others have theirs
 }  // namespace
 
 KeyConnection::KeyConnection(asio::io_context& io, int fd, const engine::PeerCredentials& peer, Hooks hooks)
@@ -20,7 +20,9 @@ KeyConnection::~KeyConnection() {
   for (auto& bytes : outbox_) wipe_bytes(bytes);
 }
 
-void KeyConnection::start() { wait_readable(); }
+void KeyConnection::start() {
+  wait_readable();
+}
 
 void KeyConnection::close() {
   if (std::exchange(closed_, true)) return;
@@ -30,7 +32,7 @@ void KeyConnection::close() {
 }
 
 void KeyConnection::wait_readable() {
-  if (closed_ || reading_ || waiting_ > kMaxWaiting) return;       // pump() asks again when there is room
+  if (closed_ || reading_ || waiting_ > kMaxWaiting) return;  // pump() asks again when there is room
   reading_ = true;
   socket_.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](asio::error_code error) {
     self->reading_ = false;
@@ -51,7 +53,7 @@ void KeyConnection::read() {
     // Longer than we read: the header is there, the length will not agree, the answer is EMSGSIZE.
     hooks_.request(*this, ByteSpan(buffer).first(std::min<size_t>(static_cast<size_t>(got), buffer.size())));
   }
-  wipe_bytes(buffer);                                              // it held keys
+  wipe_bytes(buffer);  // it held keys
   if (closed_) return;
   pump();
   wait_readable();

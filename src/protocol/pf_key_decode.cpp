@@ -21,15 +21,21 @@ Wire wire(ByteSpan bytes) {
   return value;
 }
 
-Lifetime lifetime_of(uint32_t allocations, uint64_t bytes, uint64_t add, uint64_t use) { return {allocations, bytes, add, use}; }
+Lifetime lifetime_of(uint32_t allocations, uint64_t bytes, uint64_t add, uint64_t use) {
+  return {allocations, bytes, add, use};
+}
 
 // ---- one function an extension: the whole extension in, a diagnostic out (none: fine)
 
 D read_sa(ByteSpan bytes, KeyMessage& message) {
   if (bytes.size() != sizeof(sadb_sa)) return D::malformed_sa;
   const auto sa = wire<sadb_sa>(bytes);
-  message.sa = SaExtension{Spi{host_to_be(sa.sadb_sa_spi)}, sa.sadb_sa_replay, sa.sadb_sa_state, sa.sadb_sa_auth,
-                           sa.sadb_sa_encrypt, sa.sadb_sa_flags};
+  message.sa = SaExtension{Spi{host_to_be(sa.sadb_sa_spi)},
+                           sa.sadb_sa_replay,
+                           sa.sadb_sa_state,
+                           sa.sadb_sa_auth,
+                           sa.sadb_sa_encrypt,
+                           sa.sadb_sa_flags};
   return D::none;
 }
 
@@ -48,7 +54,8 @@ D read_address(ByteSpan bytes, KeyMessage& message) {
   if (bytes.size() < sizeof(sadb_address) + sizeof(sockaddr_in)) return Malformed;
   const auto header = wire<sadb_address>(bytes);
   const ByteSpan socket_address = bytes.subspan(sizeof header);
-  AddressExtension extension{{}, header.sadb_address_prefixlen, header.sadb_address_proto, load_be16(&socket_address[2])};
+  AddressExtension extension{
+      {}, header.sadb_address_prefixlen, header.sadb_address_proto, load_be16(&socket_address[2])};
   const auto family = wire<sa_family_t>(socket_address);
   if (family == AF_INET) {
     if (socket_address.size() != sizeof(sockaddr_in)) return Malformed;
@@ -98,7 +105,8 @@ template <std::optional<SensitivityExtension> KeyMessage::*Field>
 D read_sensitivity(ByteSpan bytes, KeyMessage& message) {
   if (bytes.size() < sizeof(sadb_sens)) return D::bad_label;
   const auto header = wire<sadb_sens>(bytes);
-  if (bytes.size() != sizeof header + 8u * header.sadb_sens_sens_len + 8u * header.sadb_sens_integ_len) return D::bad_label;
+  if (bytes.size() != sizeof header + 8u * header.sadb_sens_sens_len + 8u * header.sadb_sens_integ_len)
+    return D::bad_label;
   const ByteSpan rest = bytes.subspan(sizeof(sadb_ext));
   message.*Field = SensitivityExtension{{rest.begin(), rest.end()}};
   return D::none;
@@ -110,11 +118,13 @@ D read_proposal(ByteSpan bytes, KeyMessage& message) {
   Proposal proposal{wire<sadb_prop>(bytes).sadb_prop_replay, {}};
   for (ByteSpan rest = bytes.subspan(sizeof(sadb_prop)); !rest.empty(); rest = rest.subspan(sizeof(sadb_comb))) {
     const auto c = wire<sadb_comb>(rest);
-    proposal.combinations.push_back(
-        {c.sadb_comb_auth, c.sadb_comb_encrypt, c.sadb_x_comb_encrypt_saltbits, c.sadb_comb_flags, c.sadb_comb_auth_minbits,
-         c.sadb_comb_auth_maxbits, c.sadb_comb_encrypt_minbits, c.sadb_comb_encrypt_maxbits,
-         lifetime_of(c.sadb_comb_soft_allocations, c.sadb_comb_soft_bytes, c.sadb_comb_soft_addtime, c.sadb_comb_soft_usetime),
-         lifetime_of(c.sadb_comb_hard_allocations, c.sadb_comb_hard_bytes, c.sadb_comb_hard_addtime, c.sadb_comb_hard_usetime)});
+    proposal.combinations.push_back({c.sadb_comb_auth, c.sadb_comb_encrypt, c.sadb_x_comb_encrypt_saltbits,
+                                     c.sadb_comb_flags, c.sadb_comb_auth_minbits, c.sadb_comb_auth_maxbits,
+                                     c.sadb_comb_encrypt_minbits, c.sadb_comb_encrypt_maxbits,
+                                     lifetime_of(c.sadb_comb_soft_allocations, c.sadb_comb_soft_bytes,
+                                                 c.sadb_comb_soft_addtime, c.sadb_comb_soft_usetime),
+                                     lifetime_of(c.sadb_comb_hard_allocations, c.sadb_comb_hard_bytes,
+                                                 c.sadb_comb_hard_addtime, c.sadb_comb_hard_usetime)});
   }
   message.proposal = std::move(proposal);
   return D::none;
@@ -125,10 +135,10 @@ bool read_combination(ByteSpan& rest, ExtendedCombination& combination) {
   const auto e = wire<sadb_x_ecomb>(rest);
   rest = rest.subspan(sizeof e);
   combination.flags = e.sadb_x_ecomb_flags;
-  combination.soft = lifetime_of(e.sadb_x_ecomb_soft_allocations, e.sadb_x_ecomb_soft_bytes, e.sadb_x_ecomb_soft_addtime,
-                                 e.sadb_x_ecomb_soft_usetime);
-  combination.hard = lifetime_of(e.sadb_x_ecomb_hard_allocations, e.sadb_x_ecomb_hard_bytes, e.sadb_x_ecomb_hard_addtime,
-                                 e.sadb_x_ecomb_hard_usetime);
+  combination.soft = lifetime_of(e.sadb_x_ecomb_soft_allocations, e.sadb_x_ecomb_soft_bytes,
+                                 e.sadb_x_ecomb_soft_addtime, e.sadb_x_ecomb_soft_usetime);
+  combination.hard = lifetime_of(e.sadb_x_ecomb_hard_allocations, e.sadb_x_ecomb_hard_bytes,
+                                 e.sadb_x_ecomb_hard_addtime, e.sadb_x_ecomb_hard_usetime);
   for (unsigned i = 0; i < e.sadb_x_ecomb_numalgs; ++i) {
     if (rest.size() < sizeof(sadb_x_algdesc)) return false;
     const auto d = wire<sadb_x_algdesc>(rest);
@@ -283,7 +293,7 @@ constexpr auto kExtensions = std::to_array<ExtensionKind>({
 KeyResult<> read_extensions(ByteSpan rest, KeyMessage& message) {
   std::array<bool, kExtensions.size()> seen{};
   while (!rest.empty()) {
-    const auto header = wire<sadb_ext>(rest);               // the message is whole words, so there are 8 bytes at least
+    const auto header = wire<sadb_ext>(rest);  // the message is whole words, so there are 8 bytes at least
     const size_t length = size_t{header.sadb_ext_len} * 8;
     if (length == 0 || length > rest.size()) return refuse(EINVAL, D::bad_extension_length);
     const auto kind = std::ranges::find(kExtensions, header.sadb_ext_type, &ExtensionKind::number);
@@ -302,8 +312,8 @@ KeyResult<> read_extensions(ByteSpan rest, KeyMessage& message) {
 std::optional<KeyHeader> read_key_header(ByteSpan bytes) {
   if (bytes.size() < kKeyHeaderBytes) return std::nullopt;
   const auto m = wire<sadb_msg>(bytes);
-  return KeyHeader{m.sadb_msg_version, m.sadb_msg_type, m.sadb_msg_errno, m.sadb_msg_satype,
-                   m.sadb_msg_len, m.sadb_x_msg_diagnostic, m.sadb_msg_seq, m.sadb_msg_pid};
+  return KeyHeader{m.sadb_msg_version, m.sadb_msg_type,         m.sadb_msg_errno, m.sadb_msg_satype,
+                   m.sadb_msg_len,     m.sadb_x_msg_diagnostic, m.sadb_msg_seq,   m.sadb_msg_pid};
 }
 
 KeyResult<KeyMessage> decode_key_message(ByteSpan bytes) {

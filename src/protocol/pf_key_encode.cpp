@@ -43,7 +43,8 @@ ByteSpan bytes_of(const Wire& wire) {
 }
 
 void put(Writer& out, const SaExtension& sa) {
-  out.extension(SADB_EXT_SA, sadb_sa{0, 0, host_to_be(static_cast<uint32_t>(sa.spi)), sa.replay, sa.state, sa.auth, sa.encr, sa.flags});
+  out.extension(SADB_EXT_SA, sadb_sa{0, 0, host_to_be(static_cast<uint32_t>(sa.spi)), sa.replay, sa.state, sa.auth,
+                                     sa.encr, sa.flags});
 }
 
 void put(Writer& out, uint16_t type, const Lifetime& life) {
@@ -79,14 +80,30 @@ void put(Writer& out, uint16_t type, const Identity& identity) {
                 {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
 }
 
-void put(Writer& out, uint16_t type, const SensitivityExtension& label) { out.extension(type, sadb_ext{}, label.bytes); }
+void put(Writer& out, uint16_t type, const SensitivityExtension& label) {
+  out.extension(type, sadb_ext{}, label.bytes);
+}
 
 void put(Writer& out, const Proposal& proposal) {
   std::vector<uint8_t> tail;
   for (const Combination& c : proposal.combinations) {
-    const sadb_comb comb{c.auth, c.encr, c.flags, c.auth_min, c.auth_max, c.encr_min, c.encr_max, c.salt_bits, {},
-                         c.soft.allocations, c.hard.allocations, c.soft.bytes, c.hard.bytes, c.soft.add_seconds,
-                         c.hard.add_seconds, c.soft.use_seconds, c.hard.use_seconds};
+    const sadb_comb comb{c.auth,
+                         c.encr,
+                         c.flags,
+                         c.auth_min,
+                         c.auth_max,
+                         c.encr_min,
+                         c.encr_max,
+                         c.salt_bits,
+                         {},
+                         c.soft.allocations,
+                         c.hard.allocations,
+                         c.soft.bytes,
+                         c.hard.bytes,
+                         c.soft.add_seconds,
+                         c.hard.add_seconds,
+                         c.soft.use_seconds,
+                         c.hard.use_seconds};
     tail.insert(tail.end(), bytes_of(comb).begin(), bytes_of(comb).end());
   }
   out.extension(SADB_EXT_PROPOSAL, sadb_prop{0, 0, proposal.replay, 0, 0}, tail);
@@ -95,8 +112,17 @@ void put(Writer& out, const Proposal& proposal) {
 void put(Writer& out, const ExtendedProposal& proposal) {
   std::vector<uint8_t> tail;
   for (const ExtendedCombination& c : proposal.combinations) {
-    const sadb_x_ecomb comb{static_cast<uint8_t>(c.algorithms.size()), 0, c.flags, 0, c.soft.allocations, c.hard.allocations,
-                            c.soft.bytes, c.hard.bytes, c.soft.add_seconds, c.hard.add_seconds, c.soft.use_seconds,
+    const sadb_x_ecomb comb{static_cast<uint8_t>(c.algorithms.size()),
+                            0,
+                            c.flags,
+                            0,
+                            c.soft.allocations,
+                            c.hard.allocations,
+                            c.soft.bytes,
+                            c.hard.bytes,
+                            c.soft.add_seconds,
+                            c.hard.add_seconds,
+                            c.soft.use_seconds,
                             c.hard.use_seconds};
     tail.insert(tail.end(), bytes_of(comb).begin(), bytes_of(comb).end());
     for (const AlgorithmDescription& d : c.algorithms) {
@@ -104,7 +130,8 @@ void put(Writer& out, const ExtendedProposal& proposal) {
       tail.insert(tail.end(), bytes_of(desc).begin(), bytes_of(desc).end());
     }
   }
-  out.extension(SADB_X_EXT_EPROP, sadb_prop{0, 0, proposal.replay, 0, static_cast<uint16_t>(proposal.combinations.size())}, tail);
+  out.extension(SADB_X_EXT_EPROP,
+                sadb_prop{0, 0, proposal.replay, 0, static_cast<uint16_t>(proposal.combinations.size())}, tail);
 }
 
 void put(Writer& out, uint16_t type, const std::vector<SupportedAlgorithm>& list) {
@@ -150,14 +177,17 @@ void put_rest(Writer& out, const KeyMessage& m) {
   if (m.extended_proposal) put(out, *m.extended_proposal);
   if (m.supported_auth) put(out, SADB_EXT_SUPPORTED_AUTH, *m.supported_auth);
   if (m.supported_encr) put(out, SADB_EXT_SUPPORTED_ENCRYPT, *m.supported_encr);
-  if (m.range) out.extension(SADB_EXT_SPIRANGE, sadb_spirange{0, 0, host_to_be(m.range->minimum), host_to_be(m.range->maximum), 0});
+  if (m.range)
+    out.extension(SADB_EXT_SPIRANGE,
+                  sadb_spirange{0, 0, host_to_be(m.range->minimum), host_to_be(m.range->maximum), 0});
   if (m.extended_register) {
     std::vector<uint8_t> list = *m.extended_register;
     list.push_back(0);
     out.extension(SADB_X_EXT_EREG, sadb_ext{}, list);
   }
   if (m.cookie)
-    out.extension(SADB_X_EXT_KM_COOKIE, sadb_x_kmc{0, 0, static_cast<uint8_t>(m.cookie->protocol), {}, m.cookie->cookie});
+    out.extension(SADB_X_EXT_KM_COOKIE,
+                  sadb_x_kmc{0, 0, static_cast<uint8_t>(m.cookie->protocol), {}, m.cookie->cookie});
   if (m.pair) out.extension(SADB_X_EXT_PAIR, sadb_x_pair{0, 0, host_to_be(static_cast<uint32_t>(*m.pair))});
   if (m.replay_value)
     out.extension(SADB_X_EXT_REPLAY_VALUE, sadb_x_replay_ctr{0, 0, m.replay_value->low, m.replay_value->full});
@@ -177,7 +207,7 @@ void write_key_header(MutByteSpan bytes, const KeyHeader& header) {
 
 std::vector<uint8_t> encode_key_message(const KeyMessage& m) {
   std::vector<uint8_t> bytes;
-  bytes.reserve(1024);                       // so that keys are not left behind by growing
+  bytes.reserve(1024);  // so that keys are not left behind by growing
   bytes.resize(kKeyHeaderBytes);
   Writer out(bytes);
   if (m.sa) put(out, *m.sa);

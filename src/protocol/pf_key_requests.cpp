@@ -42,10 +42,11 @@ KeyResult<> no_extensions(const KeyMessage& message, bool dump_filter_allowed) {
   const bool any = message.sa || message.current || message.hard || message.soft || message.idle || message.source ||
                    message.destination || message.inner_source || message.inner_destination || message.natt_local ||
                    message.natt_remote || message.auth_key || message.encr_key || message.source_identity ||
-                   message.destination_identity || message.sensitivity || message.outer_sensitivity || message.proposal ||
-                   message.extended_proposal || message.supported_auth || message.supported_encr || message.range ||
-                   message.extended_register || message.cookie || message.pair || message.replay_value ||
-                   message.string_auth || message.replay_window || (message.dump_timeout && !dump_filter_allowed);
+                   message.destination_identity || message.sensitivity || message.outer_sensitivity ||
+                   message.proposal || message.extended_proposal || message.supported_auth || message.supported_encr ||
+                   message.range || message.extended_register || message.cookie || message.pair ||
+                   message.replay_value || message.string_auth || message.replay_window ||
+                   (message.dump_timeout && !dump_filter_allowed);
   if (any) return refuse(EINVAL, D::no_extensions);
   return {};
 }
@@ -107,14 +108,16 @@ Answers dump(KeyMessage& message, KeySession& session, KeyAccess&) {
   TRY_ASSIGN(const SaType type, optional_satype(message));
   TRY(no_extensions(message, true));
   if (session.dump) return refuse(ENOMEM, D::none, "a dump is under way on this socket; read it to its end first");
-  session.dump = KeyDump{{type, to_requester(message), message.dump_timeout.value_or(0)}, 0, message.seq, message.pid, message.satype};
+  session.dump = KeyDump{
+      {type, to_requester(message), message.dump_timeout.value_or(0)}, 0, message.seq, message.pid, message.satype};
   return std::vector<KeyAnswer>{};
 }
 
 // Who comes late hears what is open, as if it had been here before.
 void repeat_acquires(KeyAccess& access, std::optional<SaType> type, std::vector<KeyAnswer>& answers) {
   for (const auto& [seq, acquire] : access.keys().acquires()) {
-    if (!type) answers.push_back({extended_acquire(acquire, access.algorithms()), Audience::sender});
+    if (!type)
+      answers.push_back({extended_acquire(acquire, access.algorithms()), Audience::sender});
     else if (auto plain = plain_acquire(acquire, *type, access.algorithms()))
       answers.push_back({std::move(*plain), Audience::sender});
   }
@@ -128,8 +131,10 @@ KeyMessage register_answer(const KeyMessage& message, uint8_t satype, KeyAccess&
 }
 
 Answers extended_register(KeyMessage& message, KeySession& session, KeyAccess& access) {
-  if (!message.extended_register) return refuse(EINVAL, D::satype_needed, "REGISTER without SA type needs an X_EREG list");
-  if (session.extended || !session.registered.empty()) return refuse(EBUSY, D::none, "this socket is registered already");
+  if (!message.extended_register)
+    return refuse(EINVAL, D::satype_needed, "REGISTER without SA type needs an X_EREG list");
+  if (session.extended || !session.registered.empty())
+    return refuse(EBUSY, D::none, "this socket is registered already");
   for (const uint8_t satype : *message.extended_register) {
     if (satype != static_cast<uint8_t>(SaType::ah) && satype != static_cast<uint8_t>(SaType::esp))
       return refuse(EPROTONOSUPPORT, D::unknown_satype);
@@ -207,12 +212,27 @@ Answers expire(KeyMessage&, KeySession&, KeyAccess&) {
 }
 
 using Handler = Answers (*)(KeyMessage&, KeySession&, KeyAccess&);
-constexpr Handler kHandlers[kLastKeyMessageType + 1] = {
-    nullptr, get_spi, update, add,    del,  get,     acquire,         register_socket,
-    expire,  flush,   dump,   promisc, inverse_acquire, update_pair, delete_pair, delete_pair_state};
+constexpr Handler kHandlers[kLastKeyMessageType + 1] = {nullptr,
+                                                        get_spi,
+                                                        update,
+                                                        add,
+                                                        del,
+                                                        get,
+                                                        acquire,
+                                                        register_socket,
+                                                        expire,
+                                                        flush,
+                                                        dump,
+                                                        promisc,
+                                                        inverse_acquire,
+                                                        update_pair,
+                                                        delete_pair,
+                                                        delete_pair_state};
 }  // namespace
 
-bool KeySession::hears(uint8_t satype) const { return std::ranges::find(registered, satype) != registered.end(); }
+bool KeySession::hears(uint8_t satype) const {
+  return std::ranges::find(registered, satype) != registered.end();
+}
 
 Answers answer_key_request(KeyMessage& message, KeySession& session, KeyAccess& access) {
   const auto type = static_cast<uint8_t>(message.type);

@@ -23,11 +23,12 @@ Result<int> make_socket(const std::string& path, mode_t mode) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path)
-    return fail(ENAMETOOLONG, "the socket path {} is too long ({} characters are allowed)", path, sizeof address.sun_path - 1);
+    return fail(ENAMETOOLONG, "the socket path {} is too long ({} characters are allowed)", path,
+                sizeof address.sun_path - 1);
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   const int fd = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
-  ::unlink(path.c_str());                          // left by a dead daemon: the caller holds the run directory's lock
+  ::unlink(path.c_str());  // left by a dead daemon: the caller holds the run directory's lock
   const mode_t old = ::umask(0777 & ~mode);
   const bool bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   ::umask(old);
@@ -53,7 +54,8 @@ KeyMessage error_answer(const KeyHeader& header, const KeyError& error) {
 }  // namespace
 
 struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
-  Impl(asio::io_context& i, int fd, engine::KeyAccess& a, std::string p) : io(i), socket(i, fd), access(a), path(std::move(p)) {}
+  Impl(asio::io_context& i, int fd, engine::KeyAccess& a, std::string p)
+      : io(i), socket(i, fd), access(a), path(std::move(p)) {}
 
   void accept() {
     socket.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](asio::error_code error) {
@@ -125,7 +127,7 @@ struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
 
   void on_event(const Event& event) {
     if (const auto* expired = std::get_if<SaExpired>(&event)) {
-      if (expired->sa->transform == nullptr) return;               // a larval SA that nobody completed
+      if (expired->sa->transform == nullptr) return;  // a larval SA that nobody completed
       tell(expire_message(*expired->sa, expired->expiry), [](const KeySession&) { return true; });
     } else if (const auto* raised = std::get_if<AcquireRaised>(&event)) {
       tell_acquire(raised->acquire);
@@ -133,7 +135,8 @@ struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
   }
 
   void tell_acquire(const Acquire& acquire) {
-    tell(extended_acquire(acquire, access.algorithms()), [](const KeySession& s) { return s.extended || s.promiscuous; });
+    tell(extended_acquire(acquire, access.algorithms()),
+         [](const KeySession& s) { return s.extended || s.promiscuous; });
     for (const SaType type : {SaType::ah, SaType::esp}) {
       const auto plain = plain_acquire(acquire, type, access.algorithms());
       if (!plain) continue;
@@ -169,7 +172,11 @@ KeyServer::~KeyServer() {
   for (const auto& client : std::vector(impl_->clients)) client->close();
 }
 
-uint64_t KeyServer::lost_messages() const { return impl_->lost; }
-size_t KeyServer::clients() const { return impl_->clients.size(); }
+uint64_t KeyServer::lost_messages() const {
+  return impl_->lost;
+}
+size_t KeyServer::clients() const {
+  return impl_->clients.size();
+}
 
 }  // namespace adit::protocol

@@ -20,7 +20,9 @@ namespace {
 using namespace sad;
 using D = Diagnostic;
 
-net::Address address(std::string_view text) { return *net::Address::parse(text); }
+net::Address address(std::string_view text) {
+  return *net::Address::parse(text);
+}
 
 spd::Rule gcm_rule() {
   spd::Rule rule;
@@ -140,7 +142,7 @@ TEST_F(KeyServerTest, ErrorsAreTheBaseHeaderAlone) {
   const KeyMessage bad = ask(one, add(0));
   EXPECT_EQ(bad.error, EINVAL);
   EXPECT_EQ(bad.diagnostic, SADB_X_DIAGNOSTIC_RESERVED_SPI);
-  EXPECT_EQ(heard(two).size(), 1u);                      // only the success was told
+  EXPECT_EQ(heard(two).size(), 1u);  // only the success was told
 }
 
 TEST_F(KeyServerTest, AMessageThatIsNotAsLongAsItSaysIsAnsweredWithEmsgsize) {
@@ -157,7 +159,7 @@ TEST_F(KeyServerTest, AMessageThatIsNotAsLongAsItSaysIsAnsweredWithEmsgsize) {
       EXPECT_EQ(answer->seq, 5u);
     }
   }
-  EXPECT_EQ(ask(one, of(KeyMessageType::flush, 0)).error, 0);   // the connection lives
+  EXPECT_EQ(ask(one, of(KeyMessageType::flush, 0)).error, 0);  // the connection lives
 }
 
 TEST_F(KeyServerTest, GetShowsKeysToTheAskerAndPromiscuousSocketsOnly) {
@@ -196,8 +198,9 @@ TEST_F(KeyServerTest, DeleteFlushAndTheirRefusals) {
 
 TEST_F(KeyServerTest, SaTypeZeroIsRefusedWhereOneIsNeeded) {
   KeyClient one = client();
-  for (const auto type : {KeyMessageType::getspi, KeyMessageType::add, KeyMessageType::update, KeyMessageType::update_pair,
-                          KeyMessageType::del, KeyMessageType::delete_pair, KeyMessageType::get}) {
+  for (const auto type :
+       {KeyMessageType::getspi, KeyMessageType::add, KeyMessageType::update, KeyMessageType::update_pair,
+        KeyMessageType::del, KeyMessageType::delete_pair, KeyMessageType::get}) {
     KeyMessage m = named(type, 0x2001);
     m.satype = 0;
     const KeyMessage answer = ask(one, std::move(m));
@@ -240,7 +243,7 @@ TEST_F(KeyServerTest, RegisterListsAlgorithmsAndAcquiresFindTheirListeners) {
   EXPECT_EQ(algorithms.error, 0);
   ASSERT_TRUE(algorithms.supported_encr && algorithms.supported_auth);
   EXPECT_GE(algorithms.supported_encr->size(), 10u);
-  EXPECT_EQ(ask(extended, of(KeyMessageType::reg, 0)).error, EINVAL);    // no EREG
+  EXPECT_EQ(ask(extended, of(KeyMessageType::reg, 0)).error, EINVAL);  // no EREG
   KeyMessage ereg = of(KeyMessageType::reg, 0);
   ereg.extended_register = std::vector<uint8_t>{2, 3};
   EXPECT_EQ(ask(extended, std::move(ereg)).error, 0);
@@ -257,8 +260,8 @@ TEST_F(KeyServerTest, RegisterListsAlgorithmsAndAcquiresFindTheirListeners) {
   ASSERT_EQ(simple.size(), 1u);
   EXPECT_EQ(simple[0].satype, 3);
   ASSERT_TRUE(simple[0].proposal);
-  EXPECT_EQ(simple[0].proposal->combinations.size(), 2u);                // the AH alternative is not ESP's
-  EXPECT_EQ(simple[0].proposal->combinations[0].auth, 0);                // decision 1
+  EXPECT_EQ(simple[0].proposal->combinations.size(), 2u);  // the AH alternative is not ESP's
+  EXPECT_EQ(simple[0].proposal->combinations[0].auth, 0);  // decision 1
   const auto whole = heard(extended);
   ASSERT_EQ(whole.size(), 1u);
   EXPECT_EQ(whole[0].satype, 0);
@@ -270,7 +273,7 @@ TEST_F(KeyServerTest, RegisterListsAlgorithmsAndAcquiresFindTheirListeners) {
   ASSERT_EQ(combinations.size(), 3u);
   ASSERT_EQ(combinations[0].algorithms.size(), 1u);
   EXPECT_EQ(combinations[0].algorithms[0].min_bits, 256);
-  EXPECT_EQ(combinations[0].algorithms[0].max_bits, 256);                // an open end is the algorithm's
+  EXPECT_EQ(combinations[0].algorithms[0].max_bits, 256);  // an open end is the algorithm's
   EXPECT_EQ(combinations[0].algorithms[0].salt_bits, 32);
   EXPECT_EQ(combinations[1].algorithms.size(), 2u);
   EXPECT_EQ(combinations[2].algorithms[0].satype, SADB_SATYPE_AH);
@@ -429,9 +432,9 @@ TEST_F(SlowReaderTest, AReaderThatStopsHoldsNeitherMemoryNorOthers) {
   fill(3000);
   KeyClient asleep = client(), deaf = client(), busy = client();
   KeyMessage question = of(KeyMessageType::dump, 0);
-  ASSERT_TRUE(asleep.send(question));                    // asks, and never reads
+  ASSERT_TRUE(asleep.send(question));  // asks, and never reads
   serve();
-  for (uint32_t i = 0; i < 3000; ++i) {                  // deaf hears of each, and never reads
+  for (uint32_t i = 0; i < 3000; ++i) {  // deaf hears of each, and never reads
     const KeyMessage answer = ask(busy, add(0x20000 + i));
     ASSERT_EQ(answer.error, 0) << i;
   }

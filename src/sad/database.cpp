@@ -13,9 +13,11 @@ namespace {
 using D = Diagnostic;
 
 std::unexpected<KeyError> not_yours(const Sa& sa) {
-  const std::string owner = sa.spec.name_space.empty() ? "the global namespace" : "namespace \"" + sa.spec.name_space + "\"";
-  return refuse(EPERM, D::other_namespace, fmt::format("SA {:#x} belongs to {}; name it, or override as administrator",
-                                                       static_cast<uint32_t>(sa.spec.spi), owner));
+  const std::string owner =
+      sa.spec.name_space.empty() ? "the global namespace" : "namespace \"" + sa.spec.name_space + "\"";
+  return refuse(EPERM, D::other_namespace,
+                fmt::format("SA {:#x} belongs to {}; name it, or override as administrator",
+                            static_cast<uint32_t>(sa.spec.spi), owner));
 }
 
 // Where nothing was said, an SA is looked after when half its life passed without use (ipseckey(8)).
@@ -65,7 +67,9 @@ void apply_replay_value(Sa& sa, uint64_t value) {
 }
 }  // namespace
 
-SaName name_of(const Sa& sa) { return {sa.spec.type, sa.spec.spi, sa.spec.destination}; }
+SaName name_of(const Sa& sa) {
+  return {sa.spec.type, sa.spec.spi, sa.spec.destination};
+}
 
 uint64_t replay_value_of(Sa& sa) {
   if (const uint64_t sent = sa.last_sequence(); sent != 0) return sent;
@@ -119,12 +123,14 @@ KeyResult<SaPtr> Database::insert(SaPtr sa) {
 KeyResult<SaPtr> Database::add(SaRequest request, const Requester& who) {
   request.spec.name_space = who.name_space;
   TRY(validate(request, algorithms_));
-  if (request.spec.type == SaType::esp && request.spec.encr == crypto::EncrAlg::none) request.spec.encr = crypto::EncrAlg::null;
+  if (request.spec.type == SaType::esp && request.spec.encr == crypto::EncrAlg::none)
+    request.spec.encr = crypto::EncrAlg::null;
   if (const Entry* there = find({request.spec.type, request.spec.spi, request.spec.destination}))
-    return refuse(EEXIST, D::none,
-                  fmt::format("an SA with spi {:#x} to {} is there already{}", static_cast<uint32_t>(request.spec.spi),
-                              request.spec.destination.str(),
-                              may_touch(*there->sa, who) ? "" : ", in namespace \"" + there->sa->spec.name_space + "\""));
+    return refuse(
+        EEXIST, D::none,
+        fmt::format("an SA with spi {:#x} to {} is there already{}", static_cast<uint32_t>(request.spec.spi),
+                    request.spec.destination.str(),
+                    may_touch(*there->sa, who) ? "" : ", in namespace \"" + there->sa->spec.name_space + "\""));
   settle_direction(request.spec);
   apply_lifetimes(request);
   auto made = Sa::make(std::move(request.spec));
@@ -154,7 +160,8 @@ KeyResult<SaPtr> Database::complete(Entry& larval, SaRequest request) {
   if (request.spec.acquire_seq == 0) request.spec.acquire_seq = larval.sa->spec.acquire_seq;
   if (request.spec.source.is_unspecified()) request.spec.source = larval.sa->spec.source;
   TRY(validate(request, algorithms_));
-  if (request.spec.type == SaType::esp && request.spec.encr == crypto::EncrAlg::none) request.spec.encr = crypto::EncrAlg::null;
+  if (request.spec.type == SaType::esp && request.spec.encr == crypto::EncrAlg::none)
+    request.spec.encr = crypto::EncrAlg::null;
   settle_direction(request.spec);
   apply_lifetimes(request);
   auto made = Sa::make(std::move(request.spec));
@@ -212,9 +219,9 @@ KeyResult<SaPtr> Database::change(Entry& entry, const SaRequest& request) {
   join(*sa, other);
   if (request.replay_value) apply_replay_value(*sa, *request.replay_value);
   set_state(*sa, request.state);
-  entry.soft_told = false;                         // the limits are judged anew
+  entry.soft_told = false;  // the limits are judged anew
   events_.push_back(SaChanged{sa});
-  examine(entry);                                  // the new limits may have been passed already; may remove it
+  examine(entry);  // the new limits may have been passed already; may remove it
   return sa;
 }
 
@@ -229,7 +236,7 @@ KeyResult<SaPtr> Database::update_pair(SaRequest request, const Requester& who) 
   const Lifetime hard = sa->hard(), soft = sa->soft(), idle = sa->idle();
   TRY(change_lifetimes(*entry, request));
   if (auto changed = change_lifetimes(*other, request); !changed) {
-    sa->set_lifetimes(hard, soft, idle);           // both or none
+    sa->set_lifetimes(hard, soft, idle);  // both or none
     return std::unexpected(changed.error());
   }
   events_.push_back(SaChanged{sa});
@@ -287,6 +294,8 @@ std::vector<SaPtr> Database::page(const DumpFilter& filter, uint64_t after, size
   return found;
 }
 
-std::vector<Event> Database::take_events() { return std::exchange(events_, {}); }
+std::vector<Event> Database::take_events() {
+  return std::exchange(events_, {});
+}
 
 }  // namespace adit::sad

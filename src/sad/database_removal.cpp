@@ -18,13 +18,15 @@ KeyResult<Database::Entry*> Database::pair_of(const Sa& sa) const {
 
 // May `sa`, which names a pair, be joined with it? An inbound SA names the outbound one (pf_key.md §2.1).
 KeyResult<Database::Entry*> Database::check_pair(const Sa& sa) const {
-  if (sa.spec.outbound && !sa.spec.inbound) return refuse(EINVAL, D::wrong_direction, "only an inbound SA names its pair");
+  if (sa.spec.outbound && !sa.spec.inbound)
+    return refuse(EINVAL, D::wrong_direction, "only an inbound SA names its pair");
   TRY_ASSIGN(Entry * other, pair_of(sa));
   const Sa& half = *other->sa;
   if (half.spec.source != sa.spec.destination) return refuse(EINVAL, D::pair_address_differs);
   if (half.pair != 0) return refuse(EINVAL, D::pair_already);
   if (half.spec.inbound && !half.spec.outbound) return refuse(EINVAL, D::wrong_direction);
-  if (half.spec.name_space != sa.spec.name_space || half.state == SaState::larval) return refuse(EINVAL, D::pair_unsuitable);
+  if (half.spec.name_space != sa.spec.name_space || half.state == SaState::larval)
+    return refuse(EINVAL, D::pair_unsuitable);
   return other;
 }
 
@@ -81,7 +83,7 @@ size_t Database::remove_pairs_in_state(SaType type, SaState state, const Request
       found.push_back(name);
   }
   size_t before = entries_.size();
-  for (const SaName& name : found) (void)remove_pair(name, who);   // its other half may have taken it along already
+  for (const SaName& name : found) (void)remove_pair(name, who);  // its other half may have taken it along already
   return before - entries_.size();
 }
 
@@ -91,7 +93,7 @@ size_t Database::flush(SaType type, const Requester& who) {
     const Sa& sa = *entry->sa;
     if ((type == SaType::unspec || sa.spec.type == type) && may_touch(sa, who)) gone.push_back(entry->sa);
   }
-  if (gone.size() == entries_.size() && !gone.empty()) {   // all of them: no need to take the table apart
+  if (gone.size() == entries_.size() && !gone.empty()) {  // all of them: no need to take the table apart
     for (const SaPtr& sa : gone) sa->state = SaState::dead;
     table_ = std::make_shared<const Table>();
     ++generation_;

@@ -1,57 +1,10 @@
-#include "sad/database.h"
-
-#include <gtest/gtest.h>
-
-#include "sad/sad_fixture.h"
+#include "sad/database_fixture.h"
 
 namespace adit::sad {
 namespace {
 using namespace testing;
-using crypto::AuthAlg;
 using crypto::EncrAlg;
 using D = Diagnostic;
-
-class DatabaseTest : public ::testing::Test {
- protected:
-  static SaRequest request(SaSpec spec) { return {std::move(spec), SaState::mature, {}, {}, {}, {}}; }
-  // Names an SA for UPDATE.
-  static SaRequest change(uint32_t spi, std::string_view destination = "5.6.7.8") {
-    SaRequest r;
-    r.spec.spi = Spi{spi};
-    r.spec.source = address("1.2.3.4");
-    r.spec.destination = address(destination);
-    return r;
-  }
-  SaPtr add(SaSpec spec, const Requester& who = {}) {
-    auto sa = db_.add(request(std::move(spec)), who);
-    EXPECT_TRUE(sa) << sa.error().text;
-    return *sa;
-  }
-  void pass(int64_t seconds) {
-    clock_.advance(Seconds(seconds));
-    db_.tick();
-  }
-  template <typename Kind>
-  std::vector<Kind> events() {
-    std::vector<Kind> found;
-    for (const Event& event : db_.take_events()) {
-      if (const auto* kind = std::get_if<Kind>(&event)) found.push_back(*kind);
-    }
-    return found;
-  }
-  template <typename T>
-  static void expect_refused(const KeyResult<T>& result, int code, D diagnostic) {
-    ASSERT_FALSE(result);
-    EXPECT_EQ(result.error().code, code) << result.error().text;
-    EXPECT_EQ(result.error().diagnostic, diagnostic) << result.error().text;
-    EXPECT_FALSE(result.error().text.empty());
-  }
-
-  FakeClock clock_;
-  crypto::AlgorithmTable algorithms_ = crypto::AlgorithmTable::builtin();
-  Database db_{clock_, algorithms_, {.larval_wait = Seconds(60), .acquire_wait = Seconds(10)}};
-  const SaName kName{SaType::esp, Spi{0x2001}, address("5.6.7.8")};
-};
 
 TEST_F(DatabaseTest, WhatIsAddedIsThereAndTold) {
   const auto generation = db_.generation();
@@ -73,7 +26,8 @@ TEST_F(DatabaseTest, TheDatabaseHasALimit) {
   Database small(clock_, algorithms_, {.maximum_sas = 1});
   ASSERT_TRUE(small.add(request(esp(0x2001)), {}));
   expect_refused(small.add(request(esp(0x2002)), {}), ENOMEM, D::too_many);
-  expect_refused(small.get_spi({SaType::esp, address("1.1.1.1"), address("2.2.2.2"), 256, 999, 0}, {}), ENOMEM, D::too_many);
+  expect_refused(small.get_spi({SaType::esp, address("1.1.1.1"), address("2.2.2.2"), 256, 999, 0}, {}), ENOMEM,
+                 D::too_many);
 }
 
 TEST_F(DatabaseTest, EspWithoutACipherIsTheNullCipher) {
@@ -184,7 +138,7 @@ TEST_F(DatabaseTest, ALarvalSaIsCompletedByUpdate) {
   EXPECT_EQ(db_.table()->find(Spi{0x2001}, SaType::esp, address("5.6.7.8")), sa->get());
   EXPECT_EQ(db_.size(), 1u);
   EXPECT_EQ(events<SaAdded>().size(), 1u);
-  pass(1000);                                            // the larval timeout does not strike it
+  pass(1000);  // the larval timeout does not strike it
   EXPECT_EQ(db_.size(), 1u);
 }
 
@@ -215,7 +169,7 @@ TEST_F(DatabaseTest, SoftMakesDyingAndHardRemoves) {
   r.soft = Lifetime{.add_seconds = 80};
   const SaPtr sa = *db_.add(std::move(r), {});
   (void)db_.take_events();
-  EXPECT_EQ(*db_.next_deadline(), clock_.now() + Seconds(50));   // idle: half of hard
+  EXPECT_EQ(*db_.next_deadline(), clock_.now() + Seconds(50));  // idle: half of hard
   pass(50);
   auto expired = events<SaExpired>();
   ASSERT_EQ(expired.size(), 1u);
@@ -249,10 +203,11 @@ TEST_F(DatabaseTest, ByteAndUseLimitsAreSeenWhenAWorkerReportsThem) {
   sa->used(1, 7, clock_.wall_seconds());
   db_.reached(kName);
   EXPECT_EQ(db_.size(), 0u);
-  db_.reached(kName);                                    // again, late: nothing to do
+  db_.reached(kName);  // again, late: nothing to do
 }
 
-// Workers move the state before they report, so that only one of them does: the key manager must hear of it all the same.
+// Workers move the state before they report, so that only one of them does: the key manager must hear of it all the
+// same.
 TEST_F(DatabaseTest, LimitsOfAnSaThatTheWorkerHasMovedAlreadyAreTold) {
   const SaPtr sa = add(esp(0x2001));
   sa->state = SaState::dying;
@@ -281,7 +236,7 @@ TEST_F(DatabaseTest, WhatAWorkerDidAlreadyIsStillTold) {
   const auto soft = events<SaExpired>();
   ASSERT_EQ(soft.size(), 1u);
   EXPECT_EQ(soft[0].expiry, Expiry::soft);
-  sa->set_last_sequence(UINT32_MAX - 1);                 // a burst of three no longer fits
+  sa->set_last_sequence(UINT32_MAX - 1);  // a burst of three no longer fits
   ASSERT_EQ(sa->reserve_sequence(3), std::nullopt);
   sa->state = SaState::dead;
   expect_refused(db_.update(change(0x2001), {}), ESRCH, D::sa_not_valid);
@@ -392,110 +347,6 @@ TEST_F(DatabaseTest, UpdateOfASaInUseTakesNoKeys) {
   expect_refused(db_.update(change(0x9999), {}), ESRCH, D::sa_not_found);
 }
 
-// ---- pairs
-
-class PairTest : public DatabaseTest {
- protected:
-  PairTest() {
-    SaSpec out = esp(0x2001);
-    out.outbound = true;
-    out_ = add(std::move(out));
-    SaSpec in = inbound(0x3001);
-    in.pair = Spi{0x2001};
-    in_ = add(std::move(in));
-    (void)db_.take_events();
-  }
-  static SaSpec inbound(uint32_t spi) {
-    SaSpec spec = esp(spi, "5.6.7.8", "1.2.3.4");
-    spec.inbound = true;
-    return spec;
-  }
-  KeyResult<SaPtr> add_pair(SaSpec spec, uint32_t pair) {
-    spec.pair = Spi{pair};
-    return db_.add(request(std::move(spec)), {});
-  }
-  SaPtr out_, in_;
-  const SaName kIn{SaType::esp, Spi{0x3001}, address("1.2.3.4")};
-};
-
-TEST_F(PairTest, BothHalvesKnowEachOther) {
-  EXPECT_EQ(in_->pair, 0x2001u);
-  EXPECT_EQ(out_->pair, 0x3001u);
-}
-
-TEST_F(PairTest, UnfitHalvesAreRefusedAndNothingIsAdded) {
-  expect_refused(add_pair(inbound(0x3002), 0x2001), EINVAL, D::pair_already);
-  expect_refused(add_pair(inbound(0x3002), 0x2fff), ESRCH, D::pair_not_found);
-  SaSpec wrong = esp(0x2002);
-  wrong.outbound = true;
-  expect_refused(add_pair(std::move(wrong), 0x3001), EINVAL, D::wrong_direction);
-  SaSpec elsewhere = esp(0x2003, "9.9.9.9", "5.6.7.8");
-  elsewhere.outbound = true;
-  add(std::move(elsewhere));
-  expect_refused(add_pair(inbound(0x3002), 0x2003), EINVAL, D::pair_address_differs);
-  ASSERT_TRUE(db_.get_spi({SaType::esp, address("1.2.3.4"), address("5.6.7.8"), 0x2004, 0x2004, 0}, {}));
-  expect_refused(add_pair(inbound(0x3002), 0x2004), EINVAL, D::wrong_direction);
-  EXPECT_EQ(db_.size(), 4u);
-}
-
-TEST_F(PairTest, DeletePairTakesBothFromEitherSide) {
-  ASSERT_TRUE(db_.remove_pair(kName, {}));
-  EXPECT_EQ(db_.size(), 0u);
-  EXPECT_EQ(events<SaDeleted>().size(), 2u);
-}
-
-TEST_F(PairTest, DeletingOneMakesTheOtherSingle) {
-  ASSERT_TRUE(db_.remove(kIn, {}));
-  EXPECT_EQ(out_->pair, 0u);
-  expect_refused(db_.remove_pair(kName, {}), ESRCH, D::pair_not_found);
-  EXPECT_EQ(db_.size(), 1u);
-}
-
-TEST_F(PairTest, ExpiryOfOneMakesTheOtherSingle) {
-  out_->set_last_sequence(UINT32_MAX);
-  db_.reached(kName);
-  EXPECT_EQ(in_->pair, 0u);
-  EXPECT_EQ(db_.size(), 1u);
-}
-
-TEST_F(PairTest, UpdatePairChangesBothOrNone) {
-  SaRequest r = change(0x2001);
-  r.hard = Lifetime{.bytes = 1000};
-  ASSERT_TRUE(db_.update_pair(std::move(r), {}));
-  EXPECT_EQ(out_->hard().bytes, 1000u);
-  EXPECT_EQ(in_->hard().bytes, 1000u);
-  // A soft limit that only one of them can take.
-  SaRequest low = change(0x3001, "1.2.3.4");
-  low.spec.source = address("5.6.7.8");
-  low.hard = Lifetime{.bytes = 500};
-  ASSERT_TRUE(db_.update(std::move(low), {}));
-  SaRequest soft = change(0x2001);
-  soft.soft = Lifetime{.bytes = 700};
-  expect_refused(db_.update_pair(std::move(soft), {}), EINVAL, D::bytes_soft_above_hard);
-  EXPECT_EQ(out_->soft().bytes, 0u);
-  SaRequest named = change(0x2001);
-  named.spec.pair = Spi{0x3001};
-  expect_refused(db_.update_pair(std::move(named), {}), EINVAL, D::pair_unsuitable);
-}
-
-TEST_F(PairTest, UpdateCanJoinAPairLater) {
-  ASSERT_TRUE(db_.remove(kIn, {}));
-  in_ = add(inbound(0x3002));
-  SaRequest r = change(0x3002, "1.2.3.4");
-  r.spec.pair = Spi{0x2001};
-  ASSERT_TRUE(db_.update(std::move(r), {}));
-  EXPECT_EQ(in_->pair, 0x2001u);
-  EXPECT_EQ(out_->pair, 0x3002u);
-}
-
-TEST_F(PairTest, PairsAreDeletedByState) {
-  add(esp(0x4001));
-  EXPECT_EQ(db_.remove_pairs_in_state(SaType::unspec, SaState::dying, {}), 0u);
-  EXPECT_EQ(db_.remove_pairs_in_state(SaType::ah, SaState::mature, {}), 0u);
-  EXPECT_EQ(db_.remove_pairs_in_state(SaType::unspec, SaState::mature, {}), 2u);
-  EXPECT_EQ(db_.size(), 1u);                             // the single one stays
-}
-
 // ---- listing
 
 TEST_F(DatabaseTest, PagesGoThroughEverythingOnceWhileSasComeAndGo) {
@@ -523,91 +374,7 @@ TEST_F(DatabaseTest, PagesCanLeaveOutWhatIsInUse) {
   EXPECT_EQ(page[0], idle);
 }
 
-// ---- acquires
-
-class AcquireTest : public DatabaseTest {
- protected:
-  bool ask(uint64_t rule_index = 1) {
-    return db_.acquire({"tun0", rule_index}, kOuter, rule_, flow_of("10.0.0.2", "10.0.1.2"));
-  }
-  const spd::Rule rule_ = rule_of({action_of(EncrAlg::aes_cbc, AuthAlg::hmac_sha256)}, "10.0.0.0/24", "10.0.1.0/24");
-};
-
-TEST_F(AcquireTest, OneForEachLinkAndRule) {
-  EXPECT_TRUE(ask(1));
-  EXPECT_FALSE(ask(1));
-  EXPECT_TRUE(ask(2));
-  const auto raised = events<AcquireRaised>();
-  ASSERT_EQ(raised.size(), 2u);
-  EXPECT_NE(raised[0].acquire.seq, raised[1].acquire.seq);
-  EXPECT_GE(raised[0].acquire.seq, 0x80000000u);
-  EXPECT_NE(db_.find_acquire(raised[0].acquire.seq), nullptr);
-}
-
-TEST_F(AcquireTest, AnSaThatServesEndsIt) {
-  ask();
-  (void)db_.take_events();
-  add(gcm(0x2001));                                      // not what the rule asks
-  EXPECT_TRUE(events<AcquireEnded>().empty());
-  add(esp(0x2002));
-  const auto ended = events<AcquireEnded>();
-  ASSERT_EQ(ended.size(), 1u);
-  EXPECT_TRUE(ended[0].found);
-  EXPECT_TRUE(ask());                                    // a new need is a new acquire
-}
-
-TEST_F(AcquireTest, ALarvalSaThatBecomesTheAnswerEndsIt) {
-  ask();
-  const uint32_t seq = events<AcquireRaised>().at(0).acquire.seq;
-  ASSERT_TRUE(db_.get_spi({SaType::esp, address("1.2.3.4"), address("5.6.7.8"), 0x2001, 0x2001, seq}, {}));
-  EXPECT_TRUE(events<AcquireEnded>().empty());
-  SaSpec spec = esp(0x2001);
-  spec.outbound = true;
-  ASSERT_TRUE(db_.update(request(std::move(spec)), {}));
-  EXPECT_EQ(events<AcquireEnded>().size(), 1u);
-}
-
-TEST_F(AcquireTest, WaitingHasAnEnd) {
-  ask();
-  (void)db_.take_events();
-  EXPECT_EQ(*db_.next_deadline(), clock_.now() + Seconds(10));
-  pass(9);
-  EXPECT_TRUE(events<AcquireEnded>().empty());
-  pass(1);
-  const auto ended = events<AcquireEnded>();
-  ASSERT_EQ(ended.size(), 1u);
-  EXPECT_FALSE(ended[0].found);
-  EXPECT_EQ(ended[0].error, ETIMEDOUT);
-  EXPECT_EQ(db_.next_deadline(), std::nullopt);
-}
-
-TEST_F(AcquireTest, TheKeyManagersFailureEndsItAndFreesItsLarvalSas) {
-  ask();
-  const uint32_t seq = events<AcquireRaised>().at(0).acquire.seq;
-  ASSERT_TRUE(db_.get_spi({SaType::esp, address("5.6.7.8"), address("1.2.3.4"), 0x2001, 0x2001, seq}, {}));
-  ASSERT_TRUE(db_.get_spi({SaType::esp, address("5.6.7.8"), address("1.2.3.4"), 0x2002, 0x2002, seq + 1}, {}));
-  ASSERT_TRUE(db_.acquire_failed(seq, ECONNREFUSED));
-  EXPECT_EQ(db_.size(), 1u);
-  EXPECT_EQ(events<AcquireEnded>().at(0).error, ECONNREFUSED);
-  expect_refused(db_.acquire_failed(seq, ECONNREFUSED), ESRCH, D::none);
-}
-
-TEST_F(AcquireTest, ALinkThatGoesTakesItsAcquiresAlong) {
-  ask(1), ask(2);
-  (void)db_.take_events();
-  db_.forget_acquires("tun1");
-  EXPECT_TRUE(events<AcquireEnded>().empty());
-  db_.forget_acquires("tun0");
-  EXPECT_EQ(events<AcquireEnded>().size(), 2u);
-}
-
-TEST_F(AcquireTest, TheirNumberIsBounded) {
-  Database small(clock_, algorithms_, {.maximum_acquires = 1});
-  EXPECT_TRUE(small.acquire({"tun0", 1}, kOuter, rule_, flow_of("10.0.0.2", "10.0.1.2")));
-  EXPECT_FALSE(small.acquire({"tun0", 2}, kOuter, rule_, flow_of("10.0.0.2", "10.0.1.2")));
-}
-
-TEST_F(AcquireTest, ManySasExpireEachAtItsTime) {
+TEST_F(DatabaseTest, ManySasExpireEachAtItsTime) {
   for (uint32_t i = 0; i < 500; ++i) {
     SaRequest r = request(esp(0x1000 + i));
     r.hard = Lifetime{.add_seconds = 1 + i % 50};

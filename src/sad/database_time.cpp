@@ -6,25 +6,27 @@
 
 namespace adit::sad {
 namespace {
-constexpr uint32_t kFirstSeq = 0x80000000u;   // key managers count from the other end
+constexpr uint32_t kFirstSeq = 0x80000000u;  // key managers count from the other end
 }  // namespace
 
 void Database::arm(Entry& entry) {
   if (entry.armed_at != 0) timers_.erase({entry.armed_at, entry.sa->age});
   const uint64_t now = clock_.wall_seconds();
   std::optional<uint64_t> at;
-  if (entry.sa->state == SaState::larval) at = entry.sa->added + static_cast<uint64_t>(settings_.larval_wait.count());
-  else at = entry.sa->next_due(now);
+  if (entry.sa->state == SaState::larval)
+    at = entry.sa->added + static_cast<uint64_t>(settings_.larval_wait.count());
+  else
+    at = entry.sa->next_due(now);
   entry.armed_at = at.value_or(0);
   if (at) timers_.insert({*at, entry.sa->age});
 }
 
-// SAs leave by hard limit and exhausted sequence numbers; soft makes them DYING, so that a successor can be made in peace;
-// idle only asks the key manager to see whether the peer is alive, once for each silence.
+// SAs leave by hard limit and exhausted sequence numbers; soft makes them DYING, so that a successor can be made in
+// peace; idle only asks the key manager to see whether the peer is alive, once for each silence.
 void Database::expire(Entry& entry, Expiry expiry) {
   const SaPtr sa = entry.sa;
   if (expiry == Expiry::soft) {
-    SaState mature = SaState::mature;            // a worker may have gone further meanwhile
+    SaState mature = SaState::mature;  // a worker may have gone further meanwhile
     sa->state.compare_exchange_strong(mature, SaState::dying);
     entry.soft_told = true;
     events_.push_back(SaExpired{sa, expiry, false});
@@ -41,15 +43,18 @@ void Database::expire(Entry& entry, Expiry expiry) {
 void Database::examine(Entry& entry) {
   const uint64_t now = clock_.wall_seconds();
   if (entry.sa->state == SaState::larval) {
-    if (now >= entry.sa->added + static_cast<uint64_t>(settings_.larval_wait.count())) expire(entry, Expiry::hard);
-    else arm(entry);
+    if (now >= entry.sa->added + static_cast<uint64_t>(settings_.larval_wait.count()))
+      expire(entry, Expiry::hard);
+    else
+      arm(entry);
     return;
   }
   const SaState state = entry.sa->state;
   Expiry due = entry.sa->due(now);
   // A worker that reaches a limit acts at once and reports afterwards: what it has done is still to be told.
   if (state == SaState::dead && due != Expiry::hard) due = Expiry::sequence;
-  if (state == SaState::dying && due == Expiry::none && !entry.soft_told && entry.sa->soft_reached(now)) due = Expiry::soft;
+  if (state == SaState::dying && due == Expiry::none && !entry.soft_told && entry.sa->soft_reached(now))
+    due = Expiry::soft;
   if (due == Expiry::hard || due == Expiry::sequence) return expire(entry, due);
   if (due != Expiry::none) expire(entry, due);
   arm(entry);
@@ -120,7 +125,8 @@ void Database::end_acquire(uint32_t seq, bool found, int error) {
 void Database::resolve_acquires(const Sa& sa) {
   std::vector<uint32_t> served;
   for (const auto& [seq, acquire] : acquires_) {
-    if (acquire.outer.remote == sa.spec.destination && table_->select(acquire.rule, acquire.outer, acquire.flow).found())
+    if (acquire.outer.remote == sa.spec.destination &&
+        table_->select(acquire.rule, acquire.outer, acquire.flow).found())
       served.push_back(seq);
   }
   for (const uint32_t seq : served) end_acquire(seq, true, 0);
@@ -129,7 +135,8 @@ void Database::resolve_acquires(const Sa& sa) {
 KeyResult<> Database::acquire_failed(uint32_t seq, int error) {
   std::vector<SaPtr> larval;
   for (const auto& [age, entry] : by_age_) {
-    if (entry->sa->state == SaState::larval && seq != 0 && entry->sa->spec.acquire_seq == seq) larval.push_back(entry->sa);
+    if (entry->sa->state == SaState::larval && seq != 0 && entry->sa->spec.acquire_seq == seq)
+      larval.push_back(entry->sa);
   }
   for (const SaPtr& sa : larval) {
     erase(name_of(*sa));

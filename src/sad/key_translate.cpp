@@ -10,8 +10,7 @@ using D = Diagnostic;
 
 // What a client may ask for; the rest of the flags is what the SAD reports.
 constexpr uint32_t kSettable = kSaPfs | kSaNoReplay | kSaEsn | kSaInbound | kSaOutbound | kSaTunnel | kSaNattLocal |
-                               kSaNattRemote | SADB_X_SAFLAGS_UNIQUE |
-                               kSaPaired;
+                               kSaNattRemote | SADB_X_SAFLAGS_UNIQUE | kSaPaired;
 
 KeyResult<> check_extras(const KeyMessage& message) {
   if (message.proposal || message.extended_proposal) return refuse(EINVAL, D::proposal_not_needed);
@@ -94,7 +93,8 @@ KeyResult<> read_inner(const KeyMessage& message, SaSpec& spec) {
   // Both ends any, both families: no selectors at all.
   const bool everything = source.address.is_unspecified() && destination.address.is_unspecified() &&
                           source.prefix_length == 0 && destination.prefix_length == 0 && !source.address.is_v4() &&
-                          !destination.address.is_v4() && inner.protocol == 0 && source.port == 0 && destination.port == 0;
+                          !destination.address.is_v4() && inner.protocol == 0 && source.port == 0 &&
+                          destination.port == 0;
   if (!everything) spec.inner = inner;
   return {};
 }
@@ -183,16 +183,18 @@ void put_sa(const Sa& sa, KeyMessage& message) {
 void put_addresses(const Sa& sa, KeyMessage& message) {
   const SaSpec& spec = sa.spec;
   uint8_t protocol = spec.outer_protocol;
-  if (protocol == 0 && spec.inner) protocol = spec.inner->source.family() == net::Family::v4 ? net::kProtoIpv4 : net::kProtoIpv6;
+  if (protocol == 0 && spec.inner)
+    protocol = spec.inner->source.family() == net::Family::v4 ? net::kProtoIpv4 : net::kProtoIpv6;
   message.source = host_extension(spec.source, protocol);
   message.destination = host_extension(spec.destination, protocol);
   if (spec.mode == SaMode::tunnel && sa.state != SaState::larval) {
     // "Everything" goes out as it came in: both sides ::/0.
     const InnerSelector inner = spec.inner.value_or(
         InnerSelector{net::Prefix::any(net::Family::v6), net::Prefix::any(net::Family::v6), 0, 0, 0});
-    message.inner_source = AddressExtension{inner.source.address(), inner.source.length(), inner.protocol, inner.source_port};
-    message.inner_destination =
-        AddressExtension{inner.destination.address(), inner.destination.length(), inner.protocol, inner.destination_port};
+    message.inner_source =
+        AddressExtension{inner.source.address(), inner.source.length(), inner.protocol, inner.source_port};
+    message.inner_destination = AddressExtension{inner.destination.address(), inner.destination.length(),
+                                                 inner.protocol, inner.destination_port};
   }
   if (!spec.nat) return;
   message.natt_local = host_extension(spec.nat->local, net::kProtoUdp, spec.nat->local_port);
@@ -298,23 +300,32 @@ KeyMessage expire_message(Sa& sa, Expiry expiry) {
   put_sa(sa, message);
   put_addresses(sa, message);
   message.current = current_of(sa);
-  if (expiry == Expiry::soft) message.soft = sa.soft();
-  else if (expiry == Expiry::idle) message.idle = sa.idle();
-  else message.hard = sa.hard();
+  if (expiry == Expiry::soft)
+    message.soft = sa.soft();
+  else if (expiry == Expiry::idle)
+    message.idle = sa.idle();
+  else
+    message.hard = sa.hard();
   return message;
 }
 
 void describe_algorithms(const crypto::AlgorithmTable& algorithms, SaType type, KeyMessage& message) {
   const auto describe = [](const crypto::Algorithm& row) {
-    return SupportedAlgorithm{row.number, static_cast<uint8_t>(row.iv_bytes), static_cast<uint8_t>(row.increment_bits),
-                              static_cast<uint8_t>(row.salt_bytes * 8), row.min_bits, row.max_bits};
+    return SupportedAlgorithm{row.number,
+                              static_cast<uint8_t>(row.iv_bytes),
+                              static_cast<uint8_t>(row.increment_bits),
+                              static_cast<uint8_t>(row.salt_bytes * 8),
+                              row.min_bits,
+                              row.max_bits};
   };
   message.supported_auth.emplace();
   if (type == SaType::esp) message.supported_encr.emplace();
   for (const crypto::Algorithm& row : algorithms.rows()) {
     if (row.number == 0) continue;
-    if (row.proto == crypto::AlgProto::ah) message.supported_auth->push_back(describe(row));
-    else if (type == SaType::esp) message.supported_encr->push_back(describe(row));
+    if (row.proto == crypto::AlgProto::ah)
+      message.supported_auth->push_back(describe(row));
+    else if (type == SaType::esp)
+      message.supported_encr->push_back(describe(row));
   }
 }
 

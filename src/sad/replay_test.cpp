@@ -86,7 +86,8 @@ TEST(ReplayWindow, EveryShortHistoryAgreesWithTheDefinition) {
 TEST(ReplayWindow, RandomHistoriesAgreeWithTheDefinitionForEveryKindOfWidth) {
   std::mt19937_64 random(1);
   for (const uint32_t width : {1u, 31u, 32u, 63u, 64u, 65u, 127u, 128u, 1000u, 1024u, 4032u, 4095u, 4096u}) {
-    for (const uint64_t start : {uint64_t{0}, uint64_t{1}, uint64_t{63}, uint64_t{64}, uint64_t{0xffffff00}, uint64_t{0x1fffff000}}) {
+    for (const uint64_t start :
+         {uint64_t{0}, uint64_t{1}, uint64_t{63}, uint64_t{64}, uint64_t{0xffffff00}, uint64_t{0x1fffff000}}) {
       const bool esn = start > UINT32_MAX;
       ReplayWindow window = window_of(width, esn);
       NaiveWindow naive(width, esn);
@@ -94,7 +95,8 @@ TEST(ReplayWindow, RandomHistoriesAgreeWithTheDefinitionForEveryKindOfWidth) {
       for (int i = 0; i < 3000; ++i) {
         const uint64_t reach = random() % 16 == 0 ? 10'000 : width + 70;
         const int64_t offset = static_cast<int64_t>(random() % (2 * reach)) - static_cast<int64_t>(reach);
-        const auto sequence = static_cast<uint64_t>(std::max<int64_t>(0, static_cast<int64_t>(naive.highest()) + offset));
+        const auto sequence =
+            static_cast<uint64_t>(std::max<int64_t>(0, static_cast<int64_t>(naive.highest()) + offset));
         if (!esn && sequence > UINT32_MAX) continue;
         ASSERT_EQ(window.check(sequence), naive.check(sequence)) << width << ' ' << start << ' ' << sequence;
         ASSERT_EQ(window.commit(sequence), naive.commit(sequence)) << width << ' ' << start << ' ' << sequence;
@@ -155,7 +157,7 @@ TEST(ReplayWindow, InferenceFollowsASenderAcrossTheWrap) {
     EXPECT_EQ(window.infer(static_cast<uint32_t>(sent)), sent);
     EXPECT_TRUE(window.commit(sent));
   }
-  EXPECT_EQ(window.infer(0xfffffffe), 0xfffffffeu);      // late, from before the wrap
+  EXPECT_EQ(window.infer(0xfffffffe), 0xfffffffeu);  // late, from before the wrap
   EXPECT_FALSE(window.check(0xfffffffe));
 }
 

@@ -8,10 +8,14 @@ namespace {
 constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr uint64_t kNever = std::numeric_limits<uint64_t>::max();
 
-uint64_t last_number(bool esn) { return esn ? std::numeric_limits<uint64_t>::max() : std::numeric_limits<uint32_t>::max(); }
+uint64_t last_number(bool esn) {
+  return esn ? std::numeric_limits<uint64_t>::max() : std::numeric_limits<uint32_t>::max();
+}
 
 // Limits near 2^64 must not wrap into the past.
-uint64_t later(uint64_t from, uint64_t by) { return by > kNever - from ? kNever : from + by; }
+uint64_t later(uint64_t from, uint64_t by) {
+  return by > kNever - from ? kNever : from + by;
+}
 }  // namespace
 
 void Sa::Limits::set(const Lifetime& lifetime) {
@@ -46,7 +50,9 @@ Result<std::shared_ptr<Sa>> Sa::make(SaSpec spec) {
   return sa;
 }
 
-std::shared_ptr<Sa> Sa::larval(SaSpec spec) { return std::shared_ptr<Sa>(new Sa(std::move(spec))); }
+std::shared_ptr<Sa> Sa::larval(SaSpec spec) {
+  return std::shared_ptr<Sa>(new Sa(std::move(spec)));
+}
 
 std::optional<uint64_t> Sa::reserve_sequence(uint32_t count) {
   const uint64_t last = last_number(spec.esn);
@@ -57,7 +63,9 @@ std::optional<uint64_t> Sa::reserve_sequence(uint32_t count) {
   return used + 1;
 }
 
-uint64_t Sa::last_sequence() const { return sequence_.load(kRelaxed); }
+uint64_t Sa::last_sequence() const {
+  return sequence_.load(kRelaxed);
+}
 
 void Sa::set_lifetimes(const Lifetime& hard, const Lifetime& soft, const Lifetime& idle) {
   limits_[0].set(hard);

@@ -34,7 +34,7 @@ TEST(Sa, SequenceNumbersBeginAtOneAndComeInRuns) {
 TEST(Sa, The32BitSpaceEndsExactlyAtItsLastNumber) {
   const auto sa = made(esp(0x1000));
   sa->set_last_sequence(0xfffffffd);
-  EXPECT_EQ(sa->reserve_sequence(3), std::nullopt);      // would run over
+  EXPECT_EQ(sa->reserve_sequence(3), std::nullopt);  // would run over
   EXPECT_EQ(sa->reserve_sequence(2), 0xfffffffeu);
   EXPECT_EQ(sa->reserve_sequence(1), std::nullopt);
   EXPECT_EQ(sa->due(0), Expiry::sequence);
@@ -53,13 +53,17 @@ TEST(Sa, ExtendedNumbersGoOnPast32BitsAndEndAt64) {
 }
 
 TEST(Sa, EachKindOfLimitEndsIt) {
-  struct Case { Lifetime hard; uint64_t bytes, packets, now; Expiry expected; };
+  struct Case {
+    Lifetime hard;
+    uint64_t bytes, packets, now;
+    Expiry expected;
+  };
   const Case cases[] = {
-      {{.bytes = 1000}, 999, 1, 100, Expiry::none},         {{.bytes = 1000}, 1000, 1, 100, Expiry::hard},
-      {{.allocations = 5}, 1, 4, 100, Expiry::none},        {{.allocations = 5}, 1, 5, 100, Expiry::hard},
-      {{.add_seconds = 50}, 0, 0, 149, Expiry::none},       {{.add_seconds = 50}, 0, 0, 150, Expiry::hard},
-      {{.use_seconds = 50}, 0, 0, 10'000, Expiry::none},    {{.use_seconds = 50}, 1, 1, 169, Expiry::none},
-      {{.use_seconds = 50}, 1, 1, 170, Expiry::hard},       {{.add_seconds = UINT64_MAX}, 1, 1, 170, Expiry::none}};
+      {{.bytes = 1000}, 999, 1, 100, Expiry::none},      {{.bytes = 1000}, 1000, 1, 100, Expiry::hard},
+      {{.allocations = 5}, 1, 4, 100, Expiry::none},     {{.allocations = 5}, 1, 5, 100, Expiry::hard},
+      {{.add_seconds = 50}, 0, 0, 149, Expiry::none},    {{.add_seconds = 50}, 0, 0, 150, Expiry::hard},
+      {{.use_seconds = 50}, 0, 0, 10'000, Expiry::none}, {{.use_seconds = 50}, 1, 1, 169, Expiry::none},
+      {{.use_seconds = 50}, 1, 1, 170, Expiry::hard},    {{.add_seconds = UINT64_MAX}, 1, 1, 170, Expiry::none}};
   for (const Case& c : cases) {
     const auto sa = made(esp(0x1000));
     sa->added = 100;
@@ -96,11 +100,11 @@ TEST(Sa, NextDueIsNeverLaterThanWhatCanHappen) {
   sa->added = 100;
   EXPECT_EQ(sa->next_due(100), std::nullopt);
   sa->set_lifetimes({.add_seconds = 100, .use_seconds = 30}, {.add_seconds = 80}, {});
-  EXPECT_EQ(sa->next_due(100), 130u);                    // if it were used now
+  EXPECT_EQ(sa->next_due(100), 130u);  // if it were used now
   sa->used(1, 1, 120);
-  EXPECT_EQ(sa->next_due(125), 150u);                    // first use + 30
-  EXPECT_EQ(sa->next_due(150), 180u);                    // then soft
-  EXPECT_EQ(sa->next_due(180), 200u);                    // then hard
+  EXPECT_EQ(sa->next_due(125), 150u);  // first use + 30
+  EXPECT_EQ(sa->next_due(150), 180u);  // then soft
+  EXPECT_EQ(sa->next_due(180), 200u);  // then hard
   EXPECT_EQ(sa->next_due(200), std::nullopt);
 }
 

@@ -22,7 +22,9 @@ InnerSelector masked(InnerSelector inner) {
   return inner;
 }
 
-PairKey pair_key(const Sa& sa) { return {sa.spec.source, sa.spec.destination, sa.spec.type}; }
+PairKey pair_key(const Sa& sa) {
+  return {sa.spec.source, sa.spec.destination, sa.spec.type};
+}
 
 SelectKey select_key(const Sa& sa) {
   SelectKey key{pair_key(sa), std::nullopt};
@@ -162,9 +164,8 @@ Shapes without_shape(const Shapes& shapes, const Shape& shape) {
 bool listed(const Table::Parts& parts, const Sa& sa) {
   const SaList* list = parts.lists.find(select_key(sa));
   if (list == nullptr) return false;
-  return std::ranges::any_of(list->groups, [&](const SaList::Group& group) {
-    return std::ranges::find(group.sas, &sa) != group.sas.end();
-  });
+  return std::ranges::any_of(
+      list->groups, [&](const SaList::Group& group) { return std::ranges::find(group.sas, &sa) != group.sas.end(); });
 }
 
 }  // namespace
@@ -250,11 +251,15 @@ std::shared_ptr<const Table> Table::without(const Sa& sa) const {
     if (listed(*parts_, sa)) {
       const SelectKey key = select_key(sa);
       SaList list = without_sa(*next->lists.find(key), &sa);
-      if (list.groups.empty()) next->lists.erase(key);
-      else next->lists.put(key, std::move(list));
+      if (list.groups.empty())
+        next->lists.erase(key);
+      else
+        next->lists.put(key, std::move(list));
       Shapes shapes = without_shape(*next->shapes.find(key.pair), shape_of(sa));
-      if (shapes.empty()) next->shapes.erase(key.pair);
-      else next->shapes.put(key.pair, std::move(shapes));
+      if (shapes.empty())
+        next->shapes.erase(key.pair);
+      else
+        next->shapes.put(key.pair, std::move(shapes));
     }
     next->by_name.erase({sa.spec.spi, sa.spec.type, sa.spec.destination});
   }
@@ -268,6 +273,8 @@ std::vector<std::shared_ptr<Sa>> Table::all() const {
   return sas;
 }
 
-size_t Table::size() const { return parts_->by_name.size(); }
+size_t Table::size() const {
+  return parts_->by_name.size();
+}
 
 }  // namespace adit::sad

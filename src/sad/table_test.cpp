@@ -93,7 +93,7 @@ TEST_F(TableTest, InnerSelectorsCoverTheFlowOrAreTheRules) {
   EXPECT_EQ(select(cbc_, flow_of("10.1.0.2", "10.0.1.2")).esp, nullptr);
   EXPECT_EQ(select(cbc_, flow_of("2001:db8::1", "2001:db8::2")).esp, nullptr);
   Sa* exact = put(with_inner(esp(0x2002), "10.0.0.0/24", "10.0.1.0/24"));
-  put(with_inner(esp(0x2003), "10.0.0.0/8", "10.0.0.0/8"));          // newer, but only covers
+  put(with_inner(esp(0x2003), "10.0.0.0/8", "10.0.0.0/8"));  // newer, but only covers
   EXPECT_EQ(select(rule_of(cbc_.actions, "10.0.0.0/24", "10.0.1.0/24")).esp, exact);
 }
 
@@ -173,7 +173,7 @@ TEST_F(TableTest, KeyLengthsAreTheRules) {
   EXPECT_FALSE(select(rule_of({action_of(EncrAlg::aes_gcm16, std::nullopt, std::nullopt, {192, 192})})).found());
 }
 
-TEST_F(TableTest, IntegrityBesideACombinedCipherIsNotAsked) {   // decision 1
+TEST_F(TableTest, IntegrityBesideACombinedCipherIsNotAsked) {  // decision 1
   Sa* sa = put(gcm(0x2001));
   EXPECT_EQ(select(rule_of({action_of(EncrAlg::aes_gcm16, AuthAlg::hmac_sha256)})).esp, sa);
 }
@@ -199,7 +199,7 @@ TEST_F(TableTest, AhAndEspTogetherNeedBoth) {
   EXPECT_TRUE(Table::satisfies(rule, inner, outer));
   EXPECT_FALSE(Table::satisfies(rule, inner, nullptr));
   EXPECT_FALSE(Table::satisfies(rule, nullptr, outer));
-  EXPECT_FALSE(Table::satisfies(cbc_, inner, outer));    // AH that nobody asked for is not this rule's protection
+  EXPECT_FALSE(Table::satisfies(cbc_, inner, outer));  // AH that nobody asked for is not this rule's protection
   EXPECT_TRUE(Table::satisfies(cbc_, inner, nullptr));
 }
 
@@ -232,7 +232,8 @@ TEST_F(TableTest, InboundOnlyLarvalAndForeignProtocolSasNeverProtectWhatLeaves) 
 TEST_F(TableTest, TooManyShapesBetweenTheSamePairAreRefusedWithASentence) {
   for (size_t i = 0; i < Table::kMaxShapes; ++i) {
     SaSpec spec = esp(static_cast<uint32_t>(0x3000 + i));
-    spec.inner = InnerSelector{net::Prefix(address("2001:db8::"), static_cast<uint8_t>(i)), prefix("2001:db8::/48"), 0, 0, 0};
+    spec.inner =
+        InnerSelector{net::Prefix(address("2001:db8::"), static_cast<uint8_t>(i)), prefix("2001:db8::/48"), 0, 0, 0};
     put(std::move(spec));
   }
   const auto one_more = table_->with(*Sa::make(with_inner(esp(0x4000), "10.0.0.0/24", "10.0.1.0/24")));
@@ -253,7 +254,9 @@ TEST_F(TableTest, ALongRandomLifeAgreesWithAPlainList) {
     if (model.empty() || random() % 3 != 0) {
       SaSpec spec = esp(spi++);
       spec.destination = net::Address::v4(0x05060000u + random() % 64);
-      if (random() % 2 == 0) spec.inner = InnerSelector{net::Prefix(net::Address::v4(0x0a000000u + random() % 8 * 256), 24), prefix("10.9.0.0/16"), 0, 0, 0};
+      if (random() % 2 == 0)
+        spec.inner = InnerSelector{net::Prefix(net::Address::v4(0x0a000000u + random() % 8 * 256), 24),
+                                   prefix("10.9.0.0/16"), 0, 0, 0};
       auto sa = *Sa::make(std::move(spec));
       sa->age = ++age_;
       table_ = *table_->with(sa);

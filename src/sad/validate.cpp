@@ -18,7 +18,8 @@ bool all_zero(std::span<const uint8_t> bytes) {
 
 KeyResult<> check_addresses(const SaSpec& spec) {
   if (spec.source.is_multicast() || spec.source.is_limited_broadcast()) return refuse(EINVAL, D::bad_source);
-  if (spec.destination.is_unspecified() || spec.destination.is_limited_broadcast()) return refuse(EINVAL, D::bad_destination);
+  if (spec.destination.is_unspecified() || spec.destination.is_limited_broadcast())
+    return refuse(EINVAL, D::bad_destination);
   if (spec.source.family() != spec.destination.family()) return refuse(EINVAL, D::af_mismatch);
   if (spec.nat && spec.nat->local.family() != spec.destination.family()) return refuse(EINVAL, D::bad_natt_local_af);
   if (spec.nat && spec.nat->remote.family() != spec.destination.family()) return refuse(EINVAL, D::bad_natt_remote_af);
@@ -48,7 +49,8 @@ KeyResult<> check_auth(const SaSpec& spec, const crypto::AlgorithmTable& algorit
     return refuse(EINVAL, spec.auth_key.empty() ? D::bad_auth_alg : D::auth_key_not_needed,
                   fmt::format("{} authenticates by itself; leave {} out", crypto::name_of(spec.encr), row->names[0]));
   if (spec.auth_key.empty()) return refuse(EINVAL, D::missing_auth_key);
-  if (all_zero(spec.auth_key.bytes())) return refuse(EINVAL, D::malformed_auth_key, "the authentication key is all zero");
+  if (all_zero(spec.auth_key.bytes()))
+    return refuse(EINVAL, D::malformed_auth_key, "the authentication key is all zero");
   if (!is_key_length(*row, spec.auth_key.size() * 8))
     return refuse(EINVAL, D::bad_auth_bits,
                   fmt::format("{} takes a key of {}; this one has {}", row->names[0], expected_bits(*row),
@@ -76,7 +78,8 @@ KeyResult<> check_encr(const SaSpec& spec, const crypto::AlgorithmTable& algorit
     if (!spec.encr_key.empty()) return refuse(EINVAL, D::encr_key_not_needed);
     if (spec.auth == AuthAlg::none)
       return refuse(EINVAL, D::bad_auth_alg, "ESP with neither encryption nor authentication protects nothing");
-    if (algorithms.find(AlgProto::esp, static_cast<uint8_t>(EncrAlg::null)) == nullptr) return refuse(EINVAL, D::bad_encr_alg);
+    if (algorithms.find(AlgProto::esp, static_cast<uint8_t>(EncrAlg::null)) == nullptr)
+      return refuse(EINVAL, D::bad_encr_alg);
     return {};
   }
   const Algorithm* row = algorithms.find(AlgProto::esp, static_cast<uint8_t>(spec.encr));
@@ -87,7 +90,8 @@ KeyResult<> check_encr(const SaSpec& spec, const crypto::AlgorithmTable& algorit
 KeyResult<> check_replay(const SaRequest& request) {
   if (request.spec.replay_window > ReplayWindow::kMaximum) return refuse(EINVAL, D::bad_replay_window);
   if (request.replay_value && !request.spec.esn && *request.replay_value > UINT32_MAX)
-    return refuse(EOPNOTSUPP, D::bad_replay_counter, "the replay value needs 64 bits, but the SA has no extended sequence numbers");
+    return refuse(EOPNOTSUPP, D::bad_replay_counter,
+                  "the replay value needs 64 bits, but the SA has no extended sequence numbers");
   return {};
 }
 }  // namespace
