@@ -57,7 +57,7 @@ class LinuxPlatform final : public Platform {
   // --- nftables
   Result<> apply_firewall(const Firewall& firewall) override;
   Result<> remove_firewall() override { return nftables_.remove(); }
-  std::string render_firewall(const Firewall& firewall) override { return render_table(firewall).dump(1) + "\n"; }
+  std::string render_firewall(const Firewall& firewall) override { return render_table(firewall); }
   Result<bool> firewall_stands() override { return nftables_.stands(); }
   Result<std::vector<LeakCount>> leak_counts() override { return nftables_.leaks(); }
 

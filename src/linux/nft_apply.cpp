@@ -56,7 +56,7 @@ Result<bool> NftTable::change_elements(const Firewall& firewall, const Ranges& r
 
 Result<> NftTable::replace(const Firewall& firewall, Ranges ranges) {
   TRY_ASSIGN(auto counts, counted());
-  const auto answer = run_nft({"-j", "-f", "-"}, render_table(firewall).dump());
+  const auto answer = run_nft({"-j", "-f", "-"}, render_table(firewall));
   if (!answer) return fail(answer.error().code, "the guard was not changed: {}", answer.error().text);
   own_port_(static_cast<uint32_t>(answer->process));
   before_ = std::move(counts);
@@ -77,7 +77,7 @@ Result<> NftTable::remove() {
   applied_.reset();
   trusted_ = false;
   before_.clear();
-  TRY_ASSIGN(const NftAnswer answer, run_nft({"-j", "-f", "-"}, render_removal().dump()));
+  TRY_ASSIGN(const NftAnswer answer, run_nft({"-j", "-f", "-"}, render_removal()));
   own_port_(static_cast<uint32_t>(answer.process));
   return {};
 }
@@ -85,7 +85,7 @@ Result<> NftTable::remove() {
 Result<bool> NftTable::stands() {
   if (!applied_) return false;
   TRY_ASSIGN(const auto listing, list_table());
-  trusted_ = listing && table_shape(*listing) == table_shape(render_table(*applied_));
+  trusted_ = listing && table_shape(*listing) == table_shape(nlohmann::json::parse(render_table(*applied_)));
   return trusted_;
 }
 

@@ -35,19 +35,23 @@ TEST(LeakWitness, WhatOthersPutIntoTheSetIsPassedOver) {
   EXPECT_TRUE(read_leaks(nlohmann::json::parse(R"({"nftables": 5})")).empty());
 }
 
+std::map<std::string, size_t> shape_of(const Firewall& firewall) {
+  return table_shape(nlohmann::json::parse(render_table(firewall)));
+}
+
 TEST(TableShape, KnowsARuleAnElementOrAChainLess) {
   Firewall firewall;
   firewall.guarded = {{*net::Prefix::parse("10.0.1.0/24"), {"t0"}}};
-  const auto whole = table_shape(render_table(firewall));
+  const auto whole = shape_of(firewall);
   EXPECT_EQ(whole.at("set guard_pass4"), 1u);
   EXPECT_EQ(whole.at("set guard_in4"), 1u);
   EXPECT_EQ(whole.at("set guard_in6"), 0u);
   EXPECT_GT(whole.at("chain guard_out"), 4u);
   firewall.guarded[0].tunnels.push_back("u0");
-  EXPECT_NE(table_shape(render_table(firewall)), whole);
+  EXPECT_NE(shape_of(firewall), whole);
   firewall.guarded[0].tunnels.pop_back();
   firewall.host_rules.push_back({.drop = true, .outbound = true});
-  EXPECT_NE(table_shape(render_table(firewall)), whole);
+  EXPECT_NE(shape_of(firewall), whole);
 }
 
 }  // namespace

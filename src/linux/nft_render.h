@@ -34,9 +34,10 @@ namespace adit::platform {
 
 constexpr const char* kTableName = "adit";
 
-// The whole table, replacing what stands.
-nlohmann::json render_table(const Firewall& firewall);
-nlohmann::json render_removal();
+// The whole table, replacing what stands; a command a line. REQUIRES: interface names as tunnel::check_name lets them
+// be.
+std::string render_table(const Firewall& firewall);
+std::string render_removal();
 
 // Rules of host_out and host_in (nft_host_rules.cpp).
 nlohmann::json host_rule_expressions(const HostRule& rule, bool outbound);

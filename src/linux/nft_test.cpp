@@ -3,10 +3,10 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 
 #include "linux/nft_render.h"
@@ -318,22 +318,32 @@ TEST_F(Guard, StrongHostModelKeepsAddressesToTheirInterfaces) {
   EXPECT_TRUE(holds("ping -c1 -W1 2001:db8::1"));
 }
 
+// Of processor time, this process's and nft's: how busy the machine is otherwise does not count.
+double seconds_used() {
+  double seconds = 0;
+  for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
+    rusage used{};
+    getrusage(who, &used);
+    seconds += static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+               static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1e-6;
+  }
+  return seconds;
+}
+
 TEST_F(Guard, AThousandNetworksOneAfterAnotherAndEachStandsAtOnce) {
   Firewall firewall;
   firewall.mark = kOuterMark;
-  const auto start = std::chrono::steady_clock::now();
+  const double start = seconds_used();
   for (int i = 0; i < 1000; ++i) {
-    firewall.guarded.push_back(
-        {prefix("10." + std::to_string(i / 250) + "." + std::to_string(i % 250) + ".0/24"), {"t" + std::to_string(i)}});
+    firewall.guarded.push_back({prefix(fmt::format("10.{}.{}.0/24", i / 250, i % 250)), {fmt::format("t{}", i)}});
     ASSERT_TRUE(platform->apply_firewall(firewall));
     (void)platform->poll_changes();
   }
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
-  RecordProperty("milliseconds", static_cast<int>(took.count()));
-  printf("1000 networks: %d ms\n", static_cast<int>(took.count()));
+  const double took = seconds_used() - start;
+  printf("1000 networks: %.1f s of processor time\n", took);
   EXPECT_EQ(platform->firewall_stands(), true);
   EXPECT_EQ(platform->leak_counts()->size(), 2000u);
-  EXPECT_LT(took.count(), 60'000) << "sanitizers and busy machines included";
+  EXPECT_LT(took, 30) << "under sanitizers; 3 s in a debug build";
 }
 
 }  // namespace
