@@ -13,7 +13,7 @@ LISTINGS = ("dladm show-iptun", "dladm show-linkprop", "ipadm show-addr", "adit 
 
 def lasting(listing):
     """Without what moves by itself: clocks, counters, the caller's pid."""
-    return [line for line in listing.splitlines() if not line.startswith(("Message length", "CLT:", "ILT:", "HLT:", "SLT:", "LT:"))]
+    return [line for line in listing.splitlines() if not line.startswith(("Message length", "CLT:", "RPL:", "SA: flags"))]
 
 
 def state(host):
