@@ -51,19 +51,18 @@ Result<Endpoints> resolve_endpoints(tunnel::Type type, const std::optional<std::
   return ends;
 }
 
-Result<> check_local_here(platform::Platform& platform, const net::Address& local) {
+Result<> check_local_here(platform::Platform& platform, const UnderlayInterfaces& underlay, const net::Address& local) {
   TRY_ASSIGN(const auto addresses, platform.addresses());
-  const auto found = std::ranges::find_if(addresses, [&](const auto& item) { return item.local.address() == local; });
-  if (found == addresses.end())
+  bool found = false, up = false;
+  for (const auto& address : addresses) {
+    if (address.local.address() != local) continue;
+    found = true;
+    const auto on = underlay.find(address.interface_index);
+    up = up || (on != underlay.end() && on->second.up && !address.duplicate);
+  }
+  if (!found)
     return fail(EADDRNOTAVAIL, "operation failed: the local address {} is not an address of this host; `ip address` lists them",
                 local.str());
-  TRY_ASSIGN(const auto interfaces, platform.interfaces());
-  bool up = false;
-  for (const auto& address : addresses) {
-    if (address.local.address() != local || address.duplicate) continue;
-    const auto on = std::ranges::find(interfaces, address.interface_index, &platform::InterfaceInfo::index);
-    up = up || (on != interfaces.end() && on->up && !on->ours);
-  }
   if (!up)
     return fail(EADDRNOTAVAIL, "operation failed: the local address {} is on an interface that is down, or on a tunnel; it must "
                                "be on the underlay", local.str());

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <unordered_map>
 
 #include "engine/seams.h"
 #include "net/address.h"
@@ -24,7 +25,8 @@ Result<Endpoints> resolve_endpoints(tunnel::Type type, const std::optional<std::
 // One endpoint that is known already, as above.
 Result<> check_endpoint(tunnel::Type type, const net::Address& address, const char* side, const std::string& typed);
 
-// Is the address configured on an interface of this host that is up and not a tunnel of ours? EADDRNOTAVAIL says what is wrong.
-Result<> check_local_here(platform::Platform& platform, const net::Address& local);
+// Is the address configured on an interface of the underlay that is up? EADDRNOTAVAIL says what is wrong.
+using UnderlayInterfaces = std::unordered_map<int, platform::InterfaceInfo>;   // by index; no tunnel of ours
+Result<> check_local_here(platform::Platform& platform, const UnderlayInterfaces& underlay, const net::Address& local);
 
 }  // namespace adit::engine

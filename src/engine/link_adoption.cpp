@@ -43,7 +43,7 @@ void Links::adopt(TunnelRecord active, std::optional<TunnelRecord> stored) {
   tunnel.active.secured = tunnel.active.secured || context_.settings.require_security;
   names_[static_cast<uint32_t>(tunnel.active.id)] = name;
   resolve_at_start(tunnel);
-  tunnel.local_here = tunnel.ends.local && check_local_here(context_.platform, *tunnel.ends.local);
+  tunnel.local_here = tunnel.ends.local && check_local(*tunnel.ends.local).has_value();
   policy_.tunnel_made(name);
   const auto head = policy_.head_of(name);
   tunnel.lost_policy = tunnel.active.had_policy && !tunnel.active.secured && !(head && head->active());
@@ -126,9 +126,9 @@ void Links::look_for_local_addresses() {
 
 void Links::reassert(bool links_changed, bool addresses_changed) {
   if (links_changed) {
-    interface_mtus_.clear();
     const auto interfaces = context_.platform.interfaces();
     if (!interfaces) return;
+    know_underlay(*interfaces);
     std::unordered_map<std::string, const platform::InterfaceInfo*> by_name;
     for (const auto& device : *interfaces) by_name.emplace(device.name, &device);
     std::vector<Tunnel*> touched;

@@ -29,15 +29,30 @@ uint32_t Links::underlay_mtu(const Endpoints& ends) {
   if (!ends.remote) return kUsual;
   const auto route = context_.platform.lookup_route(*ends.remote, platform::kOuterMark);
   if (!route || route->interface_index == 0) return kUsual;
-  const auto known = interface_mtus_.find(route->interface_index);
-  if (known != interface_mtus_.end()) return known->second;
-  const auto interfaces = context_.platform.interfaces();
-  if (!interfaces) return kUsual;
-  for (const auto& device : *interfaces) {
-    if (!device.ours) interface_mtus_[device.index] = device.mtu;
+  const auto found = underlay().find(route->interface_index);
+  return found == underlay_.end() ? kUsual : found->second.mtu;
+}
+
+void Links::know_underlay(const std::vector<platform::InterfaceInfo>& interfaces) {
+  underlay_.clear();
+  for (const auto& device : interfaces) {
+    if (!device.ours) underlay_.emplace(device.index, device);
   }
-  const auto found = interface_mtus_.find(route->interface_index);
-  return found == interface_mtus_.end() ? kUsual : found->second;
+}
+
+// The kernel's list grows with the tunnels, and each new one would read it: reassert() keeps this copy fresh instead.
+const UnderlayInterfaces& Links::underlay() {
+  if (underlay_.empty()) {
+    if (const auto interfaces = context_.platform.interfaces(); interfaces) know_underlay(*interfaces);
+  }
+  return underlay_;
+}
+
+// A refusal by the copy may be because an interface has just come: then the kernel is asked.
+Result<> Links::check_local(const net::Address& local) {
+  if (check_local_here(context_.platform, underlay(), local)) return {};
+  underlay_.clear();
+  return check_local_here(context_.platform, underlay(), local);
 }
 
 // The kernel may hand us super-packets so large that, cut and sealed, they are still one send to the underlay.

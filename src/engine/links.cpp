@@ -77,7 +77,7 @@ Result<> Links::check_no_loop(const Endpoints& ends, const std::string& name, Ou
 
 Result<> Links::check_ends(const Endpoints& ends, const std::string& name, Outcome& outcome) {
   TRY(check_pair_free(ends, name));
-  if (ends.local) TRY(check_local_here(context_.platform, *ends.local));
+  if (ends.local) TRY(check_local(*ends.local));
   return check_no_loop(ends, name, outcome);
 }
 

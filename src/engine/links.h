@@ -117,6 +117,9 @@ class Links final : public LinkView {
   Result<> make_device(Tunnel& tunnel, Undo& undo);
   void fit_super_packets(const Tunnel& tunnel);
   [[nodiscard]] uint32_t underlay_mtu(const Endpoints& ends);
+  const UnderlayInterfaces& underlay();
+  Result<> check_local(const net::Address& local);
+  void know_underlay(const std::vector<platform::InterfaceInfo>& interfaces);
 
   // link_state.cpp
   [[nodiscard]] tunnel::LinkState state_of(const Tunnel& tunnel) const;
@@ -144,7 +147,7 @@ class Links final : public LinkView {
   std::map<std::string, Tunnel> tunnels_;
   std::unordered_map<uint32_t, std::string> names_;            // by id
   std::vector<std::string> foreign_lines_;                     // of datalink.conf
-  std::unordered_map<int, uint32_t> interface_mtus_;           // underlay devices, by index
+  UnderlayInterfaces underlay_;                                // as of the last look; empty: look
   bool adopted_ = false;
   bool service_up_ = false;
 };

@@ -122,6 +122,7 @@ Result<std::vector<std::unique_ptr<datapath::TunPort>>> LinuxPlatform::open_tun(
   }
   TRY_ASSIGN(const LinkDetail made, get_link(*netlink_, name));
   know_tunnel(made.info.index);
+  (void)use_no_queue(*netlink_, made.info.index);  // refused by an old kernel: slower to make, not wrong
   return ports;
 }
 

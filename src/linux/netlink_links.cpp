@@ -2,6 +2,7 @@
 
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/socket.h>
@@ -122,6 +123,16 @@ Result<> delete_link(Netlink& netlink, const std::string& name) {
   message.header<ifinfomsg>()->ifi_family = AF_UNSPEC;
   message.put_string(IFLA_IFNAME, name);
   return said_of(name, netlink.request(message));
+}
+
+Result<> use_no_queue(Netlink& netlink, int index) {
+  NetlinkMessage message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE);
+  auto* header = message.header<tcmsg>();
+  header->tcm_family = AF_UNSPEC;
+  header->tcm_ifindex = index;
+  header->tcm_parent = TC_H_ROOT;
+  message.put_string(TCA_KIND, "noqueue");
+  return netlink.request(message);
 }
 
 }  // namespace adit::platform
