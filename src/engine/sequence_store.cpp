@@ -16,6 +16,7 @@ namespace {
 constexpr const char* kDiskFile = "/var/lib/adit/sequences";
 constexpr const char* kRunFile = "sequences";
 constexpr uint64_t kLeastAhead = 1u << 20;     // numbers a ceiling is ahead of the last one used: a second of sudden traffic
+constexpr uint64_t kMostAhead = 1u << 24;
 constexpr uint64_t kTicksAhead = 8;            // or what the SA sends in so many saves
 constexpr size_t kMostEntries = 16384;
 
@@ -94,6 +95,7 @@ void SequenceStore::begin(sad::Sa& sa) {
   if (entry.age == sa.age) return;
   entry.age = sa.age;
   if (entry.value > sa.last_sequence()) sa.set_last_sequence(entry.value);
+  entry.last = sa.last_sequence();               // the leap is not traffic
   if (raise_ceiling(sa, false)) disk_due_ = true;
 }
 
@@ -102,7 +104,7 @@ bool SequenceStore::raise_ceiling(const sad::Sa& sa, bool stopping) {
   if (found == entries_.end()) return false;
   Entry& entry = found->second;
   const uint64_t last = sa.last_sequence();
-  const uint64_t ahead = std::max(kLeastAhead, kTicksAhead * (last - std::min(last, entry.last)));
+  const uint64_t ahead = std::clamp(kTicksAhead * (last - std::min(last, entry.last)), kLeastAhead, kMostAhead);
   entry.last = std::max<uint64_t>(last, 1);
   if (stopping) {
     entry.value = last;
