@@ -13,7 +13,7 @@ using namespace adit::sad::testing;
 
 struct World {
   std::shared_ptr<const Table> table = std::make_shared<const Table>();
-  std::vector<std::shared_ptr<Sa>> sas;
+  std::vector<SaName> names;                 // what a packet has at hand
 };
 
 enum class Layout { tunnels, selectors, one };  // an SA a tunnel; many inner networks on one tunnel; rekeyed on and on
@@ -33,7 +33,7 @@ World world_of(Layout layout, int64_t count) {
     auto sa = *Sa::make(spec_of(layout, i));
     sa->age = i + 1;
     world.table = *world.table->with(sa);
-    world.sas.push_back(std::move(sa));
+    world.names.push_back(name_of(*sa));
   }
   return world;
 }
@@ -47,8 +47,8 @@ void BM_SadFind(benchmark::State& state) {
   const World world = world_of(Layout::tunnels, state.range(0));
   std::mt19937 random(1);
   for (auto _ : state) {
-    const SaSpec& spec = world.sas[random() % world.sas.size()]->spec;
-    benchmark::DoNotOptimize(world.table->find(spec.spi, spec.type, spec.destination));
+    const SaName& name = world.names[random() % world.names.size()];
+    benchmark::DoNotOptimize(world.table->find(name.spi, name.type, name.destination));
   }
 }
 BENCHMARK(BM_SadFind)->Arg(10)->Arg(1000)->Arg(10000);
@@ -65,9 +65,9 @@ void select_in(benchmark::State& state, Layout layout) {
   std::mt19937 random(2);
   net::Flow flow = flow_of("10.0.0.2", "10.200.1.2");
   for (auto _ : state) {
-    const auto i = static_cast<uint32_t>(random() % world.sas.size());
+    const auto i = static_cast<uint32_t>(random() % world.names.size());
     if (layout == Layout::selectors) flow.source = net::Address::v4(0x0a000002u + i * 256);
-    const Endpoints outer{kOuter.local, world.sas[i]->spec.destination};
+    const Endpoints outer{kOuter.local, world.names[i].destination};
     const auto bundle = world.table->select(rule(), outer, flow);
     if (!bundle.found()) state.SkipWithError("no SA was found");
     benchmark::DoNotOptimize(bundle.esp);

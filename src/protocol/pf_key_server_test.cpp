@@ -408,7 +408,7 @@ class SlowReaderTest : public KeyServerTest {
 };
 
 TEST_F(SlowReaderTest, ALargeDumpComesWholeAndEndsWithSeqZero) {
-  fill(3000);
+  fill(1500);
   KeyClient reader = client();
   std::jthread server([this](std::stop_token stop) {
     const auto work = asio::make_work_guard(io_);
@@ -425,21 +425,21 @@ TEST_F(SlowReaderTest, ALargeDumpComesWholeAndEndsWithSeqZero) {
     ASSERT_TRUE(message->encr_key);
     ++count;
   }
-  EXPECT_EQ(count, 3000u);
+  EXPECT_EQ(count, 1500u);
 }
 
 TEST_F(SlowReaderTest, AReaderThatStopsHoldsNeitherMemoryNorOthers) {
-  fill(3000);
+  fill(1500);
   KeyClient asleep = client(), deaf = client(), busy = client();
   KeyMessage question = of(KeyMessageType::dump, 0);
   ASSERT_TRUE(asleep.send(question));  // asks, and never reads
   serve();
-  for (uint32_t i = 0; i < 3000; ++i) {  // deaf hears of each, and never reads
+  for (uint32_t i = 0; i < 1500; ++i) {  // deaf hears of each, and never reads
     const KeyMessage answer = ask(busy, add(0x20000 + i));
     ASSERT_EQ(answer.error, 0) << i;
   }
   EXPECT_GT(server_->lost_messages(), 0u);
-  EXPECT_EQ(access_.database.size(), 6000u);
+  EXPECT_EQ(access_.database.size(), 3000u);
   // Awake again, the dump goes on to its end: also over what came meanwhile.
   size_t seen = 0;
   bool ended = false;
@@ -451,11 +451,11 @@ TEST_F(SlowReaderTest, AReaderThatStopsHoldsNeitherMemoryNorOthers) {
     ended = message->seq == 0;
     seen += ended ? 0 : 1;
   }
-  EXPECT_EQ(seen, 6000u);
+  EXPECT_EQ(seen, 3000u);
 }
 
 TEST_F(SlowReaderTest, ASecondDumpOnTheSameSocketIsRefusedWhileOneRuns) {
-  fill(3000);
+  fill(1500);
   KeyClient reader = client();
   KeyMessage first = of(KeyMessageType::dump, 0), second = of(KeyMessageType::dump, 0);
   ASSERT_TRUE(reader.send(first));

@@ -32,9 +32,7 @@ SelectKey select_key(const Sa& sa) {
   return key;
 }
 
-Shape shape_of(const Sa& sa) {
-  if (!sa.spec.inner) return {};
-  const InnerSelector& inner = *sa.spec.inner;
+Shape shape_of(const InnerSelector& inner) {
   return {false,
           inner.source.family(),
           inner.source.length(),
@@ -43,6 +41,8 @@ Shape shape_of(const Sa& sa) {
           inner.source_port != 0,
           inner.destination_port != 0};
 }
+
+Shape shape_of(const Sa& sa) { return sa.spec.inner ? shape_of(*sa.spec.inner) : Shape{}; }
 
 // The selector of that shape which covers the flow; false: none does.
 bool mask_flow(const Shape& shape, const net::Flow& flow, std::optional<InnerSelector>& inner) {
@@ -79,22 +79,36 @@ struct Candidates {
   }
 };
 
+// What there is between the two, and its shapes: most often one, so that a selection costs two probes.
+struct PairShapes {
+  PairKey pair;
+  const Shapes* shapes = nullptr;
+};
+
+std::array<PairShapes, 2> pairs_of(const Table::Parts& parts, SaType type, const Endpoints& outer) {
+  std::array<PairShapes, 2> pairs{{{{outer.local, outer.remote, type}, nullptr},
+                                   {{net::Address::any(outer.remote.family()), outer.remote, type}, nullptr}}};
+  pairs[0].shapes = parts.shapes.find(pairs[0].pair);
+  if (parts.any_source != 0) pairs[1].shapes = parts.shapes.find(pairs[1].pair);
+  return pairs;
+}
+
 Candidates gather(const Table::Parts& parts, SaType type, const spd::Rule& rule, const Endpoints& outer,
                   const net::Flow& flow) {
   Candidates found;
-  const std::array<PairKey, 2> pairs{PairKey{outer.local, outer.remote, type},
-                                     PairKey{net::Address::any(outer.remote.family()), outer.remote, type}};
+  const auto pairs = pairs_of(parts, type, outer);
   SelectKey key;
   if (rule.mode == spd::Mode::tunnel) {
     key.inner = inner_selector(rule);
-    for (const PairKey& pair : pairs) {
+    const Shape own = shape_of(*key.inner);
+    for (const auto& [pair, shapes] : pairs) {
+      if (shapes == nullptr || std::ranges::find(*shapes, own, &ShapeCount::shape) == shapes->end()) continue;
       key.pair = pair;
       found.put(parts.lists.find(key));
     }
   }
   found.exact = found.count;
-  for (const PairKey& pair : pairs) {
-    const Shapes* shapes = parts.shapes.find(pair);
+  for (const auto& [pair, shapes] : pairs) {
     if (shapes == nullptr) continue;
     key.pair = pair;
     for (const ShapeCount& entry : *shapes) {
@@ -237,6 +251,7 @@ Result<std::shared_ptr<const Table>> Table::with(std::shared_ptr<Sa> sa) const {
     if (shapes.size() > kMaxShapes)
       return fail(ENOSPC, "more than {} kinds of inner selectors between {} and {}; use fewer distinct prefix lengths",
                   kMaxShapes, pair.source.str(), pair.destination.str());
+    if (pair.source.is_unspecified() && next->shapes.find(pair) == nullptr) ++next->any_source;
     next->shapes.put(pair, std::move(shapes));
     const SelectKey key = select_key(*sa);
     next->lists.put(key, with_sa(next->lists.find(key), sa.get()));
@@ -256,6 +271,7 @@ std::shared_ptr<const Table> Table::without(const Sa& sa) const {
       else
         next->lists.put(key, std::move(list));
       Shapes shapes = without_shape(*next->shapes.find(key.pair), shape_of(sa));
+      if (shapes.empty() && key.pair.source.is_unspecified()) --next->any_source;
       if (shapes.empty())
         next->shapes.erase(key.pair);
       else

@@ -67,6 +67,7 @@ struct Table::Parts {
   PersistentMap<InboundKey, std::shared_ptr<Sa>, KeyHash> by_name;
   PersistentMap<PairKey, Shapes, KeyHash> shapes;
   PersistentMap<SelectKey, SaList, KeyHash> lists;
+  uint32_t any_source = 0;             // pairs without a source: mostly there are none, and nobody looks for them
 };
 
 }  // namespace adit::sad
