@@ -21,11 +21,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Kernel changes come in swarms, many of them our own: they are looked at together, and never for more than a fifth of the time.
+// Kernel changes come in swarms, many of them our own: they are looked at together, and never for more than a fifth of
+// the time.
 constexpr milliseconds kShortestCalm{5}, kLongestCalm{500};
 constexpr int kCalmRatio = 4;
 
-// adit.sock: anybody may read, writing asks for root (the kernel's credentials). The key and policy sockets: root alone.
+// adit.sock: anybody may read, writing asks for root (the kernel's credentials). The key and policy sockets: root
+// alone.
 constexpr mode_t kOpenSocket = 0666, kOwnSocket = 0600;
 
 }  // namespace
@@ -78,7 +80,7 @@ void Daemon::watch_signals() {
 void Daemon::watch_workers() {
   auto& queue = engine_.dataplane().shared().events;
   queue.bell = [this] { asio::post(io_, [this] { engine_.handle_worker_events(); }); };
-  engine_.handle_worker_events();   // what came before the bell hung
+  engine_.handle_worker_events();  // what came before the bell hung
 }
 
 void Daemon::watch_kernel() {

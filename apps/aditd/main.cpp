@@ -29,8 +29,10 @@ void raise_descriptor_limit() {
 Result<> check_tun() {
   const int fd = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC);
   if (fd < 0)
-    return fail(errno, "cannot open /dev/net/tun: {}; load the module (`modprobe tun`), or give the container the device "
-                       "(--device /dev/net/tun)", std::strerror(errno));
+    return fail(errno,
+                "cannot open /dev/net/tun: {}; load the module (`modprobe tun`), or give the container the device "
+                "(--device /dev/net/tun)",
+                std::strerror(errno));
   ::close(fd);
   return {};
 }
@@ -82,4 +84,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace adit
 
-int main(int argc, char** argv) { return adit::run(argc, argv); }
+int main(int argc, char** argv) {
+  return adit::run(argc, argv);
+}

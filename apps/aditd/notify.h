@@ -5,6 +5,6 @@
 
 namespace adit {
 
-void notify_service_manager(std::string_view state);   // "READY=1", "STOPPING=1"
+void notify_service_manager(std::string_view state);  // "READY=1", "STOPPING=1"
 
 }  // namespace adit

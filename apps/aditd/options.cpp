@@ -24,10 +24,14 @@ Result<> set_workers(engine::Settings& settings, const std::string& value) {
 }
 
 Result<> set_crypto(engine::Settings& settings, const std::string& value) {
-  if (value == "best") settings.crypto = crypto::EngineKind::best;
-  else if (value == "ipsec-mb") settings.crypto = crypto::EngineKind::ipsec_mb;
-  else if (value == "openssl") settings.crypto = crypto::EngineKind::openssl;
-  else return fail(EINVAL, "crypto must be best, ipsec-mb or openssl, not '{}'", value);
+  if (value == "best")
+    settings.crypto = crypto::EngineKind::best;
+  else if (value == "ipsec-mb")
+    settings.crypto = crypto::EngineKind::ipsec_mb;
+  else if (value == "openssl")
+    settings.crypto = crypto::EngineKind::openssl;
+  else
+    return fail(EINVAL, "crypto must be best, ipsec-mb or openssl, not '{}'", value);
   return {};
 }
 
@@ -72,14 +76,22 @@ std::optional<std::string> value_of(std::span<const char* const> words, size_t& 
 
 Result<> read_word(Options& options, std::span<const char* const> words, size_t& at) {
   const std::string word = words[at];
-  if (word == "--help" || word == "-h") options.help = true;
-  else if (word == "--version") options.version = true;
-  else if (word == "--require-security") options.settings.require_security = true;
-  else if (word == "--foreground" || word == "-f") return {};
-  else if (word == "-R" || word.starts_with("--root")) return value_of(words, at, word == "-R" ? "-R" : "--root") ? Result<>{} : fail(EINVAL, "-R needs a directory");
-  else if (const auto workers = value_of(words, at, "--workers")) return set_workers(options.settings, *workers);
-  else if (const auto crypto = value_of(words, at, "--crypto")) return set_crypto(options.settings, *crypto);
-  else return fail(EINVAL, "unknown or incomplete option '{}'", word);
+  if (word == "--help" || word == "-h")
+    options.help = true;
+  else if (word == "--version")
+    options.version = true;
+  else if (word == "--require-security")
+    options.settings.require_security = true;
+  else if (word == "--foreground" || word == "-f")
+    return {};
+  else if (word == "-R" || word.starts_with("--root"))
+    return value_of(words, at, word == "-R" ? "-R" : "--root") ? Result<>{} : fail(EINVAL, "-R needs a directory");
+  else if (const auto workers = value_of(words, at, "--workers"))
+    return set_workers(options.settings, *workers);
+  else if (const auto crypto = value_of(words, at, "--crypto"))
+    return set_crypto(options.settings, *crypto);
+  else
+    return fail(EINVAL, "unknown or incomplete option '{}'", word);
   return {};
 }
 

@@ -12,7 +12,8 @@ namespace adit {
 inline constexpr const char* kUsage =
     "usage: aditd [-R ROOT] [--workers N] [--crypto best|ipsec-mb|openssl] [--require-security]\n"
     "             [--foreground] [--help] [--version]\n"
-    "  -R ROOT              put in front of /etc/... (ADIT_ROOT); the run directory is then ROOT/run/adit unless ADIT_RUNDIR\n"
+    "  -R ROOT              put in front of /etc/... (ADIT_ROOT); the run directory is then ROOT/run/adit unless "
+    "ADIT_RUNDIR\n"
     "                       says otherwise\n"
     "  --workers N          threads that carry packets; default: one a core, at most 8\n"
     "  --crypto KIND        the packet path's crypto engine; default: best\n"

@@ -16,8 +16,10 @@ Result<Outcome> Algorithms::load() {
   auto read = config::parse_algorithms(*text, path);
   std::string errors;
   for (const auto& problem : read.problems) {
-    if (problem.severity == config::Severity::error) errors += (errors.empty() ? "" : "\n") + problem.str();
-    else outcome.notes.push_back(problem.headline());
+    if (problem.severity == config::Severity::error)
+      errors += (errors.empty() ? "" : "\n") + problem.str();
+    else
+      outcome.notes.push_back(problem.headline());
   }
   if (!read.ok()) return fail(EINVAL, "{}", errors);
   table_ = std::move(read.table);

@@ -10,7 +10,7 @@ constexpr uint32_t kClassIptun = 0x80;
 constexpr uint32_t kMediaIpv4 = 0x80000001, kMediaIpv6 = 0x80000002;
 constexpr uint32_t kTypeIpv4 = 1, kTypeIpv6 = 2;
 
-using Attributes = std::map<std::string, std::string, std::less<>>;   // name -> value; the types are known by name
+using Attributes = std::map<std::string, std::string, std::less<>>;  // name -> value; the types are known by name
 
 template <typename T>
 std::optional<T> number(std::string_view text) {
@@ -63,7 +63,8 @@ Result<TunnelRecord> record_of(uint32_t id, const Attributes& attributes) {
   record.name = text_of(attributes, "name").value_or("");
   TRY(tunnel::check_name(record.name));
   TRY_ASSIGN(const auto type, number_of<uint32_t>(attributes, "type"));
-  if (type != kTypeIpv4 && type != kTypeIpv6) return fail(EINVAL, "type must be {} (ipv4) or {} (ipv6)", kTypeIpv4, kTypeIpv6);
+  if (type != kTypeIpv4 && type != kTypeIpv6)
+    return fail(EINVAL, "type must be {} (ipv4) or {} (ipv6)", kTypeIpv4, kTypeIpv6);
   record.type = type == kTypeIpv4 ? tunnel::Type::ipv4 : tunnel::Type::ipv6;
   record.local = text_of(attributes, "laddr");
   record.remote = text_of(attributes, "raddr");
@@ -100,9 +101,12 @@ Result<> parse_line(std::string_view line, DatalinkConf& conf) {
 
 std::string format_line(const TunnelRecord& record) {
   const bool v4 = record.type == tunnel::Type::ipv4;
-  std::string line = fmt::format("{}\tname=string,{};class=int,{};media=int,{};type=int,{};", static_cast<uint32_t>(record.id),
-                                 record.name, kClassIptun, v4 ? kMediaIpv4 : kMediaIpv6, v4 ? kTypeIpv4 : kTypeIpv6);
-  const auto add_text = [&](const char* name, const std::string& value) { line += fmt::format("{}=string,{};", name, value); };
+  std::string line =
+      fmt::format("{}\tname=string,{};class=int,{};media=int,{};type=int,{};", static_cast<uint32_t>(record.id),
+                  record.name, kClassIptun, v4 ? kMediaIpv4 : kMediaIpv6, v4 ? kTypeIpv4 : kTypeIpv6);
+  const auto add_text = [&](const char* name, const std::string& value) {
+    line += fmt::format("{}=string,{};", name, value);
+  };
   const auto add_number = [&](const char* name, uint32_t value) { line += fmt::format("{}=int,{};", name, value); };
   if (record.local) add_text("laddr", *record.local);
   if (record.remote) add_text("raddr", *record.remote);

@@ -13,7 +13,7 @@
 
 namespace adit::engine {
 
-struct LinkProperties {                // nullopt: the default
+struct LinkProperties {  // nullopt: the default
   std::optional<uint8_t> hoplimit, encaplimit;
   std::optional<uint32_t> mtu;
   std::optional<bool> mssclamp;
@@ -24,19 +24,19 @@ struct TunnelRecord {
   tunnel::LinkId id{};
   std::string name;
   tunnel::Type type = tunnel::Type::ipv4;
-  std::optional<std::string> local, remote;            // as typed
+  std::optional<std::string> local, remote;  // as typed
   // What a name stood for when it was last resolved: used at a start before names can be resolved.
   std::optional<net::Address> local_seen, remote_seen;
   bool secured = false;
-  bool temporary = false;              // in the run directory's file only
-  bool had_policy = false;             // in the run directory's file only: an active head was attached when it was written
+  bool temporary = false;   // in the run directory's file only
+  bool had_policy = false;  // in the run directory's file only: an active head was attached when it was written
   LinkProperties properties;
   friend bool operator==(const TunnelRecord&, const TunnelRecord&) = default;
 };
 
 struct DatalinkConf {
   std::vector<TunnelRecord> tunnels;
-  std::vector<std::string> others;     // lines of other classes of links, kept as they are
+  std::vector<std::string> others;  // lines of other classes of links, kept as they are
 };
 
 std::string format_datalink_conf(const DatalinkConf& conf);

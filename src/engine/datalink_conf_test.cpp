@@ -31,8 +31,10 @@ TEST(DatalinkConf, ReadsBackWhatItWrote) {
 
 TEST(DatalinkConf, ALineHasTheReferencesForm) {
   const std::string text = format_datalink_conf(sample());
-  EXPECT_NE(text.find("\n1\tname=string,v4_bob0;class=int,128;media=int,2147483649;type=int,1;laddr=string,alice.example;"),
-            std::string::npos) << text;
+  EXPECT_NE(
+      text.find("\n1\tname=string,v4_bob0;class=int,128;media=int,2147483649;type=int,1;laddr=string,alice.example;"),
+      std::string::npos)
+      << text;
 }
 
 TEST(DatalinkConf, ErrorsNameTheLineAndTheReason) {

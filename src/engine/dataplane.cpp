@@ -9,7 +9,7 @@
 namespace adit::engine {
 namespace {
 
-constexpr uint32_t kMostWorkers = 8;   // beyond it a gateway's links, not its cores, are the limit
+constexpr uint32_t kMostWorkers = 8;  // beyond it a gateway's links, not its cores, are the limit
 
 uint32_t worker_count(const Settings& settings) {
   if (settings.workers != 0) return std::min(settings.workers, 64u);
@@ -22,11 +22,13 @@ Dataplane::Dataplane(const Context& context) : context_(context) {
   sas_ = std::make_shared<const sad::Table>();
 }
 
-Dataplane::~Dataplane() { stop(); }
+Dataplane::~Dataplane() {
+  stop();
+}
 
 Result<> Dataplane::start() {
   const uint32_t count = worker_count(context_.settings);
-  publish();   // a worker never runs without a picture
+  publish();  // a worker never runs without a picture
   TRY(context_.platform.set_underlay_rule(platform::kOuterMark));
   std::vector<std::unique_ptr<datapath::Worker>> workers;
   for (uint32_t index = 0; index < count; ++index) {
@@ -68,7 +70,9 @@ void Dataplane::put_link(std::shared_ptr<const datapath::Link> link) {
   links_[id] = std::move(link);
 }
 
-void Dataplane::take_link(tunnel::LinkId id) { links_.erase(static_cast<uint32_t>(id)); }
+void Dataplane::take_link(tunnel::LinkId id) {
+  links_.erase(static_cast<uint32_t>(id));
+}
 
 void Dataplane::publish() {
   auto next = std::make_shared<datapath::Snapshot>();

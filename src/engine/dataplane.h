@@ -25,7 +25,7 @@ class Dataplane {
   // One set of counters a worker, for a new link.
   [[nodiscard]] std::vector<std::shared_ptr<datapath::LinkCounters>> make_counters() const;
 
-  void put_link(std::shared_ptr<const datapath::Link> link);     // replaces the one of its id
+  void put_link(std::shared_ptr<const datapath::Link> link);  // replaces the one of its id
   void take_link(tunnel::LinkId id);
   void set_host_head(std::shared_ptr<const spd::Head> head) { host_ = std::move(head); }
   void set_sas(std::shared_ptr<const sad::Table> sas) { sas_ = std::move(sas); }

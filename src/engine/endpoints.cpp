@@ -7,8 +7,12 @@
 namespace adit::engine {
 namespace {
 
-net::Family family_of(tunnel::Type type) { return type == tunnel::Type::ipv4 ? net::Family::v4 : net::Family::v6; }
-const char* name_of(tunnel::Type type) { return type == tunnel::Type::ipv4 ? "ipv4" : "ipv6"; }
+net::Family family_of(tunnel::Type type) {
+  return type == tunnel::Type::ipv4 ? net::Family::v4 : net::Family::v6;
+}
+const char* name_of(tunnel::Type type) {
+  return type == tunnel::Type::ipv4 ? "ipv4" : "ipv6";
+}
 
 const char* what_is_wrong(const net::Address& address) {
   if (address.is_unspecified()) return "is the unspecified address";
@@ -18,7 +22,8 @@ const char* what_is_wrong(const net::Address& address) {
   return nullptr;
 }
 
-Result<std::optional<net::Address>> resolve_one(tunnel::Type type, const std::optional<std::string>& typed, const char* side) {
+Result<std::optional<net::Address>> resolve_one(tunnel::Type type, const std::optional<std::string>& typed,
+                                                const char* side) {
   if (!typed) return std::nullopt;
   if (const auto literal = net::Address::parse(*typed)) {
     TRY(check_endpoint(type, *literal, side, *typed));
@@ -34,8 +39,8 @@ Result<std::optional<net::Address>> resolve_one(tunnel::Type type, const std::op
 
 Result<> check_endpoint(tunnel::Type type, const net::Address& address, const char* side, const std::string& typed) {
   if (address.family() != family_of(type))
-    return fail(EINVAL, "invalid {} IP tunnel address: {} is IPv{}, and a tunnel of type {} runs over IPv{}", side, typed,
-                static_cast<int>(address.family()), name_of(type), static_cast<int>(family_of(type)));
+    return fail(EINVAL, "invalid {} IP tunnel address: {} is IPv{}, and a tunnel of type {} runs over IPv{}", side,
+                typed, static_cast<int>(address.family()), name_of(type), static_cast<int>(family_of(type)));
   if (const char* wrong = what_is_wrong(address); wrong != nullptr)
     return fail(EADDRNOTAVAIL, "operation failed: the {} address {} {}; give a unicast address", side, typed, wrong);
   return {};
@@ -47,7 +52,8 @@ Result<Endpoints> resolve_endpoints(tunnel::Type type, const std::optional<std::
   TRY_ASSIGN(ends.local, resolve_one(type, local, "local"));
   TRY_ASSIGN(ends.remote, resolve_one(type, remote, "remote"));
   if (ends.bound() && *ends.local == *ends.remote)
-    return fail(EINVAL, "invalid argument: local and remote are both {}; the tunnel would carry itself", ends.local->str());
+    return fail(EINVAL, "invalid argument: local and remote are both {}; the tunnel would carry itself",
+                ends.local->str());
   return ends;
 }
 
@@ -61,11 +67,14 @@ Result<> check_local_here(platform::Platform& platform, const UnderlayInterfaces
     up = up || (on != underlay.end() && on->second.up && !address.duplicate);
   }
   if (!found)
-    return fail(EADDRNOTAVAIL, "operation failed: the local address {} is not an address of this host; `ip address` lists them",
+    return fail(EADDRNOTAVAIL,
+                "operation failed: the local address {} is not an address of this host; `ip address` lists them",
                 local.str());
   if (!up)
-    return fail(EADDRNOTAVAIL, "operation failed: the local address {} is on an interface that is down, or on a tunnel; it must "
-                               "be on the underlay", local.str());
+    return fail(EADDRNOTAVAIL,
+                "operation failed: the local address {} is on an interface that is down, or on a tunnel; it must "
+                "be on the underlay",
+                local.str());
   return {};
 }
 

@@ -17,8 +17,8 @@ struct Endpoints {
   friend bool operator==(const Endpoints&, const Endpoints&) = default;
 };
 
-// Resolves what was typed. EINVAL: `invalid local IP tunnel address` or remote, wrong family; EADDRNOTAVAIL: unspecified, multicast,
-// limited broadcast, IPv4-mapped; EINVAL: both the same.
+// Resolves what was typed. EINVAL: `invalid local IP tunnel address` or remote, wrong family; EADDRNOTAVAIL:
+// unspecified, multicast, limited broadcast, IPv4-mapped; EINVAL: both the same.
 Result<Endpoints> resolve_endpoints(tunnel::Type type, const std::optional<std::string>& local,
                                     const std::optional<std::string>& remote);
 
@@ -26,7 +26,7 @@ Result<Endpoints> resolve_endpoints(tunnel::Type type, const std::optional<std::
 Result<> check_endpoint(tunnel::Type type, const net::Address& address, const char* side, const std::string& typed);
 
 // Is the address configured on an interface of the underlay that is up? EADDRNOTAVAIL says what is wrong.
-using UnderlayInterfaces = std::unordered_map<int, platform::InterfaceInfo>;   // by index; no tunnel of ours
+using UnderlayInterfaces = std::unordered_map<int, platform::InterfaceInfo>;  // by index; no tunnel of ours
 Result<> check_local_here(platform::Platform& platform, const UnderlayInterfaces& underlay, const net::Address& local);
 
 }  // namespace adit::engine

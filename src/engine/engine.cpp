@@ -72,7 +72,8 @@ struct Engine::Parts {
     services.add(kManualKeyService, keys.service(), {{Kind::require_all, kAlgsService}}, false,
                  settings.root + "/etc/inet/secret/ipseckeys");
     services.add(kIptunService,
-                 {[this] { return links.bring_up(); }, [this] { return links.bring_up(); }, [this] { return links.take_down(); }},
+                 {[this] { return links.bring_up(); }, [this] { return links.bring_up(); },
+                  [this] { return links.take_down(); }},
                  {{Kind::optional_all, kPolicyService}}, true);
   }
 
@@ -102,7 +103,7 @@ Engine::~Engine() = default;
 Result<> Engine::start() {
   Parts& p = *parts_;
   TRY_ASSIGN(p.lock, RunLock::take(p.settings.run_dir));
-  TRY(p.context.platform.change_fd());            // what changes from here on is not missed
+  TRY(p.context.platform.change_fd());  // what changes from here on is not missed
   TRY(p.guard.restore());
   crash_point("start:guard");
   p.properties.restore();
@@ -136,7 +137,9 @@ void Engine::stop() {
   p.keys.stop();
 }
 
-Result<Outcome> Engine::refresh() { return parts_->services.refresh_all(); }
+Result<Outcome> Engine::refresh() {
+  return parts_->services.refresh_all();
+}
 
 void Engine::handle_worker_events() {
   Parts& p = *parts_;
@@ -147,9 +150,12 @@ void Engine::handle_worker_events() {
     void operator()(const datapath::PathMtuChanged& event) const { p.links.handle(event); }
     void operator()(const datapath::LoopCaught& event) const {
       const std::string name = p.links.name_of(event.link);
-      p.events.add(Severity::alert, "link.loop", name,
-                   fmt::format("{} would carry itself: its outer packets are routed into it; they are dropped until the underlay "
-                               "has a route to its remote address", name));
+      p.events.add(
+          Severity::alert, "link.loop", name,
+          fmt::format(
+              "{} would carry itself: its outer packets are routed into it; they are dropped until the underlay "
+              "has a route to its remote address",
+              name));
     }
     void operator()(const datapath::LinkIoFailed&) const { p.links.reassert(true, false); }
   };
@@ -188,17 +194,41 @@ void Engine::tick() {
   if (p.ticks % kGuardCheckTicks == 0) p.guard.reassert(true, true);
 }
 
-EventLog& Engine::events() { return parts_->events; }
-Addresses& Engine::addresses() { return parts_->addresses; }
-Algorithms& Engine::algorithms() { return parts_->algorithms; }
-Dataplane& Engine::dataplane() { return parts_->dataplane; }
-Guard& Engine::guard() { return parts_->guard; }
-Keys& Engine::keys() { return parts_->keys; }
-Links& Engine::links() { return parts_->links; }
-Policy& Engine::policy() { return parts_->policy; }
-ProtocolProperties& Engine::protocol_properties() { return parts_->properties; }
-Routes& Engine::routes() { return parts_->routes; }
-Services& Engine::services() { return parts_->services; }
-const Settings& Engine::settings() const { return parts_->settings; }
+EventLog& Engine::events() {
+  return parts_->events;
+}
+Addresses& Engine::addresses() {
+  return parts_->addresses;
+}
+Algorithms& Engine::algorithms() {
+  return parts_->algorithms;
+}
+Dataplane& Engine::dataplane() {
+  return parts_->dataplane;
+}
+Guard& Engine::guard() {
+  return parts_->guard;
+}
+Keys& Engine::keys() {
+  return parts_->keys;
+}
+Links& Engine::links() {
+  return parts_->links;
+}
+Policy& Engine::policy() {
+  return parts_->policy;
+}
+ProtocolProperties& Engine::protocol_properties() {
+  return parts_->properties;
+}
+Routes& Engine::routes() {
+  return parts_->routes;
+}
+Services& Engine::services() {
+  return parts_->services;
+}
+const Settings& Engine::settings() const {
+  return parts_->settings;
+}
 
 }  // namespace adit::engine

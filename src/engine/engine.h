@@ -1,6 +1,6 @@
 // The single writer: takes commands, checks them whole, applies each as one transaction, publishes, persists, reports.
-// One thread (the event loop's). Every command either does all of it or nothing, and its error says what stands unchanged.
-// Engine only composes: each concern is a class in a file of its own.
+// One thread (the event loop's). Every command either does all of it or nothing, and its error says what stands
+// unchanged. Engine only composes: each concern is a class in a file of its own.
 #pragma once
 
 #include <functional>
@@ -10,42 +10,45 @@
 #include "engine/seams.h"
 #include "engine/types.h"
 
-namespace adit::datapath { struct Shared; }
+namespace adit::datapath {
+struct Shared;
+}
 
 namespace adit::engine {
 
-class Addresses;            // ipadm:        engine/addresses.h
-class Algorithms;           // ipsecalgs:    engine/algorithms.h
-class Dataplane;            // workers, snapshots: engine/dataplane.h
-class Guard;                // I7:           engine/guard.h
-class Keys;                 // SAD:          engine/keys.h
-class Links;                // dladm:        engine/links.h
-class Policy;               // SPD:          engine/policy.h
-class ProtocolProperties;   // hostmodel, forwarding: engine/protocol_properties.h
-class Routes;               // route:        engine/routes.h
-class Services;             // svcadm:       engine/services.h
+class Addresses;           // ipadm:        engine/addresses.h
+class Algorithms;          // ipsecalgs:    engine/algorithms.h
+class Dataplane;           // workers, snapshots: engine/dataplane.h
+class Guard;               // I7:           engine/guard.h
+class Keys;                // SAD:          engine/keys.h
+class Links;               // dladm:        engine/links.h
+class Policy;              // SPD:          engine/policy.h
+class ProtocolProperties;  // hostmodel, forwarding: engine/protocol_properties.h
+class Routes;              // route:        engine/routes.h
+class Services;            // svcadm:       engine/services.h
 
 class Engine {
  public:
-  // Nothing is touched before start(). `platform` and `clock` outlive the engine. Destroying an engine that was not stopped
-  // leaves the kernel as a killed daemon leaves it (the tests' SIGKILL).
+  // Nothing is touched before start(). `platform` and `clock` outlive the engine. Destroying an engine that was not
+  // stopped leaves the kernel as a killed daemon leaves it (the tests' SIGKILL).
   Engine(Settings settings, platform::Platform& platform, const Clock& clock);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // In this order (docs/model/tunnel.pml): run-directory lock, guard, protocol properties, algorithms, policy, keys, workers,
-  // tunnels, addresses, routes; then what somebody changed while no daemon ran. What cannot be restored stays closed and is
-  // in the event log; an error only when the daemon is of no use: EBUSY (another aditd, pid named), EPERM, ENOENT (/dev/net/tun).
+  // In this order (docs/model/tunnel.pml): run-directory lock, guard, protocol properties, algorithms, policy, keys,
+  // workers, tunnels, addresses, routes; then what somebody changed while no daemon ran. What cannot be restored stays
+  // closed and is in the event log; an error only when the daemon is of no use: EBUSY (another aditd, pid named),
+  // EPERM, ENOENT (/dev/net/tun).
   Result<> start();
   // Carrier off everywhere, workers stopped; guard, devices, addresses and routes stay, closed.
   void stop();
-  Result<Outcome> refresh();           // SIGHUP: every enabled service reads its files again
+  Result<Outcome> refresh();  // SIGHUP: every enabled service reads its files again
 
   // The event loop calls these.
-  void handle_worker_events();         // after Dataplane's bell
-  void handle_platform_changes();      // platform.change_fd() is readable
-  void tick();                         // once a second: lifetimes, leak witness, unresolved tunnels
+  void handle_worker_events();     // after Dataplane's bell
+  void handle_platform_changes();  // platform.change_fd() is readable
+  void tick();                     // once a second: lifetimes, leak witness, unresolved tunnels
 
   EventLog& events();
   Addresses& addresses();
@@ -69,8 +72,9 @@ class Engine {
 //   Addresses(const Context&, const LinkView&, GuardDoor&)            : LinkUser; void restore(); void reassert();
 //   Routes(const Context&, const LinkView&, GuardDoor&)               : LinkUser; void restore(); void reassert();
 //   ProtocolProperties(const Context&, FirewallDoor&)                 : FirewallPart; void restore();
-//   Services(const Context&)  void add(std::string fmri, ServiceMethods, dependencies, enabled by default); void boot(fmri);
-// restore(): read the file, put everything in place (guard first), log what failed. reassert(): someone changed the kernel;
-// compare and put back. boot(fmri): run the start method if the service is enabled and record the state.
+//   Services(const Context&)  void add(std::string fmri, ServiceMethods, dependencies, enabled by default); void
+//   boot(fmri);
+// restore(): read the file, put everything in place (guard first), log what failed. reassert(): someone changed the
+// kernel; compare and put back. boot(fmri): run the start method if the service is enabled and record the state.
 
 }  // namespace adit::engine

@@ -1,5 +1,6 @@
-// A whole machine for tests of the engine: Alice of the guide with an underlay, a LAN and a default route, an engine that can be
-// killed at any step, and the question that matters: could a packet for this address leave in the clear now?
+// A whole machine for tests of the engine: Alice of the guide with an underlay, a LAN and a default route, an engine
+// that can be killed at any step, and the question that matters: could a packet for this address leave in the clear
+// now?
 #pragma once
 
 #include <gtest/gtest.h>
@@ -27,10 +28,14 @@
 
 namespace adit::engine {
 
-inline net::Address address_of(const char* text) { return *net::Address::parse(text); }
-inline net::Prefix prefix_of(const char* text) { return *net::Prefix::parse(text); }
+inline net::Address address_of(const char* text) {
+  return *net::Address::parse(text);
+}
+inline net::Prefix prefix_of(const char* text) {
+  return *net::Prefix::parse(text);
+}
 
-struct Killed {};                      // thrown by crash points of a test
+struct Killed {};  // thrown by crash points of a test
 
 class EngineWorld {
  public:
@@ -48,7 +53,8 @@ class EngineWorld {
   }
 
   Result<> start() {
-    Settings settings{.root = root, .run_dir = root + "/run", .workers = 1, .crypto = crypto::EngineKind::openssl, .threads = false};
+    Settings settings{
+        .root = root, .run_dir = root + "/run", .workers = 1, .crypto = crypto::EngineKind::openssl, .threads = false};
     engine = std::make_unique<Engine>(settings, platform, clock);
     return engine->start();
   }
@@ -70,7 +76,8 @@ class EngineWorld {
   }
 
   // ---- commands of the guide
-  Result<Outcome> create(const std::string& name, bool secured, const char* remote = "5.6.7.8", bool temporary = false) {
+  Result<Outcome> create(const std::string& name, bool secured, const char* remote = "5.6.7.8",
+                         bool temporary = false) {
     return engine->links().create({name, tunnel::Type::ipv4, "1.2.3.4", remote, temporary, secured});
   }
   Result<Outcome> create_address(const std::string& name, const char* remote = "10.0.1.1") {
@@ -199,8 +206,9 @@ class EngineWorld {
     if (best == nullptr || best->unreachable || best->blackhole) return std::nullopt;
     const auto* out = device(best->interface_index);
     if (out->ours) return leak_inside(*out);
-    return stopped_by_table(destination, out->name) ? std::nullopt
-                                                    : std::optional(fmt::format("over {} by {}", out->name, best->destination.str()));
+    return stopped_by_table(destination, out->name)
+               ? std::nullopt
+               : std::optional(fmt::format("over {} by {}", out->name, best->destination.str()));
   }
 
   // Into the device. With the carrier on, what the workers see must be a policy.

@@ -5,8 +5,7 @@
 namespace adit::engine {
 
 void EventLog::add(Severity severity, std::string kind, std::string subject, std::string text) {
-  ring_.push_back(
-      {next_++, clock_.wall_seconds(), severity, std::move(kind), std::move(subject), std::move(text)});
+  ring_.push_back({next_++, clock_.wall_seconds(), severity, std::move(kind), std::move(subject), std::move(text)});
   if (ring_.size() > limit_) ring_.pop_front();
   const LogEvent event = ring_.back();
   // A subscriber may take itself away while it is being served.
@@ -26,6 +25,8 @@ uint64_t EventLog::subscribe(Deliver deliver) {
   return next_subscription_++;
 }
 
-void EventLog::unsubscribe(uint64_t subscription) { subscribers_.erase(subscription); }
+void EventLog::unsubscribe(uint64_t subscription) {
+  subscribers_.erase(subscription);
+}
 
 }  // namespace adit::engine

@@ -1,4 +1,5 @@
-// What happened to links, policy, keys and guard, in order: a bounded ring that `monitor` follows and status commands read.
+// What happened to links, policy, keys and guard, in order: a bounded ring that `monitor` follows and status commands
+// read.
 #pragma once
 
 #include <cstdint>
@@ -13,15 +14,15 @@
 
 namespace adit::engine {
 
-enum class Severity : uint8_t { info, warning, alert };   // alert: the promise was tried, or a layer of it was missing
+enum class Severity : uint8_t { info, warning, alert };  // alert: the promise was tried, or a layer of it was missing
 
 struct LogEvent {
-  uint64_t sequence = 0;               // from 1, without gaps
+  uint64_t sequence = 0;  // from 1, without gaps
   uint64_t wall_seconds = 0;
   Severity severity = Severity::info;
-  std::string kind;                    // "link.state", "guard.restored", "guard.leak-stopped", "policy.changed" …
-  std::string subject;                 // link, network, service; may be empty
-  std::string text;                    // one sentence
+  std::string kind;     // "link.state", "guard.restored", "guard.leak-stopped", "policy.changed" …
+  std::string subject;  // link, network, service; may be empty
+  std::string text;     // one sentence
 };
 
 // Engine thread only.

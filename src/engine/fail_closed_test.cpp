@@ -1,5 +1,6 @@
-// The promise under faults: every crash point of every command, every failing call of the system, and random walks of commands
-// and faults as docs/model/tunnel.pml has them. Nothing for a protected network may ever be able to leave in the clear.
+// The promise under faults: every crash point of every command, every failing call of the system, and random walks of
+// commands and faults as docs/model/tunnel.pml has them. Nothing for a protected network may ever be able to leave in
+// the clear.
 #include <random>
 
 #include "engine/engine_world.h"
@@ -10,23 +11,28 @@ namespace {
 std::vector<std::string> seen_points;
 int points_left = 0;
 
-void note_point(std::string_view name) { seen_points.emplace_back(name); }
+void note_point(std::string_view name) {
+  seen_points.emplace_back(name);
+}
 void die_at_point(std::string_view) {
   if (--points_left == 0) throw Killed{};
 }
 
-constexpr const char* kRule = "{ tunnel t0 negotiate tunnel raddr 10.0.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n";
+constexpr const char* kRule =
+    "{ tunnel t0 negotiate tunnel raddr 10.0.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n";
 
 // A command to be killed in the middle of, on a machine prepared for it.
 struct Command {
   const char* name;
   void (*prepare)(EngineWorld&);
-  bool (*run)(EngineWorld&);           // true: it succeeded
-  bool promised;                       // 10.0.1.0/24 was promised before, and still is until the command returns
+  bool (*run)(EngineWorld&);  // true: it succeeded
+  bool promised;              // 10.0.1.0/24 was promised before, and still is until the command returns
 };
 
 void nothing(EngineWorld&) {}
-void policy_only(EngineWorld& world) { ASSERT_TRUE(world.load_policy(kRule)); }
+void policy_only(EngineWorld& world) {
+  ASSERT_TRUE(world.load_policy(kRule));
+}
 void tunnel_only(EngineWorld& world) {
   ASSERT_TRUE(world.load_policy(kRule));
   ASSERT_TRUE(world.create("t0", true));
@@ -44,20 +50,26 @@ void whole(EngineWorld& world) {
 
 const std::vector<Command> kCommands = {
     {"create-iptun", policy_only, [](EngineWorld& w) { return w.create("t0", true).has_value(); }, false},
-    {"create-iptun -t", policy_only, [](EngineWorld& w) { return w.create("t0", true, "5.6.7.8", true).has_value(); }, false},
-    {"modify-iptun", tunnel_only, [](EngineWorld& w) { return w.engine->links().modify("t0", {}, "5.6.7.9", false).has_value(); }, true},
+    {"create-iptun -t", policy_only, [](EngineWorld& w) { return w.create("t0", true, "5.6.7.8", true).has_value(); },
+     false},
+    {"modify-iptun", tunnel_only,
+     [](EngineWorld& w) { return w.engine->links().modify("t0", {}, "5.6.7.9", false).has_value(); }, true},
     {"set-linkprop", tunnel_only,
      [](EngineWorld& w) { return w.engine->links().set_properties("t0", {{"mtu", "1300"}}, false).has_value(); }, true},
     {"rename-link", tunnel_only, [](EngineWorld& w) { return w.engine->links().rename("t0", "t1").has_value(); }, true},
-    {"delete-iptun -k", tunnel_only, [](EngineWorld& w) { return w.engine->links().remove("t0", false, true).has_value(); }, true},
-    {"delete-iptun", tunnel_only, [](EngineWorld& w) { return w.engine->links().remove("t0", false, false).has_value(); }, false},
+    {"delete-iptun -k", tunnel_only,
+     [](EngineWorld& w) { return w.engine->links().remove("t0", false, true).has_value(); }, true},
+    {"delete-iptun", tunnel_only,
+     [](EngineWorld& w) { return w.engine->links().remove("t0", false, false).has_value(); }, false},
     {"create-addr", tunnel_only, [](EngineWorld& w) { return w.create_address("t0").has_value(); }, true},
     {"route add", with_address,
      [](EngineWorld& w) {
        const auto report = w.add_route({"10.0.1.0/24", "10.0.1.1"});
        return report && !report->failed();
-     }, true},
-    {"policy load", whole, [](EngineWorld& w) { return w.load_policy(EngineWorld::protect_all("t0")).has_value(); }, true},
+     },
+     true},
+    {"policy load", whole, [](EngineWorld& w) { return w.load_policy(EngineWorld::protect_all("t0")).has_value(); },
+     true},
     {"policy flush", whole, [](EngineWorld& w) { return w.engine->policy().flush_global().has_value(); }, true},
 };
 
@@ -107,7 +119,8 @@ std::string state_of(const EngineWorld& world) {
     text += fmt::format("{} {} {} {}\n", name, link.info.up, link.info.carrier, link.info.mtu);
   std::vector<std::string> routes;
   for (const auto& route : world.platform.route_list)
-    routes.push_back(fmt::format("{} {} {} {}", route.destination.str(), route.interface_index, route.metric, route.unreachable));
+    routes.push_back(
+        fmt::format("{} {} {} {}", route.destination.str(), route.interface_index, route.metric, route.unreachable));
   std::ranges::sort(routes);
   for (const auto& route : routes) text += route + "\n";
   for (const auto& address : world.platform.address_list) text += address.local.str() + "\n";
@@ -115,22 +128,25 @@ std::string state_of(const EngineWorld& world) {
     for (const auto& guarded : world.platform.firewall->guarded) text += guarded.network.str() + " guarded\n";
   }
   const auto tunnels = world.engine->links().show_iptun("", false);
-  for (const auto& tunnel : *tunnels) text += fmt::format("{} {} {} {}\n", tunnel.name, tunnel.flags, tunnel.local, tunnel.remote);
-  for (const char* path : {"/etc/dladm/datalink.conf", "/etc/adit/guard.routes", "/etc/ipadm/ipadm.conf", "/run/links.cache"}) {
+  for (const auto& tunnel : *tunnels)
+    text += fmt::format("{} {} {} {}\n", tunnel.name, tunnel.flags, tunnel.local, tunnel.remote);
+  for (const char* path :
+       {"/etc/dladm/datalink.conf", "/etc/adit/guard.routes", "/etc/ipadm/ipadm.conf", "/run/links.cache"}) {
     std::istringstream lines(world.file(path));
     for (std::string line; std::getline(lines, line);) {
       if (!line.starts_with("# ")) text += line + "\n";
     }
   }
-  for (const auto& [name, head] : world.engine->policy().heads()->heads) text += fmt::format("{} {}\n", name, head->rules().size());
+  for (const auto& [name, head] : world.engine->policy().heads()->heads)
+    text += fmt::format("{} {}\n", name, head->rules().size());
   return text;
 }
 
 TEST_P(EveryCommand, AFailingCallOfTheSystemChangesNothing) {
   const Command& command = GetParam();
   if (std::string_view(command.name) == "route add") GTEST_SKIP() << "route keeps table and file apart, as on illumos";
-  for (const char* method : {"open_tun", "set_mtu", "set_link_up", "set_carrier", "delete_tun", "rename_link", "add_address",
-                             "add_route", "apply_firewall"}) {
+  for (const char* method : {"open_tun", "set_mtu", "set_link_up", "set_carrier", "delete_tun", "rename_link",
+                             "add_address", "add_route", "apply_firewall"}) {
     for (int nth = 1; nth <= 4; ++nth) {
       SCOPED_TRACE(fmt::format("{}: call {} of {} fails", command.name, nth, method));
       EngineWorld world;
@@ -140,7 +156,8 @@ TEST_P(EveryCommand, AFailingCallOfTheSystemChangesNothing) {
       world.platform.journal.clear();
       world.platform.fail_call(method, nth, EIO);
       const bool succeeded = command.run(world);
-      const bool failed_call = std::ranges::any_of(world.platform.journal, [](const auto& line) { return line.ends_with("!"); });
+      const bool failed_call =
+          std::ranges::any_of(world.platform.journal, [](const auto& line) { return line.ends_with("!"); });
       if (command.promised) EXPECT_FALSE(world.leak("10.0.1.9")) << *world.leak("10.0.1.9");
       if (!succeeded) EXPECT_EQ(state_of(world), before);
       if (!failed_call) break;
@@ -286,7 +303,8 @@ TEST(Guard, TheHostsOwnLanInsideAProtectedNetworkStaysReachableButALaterOneDoesN
   EngineWorld world;
   ASSERT_TRUE(world.start());
   ASSERT_TRUE(world.create("t0", true));
-  ASSERT_TRUE(world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.0.0.0/8 } ipsec { encr_algs aes-gcm sa shared }\n"));
+  ASSERT_TRUE(
+      world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.0.0.0/8 } ipsec { encr_algs aes-gcm sa shared }\n"));
   EXPECT_TRUE(world.leak("10.0.0.7")) << "the LAN on net1";
   EXPECT_FALSE(world.leak("10.0.1.9"));
   ASSERT_TRUE(world.platform.add_address("net0", prefix_of("10.0.1.66/28"), {}));
@@ -327,7 +345,8 @@ TEST(Policy, AFileWithAnErrorAnywhereChangesNothing) {
   ASSERT_TRUE(world.start());
   whole(world);
   const auto heads = world.engine->policy().heads();
-  const auto loaded = world.load_policy(EngineWorld::protect_all("t0") + "{ tunnel t0 negotiate tunnel } ipsec { encr_algs nonesuch }\n");
+  const auto loaded = world.load_policy(EngineWorld::protect_all("t0") +
+                                        "{ tunnel t0 negotiate tunnel } ipsec { encr_algs nonesuch }\n");
   ASSERT_FALSE(loaded);
   EXPECT_NE(loaded.error().text.find("ipsecinit.conf:2"), std::string::npos) << loaded.error().text;
   EXPECT_EQ(world.engine->policy().heads()->find("t0"), heads->find("t0"));
@@ -340,7 +359,8 @@ TEST(Policy, AFailingFirewallUndoesTheWholeChange) {
   tunnel_only(world);
   const auto before = world.engine->policy().heads()->find("t0");
   world.platform.fail_call("apply_firewall", 1, EIO);
-  EXPECT_FALSE(world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.7.0.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
+  EXPECT_FALSE(
+      world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.7.0.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
   ASSERT_NE(world.engine->policy().heads()->find("t0"), nullptr);
   EXPECT_EQ(protected_networks(world.engine->policy().heads()->find("t0").get()), protected_networks(before.get()));
   EXPECT_FALSE(world.closed_by_table("10.7.0.0/24"));
@@ -362,7 +382,10 @@ class Walk {
   }
 
  private:
-  struct Step { const char* name; void (Walk::*run)(); };
+  struct Step {
+    const char* name;
+    void (Walk::*run)();
+  };
 
   size_t pick(size_t count) { return std::uniform_int_distribution<size_t>(0, count - 1)(random_); }
 
@@ -388,8 +411,12 @@ class Walk {
     check();
     return done;
   }
-  void create() { risky([&] { return world_.create("t0", true).has_value(); }); }
-  void plumb() { risky([&] { return world_.create_address("t0").has_value(); }); }
+  void create() {
+    risky([&] { return world_.create("t0", true).has_value(); });
+  }
+  void plumb() {
+    risky([&] { return world_.create_address("t0").has_value(); });
+  }
   void route() {
     const bool done = risky([&] {
       const auto report = world_.add_route({"10.0.1.0/24", "10.0.1.1"});
@@ -404,13 +431,16 @@ class Walk {
     (void)risky(unplumb);
     if (!world_.engine) return;
     promised_ = promised && keep;
-    if (!risky([&] { return world_.engine->links().remove("t0", false, keep).has_value(); }) && world_.engine) promised_ = promised;
+    if (!risky([&] { return world_.engine->links().remove("t0", false, keep).has_value(); }) && world_.engine)
+      promised_ = promised;
   }
-  void load() { risky([&] { return world_.load_policy(pick(2) == 0 ? kRule : EngineWorld::protect_all("t0")).has_value(); }); }
-  void flush() { risky([&] { return world_.engine->policy().flush_global().has_value(); }); }
-  void kill() {
-    world_.kill();
+  void load() {
+    risky([&] { return world_.load_policy(pick(2) == 0 ? kRule : EngineWorld::protect_all("t0")).has_value(); });
   }
+  void flush() {
+    risky([&] { return world_.engine->policy().flush_global().has_value(); });
+  }
+  void kill() { world_.kill(); }
   void start() {
     if (world_.engine) return;
     points_left = pick(3) == 0 ? static_cast<int>(pick(12)) + 1 : 0;
@@ -464,13 +494,28 @@ class Walk {
   std::string trace_;
 };
 
-const std::vector<Walk::Step> Walk::kSteps = {
-    {"create", &Walk::create}, {"create", &Walk::create}, {"plumb", &Walk::plumb}, {"plumb", &Walk::plumb},
-    {"route", &Walk::route}, {"route", &Walk::route}, {"erase", &Walk::erase}, {"load", &Walk::load},
-    {"flush", &Walk::flush}, {"kill", &Walk::kill}, {"start", &Walk::start}, {"start", &Walk::start}, {"start", &Walk::start},
-    {"reboot", &Walk::reboot}, {"down", &Walk::others_down}, {"delete", &Walk::others_delete}, {"route-del", &Walk::others_route},
-    {"nft-flush", &Walk::others_flush}, {"elsewhere", &Walk::others_elsewhere}, {"elsewhere-ends", &Walk::elsewhere_ends},
-    {"settle", &Walk::settle}, {"settle", &Walk::settle}};
+const std::vector<Walk::Step> Walk::kSteps = {{"create", &Walk::create},
+                                              {"create", &Walk::create},
+                                              {"plumb", &Walk::plumb},
+                                              {"plumb", &Walk::plumb},
+                                              {"route", &Walk::route},
+                                              {"route", &Walk::route},
+                                              {"erase", &Walk::erase},
+                                              {"load", &Walk::load},
+                                              {"flush", &Walk::flush},
+                                              {"kill", &Walk::kill},
+                                              {"start", &Walk::start},
+                                              {"start", &Walk::start},
+                                              {"start", &Walk::start},
+                                              {"reboot", &Walk::reboot},
+                                              {"down", &Walk::others_down},
+                                              {"delete", &Walk::others_delete},
+                                              {"route-del", &Walk::others_route},
+                                              {"nft-flush", &Walk::others_flush},
+                                              {"elsewhere", &Walk::others_elsewhere},
+                                              {"elsewhere-ends", &Walk::elsewhere_ends},
+                                              {"settle", &Walk::settle},
+                                              {"settle", &Walk::settle}};
 
 TEST(RandomWalk, NoOrderOfCommandsAndFaultsOpensAPromisedNetwork) {
   for (uint32_t seed = 1; seed <= 60 && !::testing::Test::HasFailure(); ++seed) {

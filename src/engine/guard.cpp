@@ -38,16 +38,18 @@ Result<GuardBook> Guard::load(const std::string& path) const {
   if (!text) return GuardBook{};
   auto book = GuardBook::parse(*text);
   if (!book)
-    return fail(EINVAL, "{}: {}; without it aditd cannot know which networks to keep closed: repair it, or delete it if no "
-                        "secured tunnel needs it", path, book.error().text);
+    return fail(EINVAL,
+                "{}: {}; without it aditd cannot know which networks to keep closed: repair it, or delete it if no "
+                "secured tunnel needs it",
+                path, book.error().text);
   return book;
 }
 
 Result<> Guard::restore() {
   starting_ = true;
   TRY_ASSIGN(book_, load(context_.in_root(kRoutesFile)));
-  // What the last life of the daemon knew since the boot, temporary tunnels included. A killed daemon may have written one
-  // file and not the other: both count.
+  // What the last life of the daemon knew since the boot, temporary tunnels included. A killed daemon may have written
+  // one file and not the other: both count.
   TRY_ASSIGN(const GuardBook since_boot, load(context_.in_run(kRunFile)));
   book_.merge(since_boot);
   for (const auto& network : book_.unreachable()) {
@@ -150,8 +152,8 @@ Result<> Guard::open(const net::Prefix& network) {
     const auto device = std::ranges::find(interfaces, route.interface_index, &platform::InterfaceInfo::index);
     const auto view = device == interfaces.end() ? std::nullopt : links_.tunnel(device->name);
     if (view && view->secured)
-      return fail(EBUSY, "{} is routed over the secured tunnel {}: delete that route or the address first", network.str(),
-                  view->name);
+      return fail(EBUSY, "{} is routed over the secured tunnel {}: delete that route or the address first",
+                  network.str(), view->name);
   }
   GuardBook next = book_;
   next.remove_network(network);
@@ -179,7 +181,8 @@ Result<> Guard::place_routes(const GuardBook& next, std::vector<net::Prefix>& pl
   return {};
 }
 
-// Those that `before` had and the present book has not. A route that stays behind only closes; the next start takes it away.
+// Those that `before` had and the present book has not. A route that stays behind only closes; the next start takes it
+// away.
 void Guard::remove_routes(const GuardBook& before) {
   const auto wanted = book_.unreachable();
   for (const auto& network : before.unreachable()) {
@@ -189,8 +192,8 @@ void Guard::remove_routes(const GuardBook& before) {
   }
 }
 
-// On disk first (a boot must find it), then the routes, then the table: the order that docs/model/tunnel.pml checks. The
-// caller puts its route or address in after we return.
+// On disk first (a boot must find it), then the routes, then the table: the order that docs/model/tunnel.pml checks.
+// The caller puts its route or address in after we return.
 Result<> Guard::close(GuardBook next) {
   if (next == book_) return {};
   freeze_exceptions(next);
@@ -275,7 +278,8 @@ platform::Firewall Guard::firewall(const GuardBook& book) const {
   }
   for (const auto* part : parts_) part->contribute(firewall);
   if (!firewall.guarded.empty()) firewall.local_networks = open_local_networks(book);
-  const bool strong = firewall.model_v4 == platform::HostModel::strong || firewall.model_v6 == platform::HostModel::strong;
+  const bool strong =
+      firewall.model_v4 == platform::HostModel::strong || firewall.model_v6 == platform::HostModel::strong;
   if (strong && firewall.own_addresses.empty()) firewall.own_addresses = tunnel_addresses(context_.platform, links_);
   return firewall;
 }
@@ -299,8 +303,9 @@ Result<> Guard::reapply() {
   return save(book_);
 }
 
-// A subnet of this host inside a guarded network stays reachable when it was there as the guard closed. One that comes later
-// does not open a hole (a hostile DHCP server could make one), except in a guarded default route, which holds all there is.
+// A subnet of this host inside a guarded network stays reachable when it was there as the guard closed. One that comes
+// later does not open a hole (a hostile DHCP server could make one), except in a guarded default route, which holds all
+// there is.
 std::vector<net::Prefix> Guard::open_local_networks(const GuardBook& book) const {
   std::vector<net::Prefix> open;
   for (const auto& local : local_networks(context_.platform, links_)) {

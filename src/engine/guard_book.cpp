@@ -27,7 +27,8 @@ Result<> parse_hold(std::string_view rest, GuardBook& book) {
   std::string network, tunnel, lasting, source;
   words >> network >> tunnel >> lasting;
   TRY_ASSIGN(const net::Prefix prefix, net::Prefix::parse(network));
-  if (lasting != "lasting" && lasting != "temporary") return fail(EINVAL, "'{}' is neither lasting nor temporary", lasting);
+  if (lasting != "lasting" && lasting != "temporary")
+    return fail(EINVAL, "'{}' is neither lasting nor temporary", lasting);
   bool any = false;
   while (words >> source) {
     const auto known = source_named(source);
@@ -90,8 +91,10 @@ void GuardBook::remove_tunnel(const std::string& tunnel) {
     auto& holders = network->second.holders;
     const auto holder = holders.find(tunnel);
     if (holder != holders.end()) {
-      if (holder->second.sources.contains(GuardSource::kept)) holder->second.sources = {GuardSource::kept};
-      else holders.erase(holder);
+      if (holder->second.sources.contains(GuardSource::kept))
+        holder->second.sources = {GuardSource::kept};
+      else
+        holders.erase(holder);
     }
     network = holders.empty() ? networks_.erase(network) : std::next(network);
   }
@@ -115,7 +118,9 @@ void GuardBook::copy_tunnel(const std::string& from, const std::string& to) {
   }
 }
 
-void GuardBook::remove_network(const net::Prefix& network) { networks_.erase(network.masked()); }
+void GuardBook::remove_network(const net::Prefix& network) {
+  networks_.erase(network.masked());
+}
 
 void GuardBook::set_except(const net::Prefix& network, std::vector<net::Prefix> except) {
   const auto guarded = networks_.find(network.masked());
@@ -230,8 +235,10 @@ Result<GuardBook> GuardBook::parse(std::string_view text) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
     Result<> read;
-    if (line.starts_with(kHold)) read = parse_hold(line.substr(kHold.size()), book);
-    else if (line.starts_with(kExcept)) read = parse_except(line.substr(kExcept.size()), except);
+    if (line.starts_with(kHold))
+      read = parse_hold(line.substr(kHold.size()), book);
+    else if (line.starts_with(kExcept))
+      read = parse_except(line.substr(kExcept.size()), except);
     if (!read) return fail(EINVAL, "line {}: {}", number, read.error().text);
   }
   for (auto& [network, holes] : except) book.set_except(network, std::move(holes));

@@ -5,7 +5,9 @@
 namespace adit::engine {
 namespace {
 
-net::Prefix prefix(const char* text) { return *net::Prefix::parse(text); }
+net::Prefix prefix(const char* text) {
+  return *net::Prefix::parse(text);
+}
 
 GuardBook sample() {
   GuardBook book;
@@ -26,8 +28,10 @@ TEST(GuardBook, TheTextReadsBackAsTheSameBook) {
 }
 
 TEST(GuardBook, TheTextHoldsARouteThatIpBatchLoadsForEachNetwork) {
-  EXPECT_NE(sample().text().find("\nroute replace unreachable 10.0.1.0/24 proto 173 metric 4294967295\n"), std::string::npos);
-  EXPECT_NE(sample().text().find("\nroute replace unreachable 2001:db8::/32 proto 173 metric 4294967295\n"), std::string::npos);
+  EXPECT_NE(sample().text().find("\nroute replace unreachable 10.0.1.0/24 proto 173 metric 4294967295\n"),
+            std::string::npos);
+  EXPECT_NE(sample().text().find("\nroute replace unreachable 2001:db8::/32 proto 173 metric 4294967295\n"),
+            std::string::npos);
 }
 
 TEST(GuardBook, ANetworkOpensOnlyWhenNobodyHoldsItAnyMore) {
@@ -70,8 +74,9 @@ TEST(GuardBook, HostBitsDoNotMakeAnotherNetwork) {
 }
 
 TEST(GuardBook, ABrokenLineIsNamed) {
-  for (const char* text : {"#hold\n#hold 10.0.0.0/33 t0 lasting route\n", "\n#hold 10.0.0.0/8 t0 forever route\n",
-                           "\n#hold 10.0.0.0/8 t0 lasting\n", "\n#hold 10.0.0.0/8 t0 lasting whim\n", "\n#except 10.0.0.0/8 x\n"}) {
+  for (const char* text :
+       {"#hold\n#hold 10.0.0.0/33 t0 lasting route\n", "\n#hold 10.0.0.0/8 t0 forever route\n",
+        "\n#hold 10.0.0.0/8 t0 lasting\n", "\n#hold 10.0.0.0/8 t0 lasting whim\n", "\n#except 10.0.0.0/8 x\n"}) {
     const auto read = GuardBook::parse(text);
     ASSERT_FALSE(read) << text;
     EXPECT_TRUE(read.error().text.starts_with("line 2: ")) << read.error().text;

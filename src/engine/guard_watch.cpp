@@ -1,4 +1,5 @@
-// The guard against the world: what others took away is put back, what others routed is closed, what was stopped is told.
+// The guard against the world: what others took away is put back, what others routed is closed, what was stopped is
+// told.
 #include <algorithm>
 #include <unordered_map>
 
@@ -28,7 +29,8 @@ void Guard::reassert(bool routes_changed, bool nftables_changed) {
     context_.events.add(Severity::alert, applied ? "guard.restored" : "guard.failed", "",
                         applied ? "somebody changed or removed the nftables table inet adit; it is back"
                                 : fmt::format("the nftables table inet adit is gone and cannot be put back: {}; the "
-                                              "unreachable routes still hold", applied.error().text));
+                                              "unreachable routes still hold",
+                                              applied.error().text));
   }
 }
 
@@ -37,10 +39,12 @@ void Guard::put_back_routes(const std::set<net::Prefix>& standing) {
     if (standing.contains(network)) continue;
     const auto added = context_.platform.add_route(guard_route(network));
     if (!added && added.error().code == EEXIST) continue;
-    context_.events.add(Severity::alert, added ? "guard.restored" : "guard.failed", network.str(),
-                        added ? fmt::format("somebody removed the unreachable route of {}; it is back", network.str())
-                              : fmt::format("the unreachable route of {} is gone and cannot be put back: {}; the nftables "
-                                            "table still holds", network.str(), added.error().text));
+    context_.events.add(
+        Severity::alert, added ? "guard.restored" : "guard.failed", network.str(),
+        added ? fmt::format("somebody removed the unreachable route of {}; it is back", network.str())
+              : fmt::format("the unreachable route of {} is gone and cannot be put back: {}; the nftables "
+                            "table still holds",
+                            network.str(), added.error().text));
   }
 }
 
@@ -94,7 +98,8 @@ std::vector<GuardInfo> Guard::list() const {
     info.network = network;
     for (const auto& [tunnel, holder] : guarded.holders) {
       if (links_.tunnel(tunnel)) info.tunnels.push_back(tunnel);
-      for (const GuardSource source : holder.sources) info.reasons.push_back(fmt::format("{} {}", tunnel, name_of(source)));
+      for (const GuardSource source : holder.sources)
+        info.reasons.push_back(fmt::format("{} {}", tunnel, name_of(source)));
     }
     const auto total = [&](bool outbound) {
       const auto leak = leaks_.find({network, outbound});

@@ -8,8 +8,8 @@
 
 namespace adit::engine {
 
-// In order of precedence. In front of them, when any of them drops, what no host policy may stop: key exchange (UDP 500 and
-// 4500), ESP, AH, and IPv6 neighbour discovery. Null or empty head: none.
+// In order of precedence. In front of them, when any of them drops, what no host policy may stop: key exchange (UDP 500
+// and 4500), ESP, AH, and IPv6 neighbour discovery. Null or empty head: none.
 std::vector<platform::HostRule> host_rules(const spd::Head* head);
 
 }  // namespace adit::engine

@@ -14,7 +14,11 @@
 
 namespace adit::engine {
 
-struct PeerCredentials { pid_t pid = 0; uid_t uid = 0; gid_t gid = 0; };   // SO_PEERCRED
+struct PeerCredentials {
+  pid_t pid = 0;
+  uid_t uid = 0;
+  gid_t gid = 0;
+};  // SO_PEERCRED
 
 class KeyAccess {
  public:
@@ -29,7 +33,8 @@ class KeyAccess {
   // One listener, the PF_KEY server: gets every event of the database, in order.
   virtual void listen_to_keys(std::function<void(const sad::Event&)> listener) = 0;
 
-  // May this peer act in this namespace (and override owners)? EPERM with a sentence. Today: root, or the daemon's own user.
+  // May this peer act in this namespace (and override owners)? EPERM with a sentence. Today: root, or the daemon's own
+  // user.
   virtual Result<> permit(const PeerCredentials& peer, const sad::Requester& who) = 0;
 
   // X_INVERSE_ACQUIRE: what policy wants for an outbound inner flow (or, without inner addresses, for the outer pair).

@@ -1,6 +1,6 @@
 // The manual-key service: /etc/inet/secret/ipseckeys into the global namespace of the SAD, whole or not at all.
-#include "config/ipseckey.h"
 #include "config/key_file.h"
+#include "config/ipseckey.h"
 #include "config/system_resolver.h"
 #include "engine/keys.h"
 
@@ -16,9 +16,9 @@ bool same_association(const sad::SaSpec& a, const sad::SaSpec& b) {
                     : std::tuple(false, net::Address{}, net::Address{}, uint16_t{}, uint16_t{});
   };
   return a.mode == b.mode && a.source == b.source && a.outer_protocol == b.outer_protocol && a.inner == b.inner &&
-         a.auth == b.auth && a.encr == b.encr && a.auth_key == b.auth_key && a.encr_key == b.encr_key && a.salt == b.salt &&
-         a.esn == b.esn && a.replay_window == b.replay_window && nat(a) == nat(b) && a.inbound == b.inbound &&
-         a.outbound == b.outbound && a.pair == b.pair;
+         a.auth == b.auth && a.encr == b.encr && a.auth_key == b.auth_key && a.encr_key == b.encr_key &&
+         a.salt == b.salt && a.esn == b.esn && a.replay_window == b.replay_window && nat(a) == nat(b) &&
+         a.inbound == b.inbound && a.outbound == b.outbound && a.pair == b.pair;
 }
 
 // Every SA of the global namespace.
@@ -35,8 +35,10 @@ std::vector<sad::SaPtr> global_associations(const sad::Database& database) {
 Result<> told_errors(const config::KeyText& text, Outcome& outcome) {
   std::string errors;
   for (const auto& problem : text.problems) {
-    if (problem.severity == config::Severity::error) errors += (errors.empty() ? "" : "\n") + problem.str();
-    else outcome.notes.push_back(problem.headline());
+    if (problem.severity == config::Severity::error)
+      errors += (errors.empty() ? "" : "\n") + problem.str();
+    else
+      outcome.notes.push_back(problem.headline());
   }
   if (errors.empty()) return {};
   return fail(EINVAL, "{}", errors);
@@ -44,8 +46,8 @@ Result<> told_errors(const config::KeyText& text, Outcome& outcome) {
 
 }  // namespace
 
-// The text is read twice, because keys are not copied: once into a database of its own, which says whether all of it can
-// stand together, and once into the one in force.
+// The text is read twice, because keys are not copied: once into a database of its own, which says whether all of it
+// can stand together, and once into the one in force.
 Result<Outcome> Keys::load_file() {
   Outcome outcome;
   const std::string path = context_.in_root(kKeyFile);
@@ -56,19 +58,23 @@ Result<Outcome> Keys::load_file() {
   }
   if (!secret) return std::unexpected(secret.error());
   const config::SystemResolver resolver;
-  const auto read = [&] { return config::parse_ipseckeys(config::text_of(*secret), {path}, algorithms_.table(), resolver); };
+  const auto read = [&] {
+    return config::parse_ipseckeys(config::text_of(*secret), {path}, algorithms_.table(), resolver);
+  };
   auto text = read();
   TRY(told_errors(text, outcome));
   TRY_ASSIGN(auto rehearsal, config::associations_of(std::move(text), algorithms_.table()));
-  sad::Database wanted(context_.clock, algorithms_.table(),
-                       {.is_local = [this](const net::Address& address) { return local_addresses_.contains(address); }});
+  sad::Database wanted(context_.clock, algorithms_.table(), {.is_local = [this](const net::Address& address) {
+                         return local_addresses_.contains(address);
+                       }});
   for (auto& request : rehearsal) {
     const sad::SaName name{request.spec.type, request.spec.spi, request.spec.destination};
-    if (auto added = wanted.add(std::move(request), {}); !added) return fail(added.error().code, "{}: {}", path, added.error().text);
+    if (auto added = wanted.add(std::move(request), {}); !added)
+      return fail(added.error().code, "{}: {}", path, added.error().text);
     const auto taken = database_.get(name, {"", true});
     if (taken && !(*taken)->spec.name_space.empty())
-      return fail(EEXIST, "{}: SPI {:#x} to {} belongs to {}", path, static_cast<uint32_t>(name.spi), name.destination.str(),
-                  (*taken)->spec.name_space);
+      return fail(EEXIST, "{}: SPI {:#x} to {} belongs to {}", path, static_cast<uint32_t>(name.spi),
+                  name.destination.str(), (*taken)->spec.name_space);
   }
   TRY_ASSIGN(auto requests, config::associations_of(read(), algorithms_.table()));
 

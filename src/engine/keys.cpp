@@ -8,17 +8,22 @@ namespace adit::engine {
 namespace {
 
 std::string describe(const sad::Sa& sa) {
-  return fmt::format("{} SPI {:#x} to {}", sa.spec.type == sad::SaType::ah ? "AH" : "ESP", static_cast<uint32_t>(sa.spec.spi),
-                     sa.spec.destination.str());
+  return fmt::format("{} SPI {:#x} to {}", sa.spec.type == sad::SaType::ah ? "AH" : "ESP",
+                     static_cast<uint32_t>(sa.spec.spi), sa.spec.destination.str());
 }
 
 const char* describe(sad::Expiry expiry) {
   switch (expiry) {
-    case sad::Expiry::soft: return "its soft lifetime";
-    case sad::Expiry::hard: return "its hard lifetime";
-    case sad::Expiry::idle: return "its idle time";
-    case sad::Expiry::sequence: return "its sequence numbers";
-    case sad::Expiry::none: break;
+    case sad::Expiry::soft:
+      return "its soft lifetime";
+    case sad::Expiry::hard:
+      return "its hard lifetime";
+    case sad::Expiry::idle:
+      return "its idle time";
+    case sad::Expiry::sequence:
+      return "its sequence numbers";
+    case sad::Expiry::none:
+      break;
   }
   return "its life";
 }
@@ -67,17 +72,20 @@ void Keys::report(const sad::Event& event) {
     context_.events.add(Severity::info, "key.expired", expired->sa->spec.destination.str(),
                         fmt::format("{}: {} came to an end", describe(*expired->sa), describe(expired->expiry)));
   } else if (const auto* raised = std::get_if<sad::AcquireRaised>(&event)) {
-    context_.events.add(Severity::info, "key.wanted", raised->acquire.key.link,
-                        fmt::format("rule {} of {} wants an SA between {} and {}", raised->acquire.key.rule_index,
-                                    raised->acquire.key.link, raised->acquire.outer.local.str(), raised->acquire.outer.remote.str()));
+    context_.events.add(
+        Severity::info, "key.wanted", raised->acquire.key.link,
+        fmt::format("rule {} of {} wants an SA between {} and {}", raised->acquire.key.rule_index,
+                    raised->acquire.key.link, raised->acquire.outer.local.str(), raised->acquire.outer.remote.str()));
   } else if (const auto* ended = std::get_if<sad::AcquireEnded>(&event); ended != nullptr && !ended->found) {
     context_.events.add(Severity::warning, "key.missing", ended->acquire.key.link,
-                        fmt::format("no SA came for rule {} of {}; its packets are dropped", ended->acquire.key.rule_index,
-                                    ended->acquire.key.link));
+                        fmt::format("no SA came for rule {} of {}; its packets are dropped",
+                                    ended->acquire.key.rule_index, ended->acquire.key.link));
   }
 }
 
-Result<> Keys::permit(const PeerCredentials& peer, const sad::Requester&) { return permit_peer(peer.uid, "use PF_KEY"); }
+Result<> Keys::permit(const PeerCredentials& peer, const sad::Requester&) {
+  return permit_peer(peer.uid, "use PF_KEY");
+}
 
 Result<sad::Acquire> Keys::policy_for(const sad::Endpoints& outer, const std::optional<net::Flow>& inner) {
   for (const auto& tunnel : links_.tunnels()) {
@@ -87,7 +95,8 @@ Result<sad::Acquire> Keys::policy_for(const sad::Endpoints& outer, const std::op
     const spd::Rule* rule = nullptr;
     if (inner) rule = head->lookup(*inner, spd::Direction::out);
     for (const auto& candidate : head->rules()) {
-      if (!inner && rule == nullptr && candidate.direction == spd::Direction::out && asks_for_ipsec(candidate)) rule = &candidate;
+      if (!inner && rule == nullptr && candidate.direction == spd::Direction::out && asks_for_ipsec(candidate))
+        rule = &candidate;
     }
     if (rule == nullptr || !asks_for_ipsec(*rule)) break;
     sad::Acquire wanted;

@@ -1,5 +1,5 @@
-// The keys in force: the SAD, what follows from its changes, and what must outlive the daemon: sequence numbers, so that a
-// restarted aditd never repeats one under the same key, and remembers what it has seen.
+// The keys in force: the SAD, what follows from its changes, and what must outlive the daemon: sequence numbers, so
+// that a restarted aditd never repeats one under the same key, and remembers what it has seen.
 #pragma once
 
 #include <functional>
@@ -37,9 +37,9 @@ class Keys final : public KeyAccess, public LinkUser {
   void link_gone(const std::string& link) override;
   void link_renamed(const std::string& from, const std::string&) override { link_gone(from); }
 
-  // ---- svc:/network/ipsec/manual-key: the SAs of /etc/inet/secret/ipseckeys replace those of the global namespace. An SA that
-  // is there with the same keys stays as it is: beginning its sequence anew would repeat IVs. EPERM: the file is readable by
-  // others; EINVAL: its errors; nothing changed then.
+  // ---- svc:/network/ipsec/manual-key: the SAs of /etc/inet/secret/ipseckeys replace those of the global namespace. An
+  // SA that is there with the same keys stays as it is: beginning its sequence anew would repeat IVs. EPERM: the file
+  // is readable by others; EINVAL: its errors; nothing changed then.
   Result<Outcome> load_file();
   Result<Outcome> flush_global();
   ServiceMethods service();
@@ -48,10 +48,10 @@ class Keys final : public KeyAccess, public LinkUser {
   void handle(const datapath::AcquireNeeded& event);
   void handle(const datapath::SaReached& event);
 
-  void restore() { sequences_.restore(); }     // before the first key is loaded
+  void restore() { sequences_.restore(); }  // before the first key is loaded
   void stop() { sequences_.save(database_, true); }
   void addresses_changed();
-  void tick();                                 // lifetimes; sequence numbers to disk
+  void tick();  // lifetimes; sequence numbers to disk
 
  private:
   void report(const sad::Event& event);
@@ -64,7 +64,7 @@ class Keys final : public KeyAccess, public LinkUser {
   std::set<net::Address> local_addresses_;
   sad::Database database_;
   SequenceStore sequences_;
-  uint64_t published_ = 0;                     // generation
+  uint64_t published_ = 0;  // generation
   std::function<void(const sad::Event&)> listener_;
 };
 

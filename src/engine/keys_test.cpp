@@ -5,12 +5,12 @@
 namespace adit::engine {
 namespace {
 
-constexpr const char* kKey = "0123456789abcdef0123456789abcdef01234567";   // AES-128 and the salt of GCM
+constexpr const char* kKey = "0123456789abcdef0123456789abcdef01234567";  // AES-128 and the salt of GCM
 constexpr const char* kOtherKey = "fedcba9876543210fedcba9876543210fedcba98";
 
 std::string add_line(int spi, const char* source, const char* destination, const char* key) {
-  return fmt::format("add esp spi {:#x} src {} dst {} isrc 0.0.0.0/0 idst 0.0.0.0/0 encr_alg aes-gcm encrkey {}\n", spi, source,
-                     destination, key);
+  return fmt::format("add esp spi {:#x} src {} dst {} isrc 0.0.0.0/0 idst 0.0.0.0/0 encr_alg aes-gcm encrkey {}\n", spi,
+                     source, destination, key);
 }
 std::string both(const char* key) {
   return add_line(0x1001, "1.2.3.4", "5.6.7.8", key) + add_line(0x1002, "5.6.7.8", "1.2.3.4", key);
@@ -60,9 +60,9 @@ TEST_F(KeysTest, WhatTheFileNoLongerNamesGoes) {
 
 TEST_F(KeysTest, AnErrorAnywhereChangesNothing) {
   ASSERT_TRUE(load(both(kKey)));
-  for (const std::string& wrong : {both(kKey) + "add esp spi 0x99 src 1.2.3.4 dst 5.6.7.8 encr_alg aes-gcm encrkey 12\n",
-                                   both(kKey) + add_line(0x1001, "1.2.3.4", "5.6.7.8", kOtherKey),
-                                   add_line(200, "1.2.3.4", "5.6.7.8", kKey)}) {
+  for (const std::string& wrong :
+       {both(kKey) + "add esp spi 0x99 src 1.2.3.4 dst 5.6.7.8 encr_alg aes-gcm encrkey 12\n",
+        both(kKey) + add_line(0x1001, "1.2.3.4", "5.6.7.8", kOtherKey), add_line(200, "1.2.3.4", "5.6.7.8", kKey)}) {
     const auto loaded = load(wrong);
     ASSERT_FALSE(loaded) << wrong;
     EXPECT_EQ(loaded.error().text.find(kKey), std::string::npos) << "no error shows a key";
@@ -127,7 +127,9 @@ TEST_F(KeysTest, APacketWithoutAnSaRaisesOneAcquire) {
 
 // ---- PF_POLICY's side of the engine
 
-PolicyCaller caller(const char* name_space) { return {.owner = {name_space, false}}; }
+PolicyCaller caller(const char* name_space) {
+  return {.owner = {name_space, false}};
+}
 
 TEST(PolicyFlips, AnUnconfirmedFlipIsUndoneInTime) {
   EngineWorld world;

@@ -1,5 +1,5 @@
-// Tunnels across the daemon's lives: what an earlier one left is taken over with the carrier off, what it had begun is undone,
-// and what others do to the devices is put back.
+// Tunnels across the daemon's lives: what an earlier one left is taken over with the carrier off, what it had begun is
+// undone, and what others do to the devices is put back.
 #include <algorithm>
 
 #include "engine/links.h"
@@ -8,7 +8,7 @@
 namespace adit::engine {
 namespace {
 
-constexpr Seconds kPathMtuLife{600};   // RFC 1191 §6.3: after that a larger one is tried again
+constexpr Seconds kPathMtuLife{600};  // RFC 1191 §6.3: after that a larger one is tried again
 
 }  // namespace
 
@@ -54,14 +54,14 @@ void Links::undo_half_made(const TunnelRecord& record) {
   const auto left = context_.platform.interface(record.name);
   if (!left || !left->ours) return;
   const auto gone = context_.platform.delete_tun(record.name);
-  context_.events.add(gone ? Severity::info : Severity::warning, "link.undone", record.name,
-                      gone ? fmt::format("{} was half made or half deleted when aditd died: it is gone", record.name)
-                           : fmt::format("{} was half made when aditd died and cannot be removed: {}", record.name,
-                                         gone.error().text));
+  context_.events.add(
+      gone ? Severity::info : Severity::warning, "link.undone", record.name,
+      gone ? fmt::format("{} was half made or half deleted when aditd died: it is gone", record.name)
+           : fmt::format("{} was half made when aditd died and cannot be removed: {}", record.name, gone.error().text));
 }
 
-// Opens the device (a new one, or the one that stands, with its addresses and routes), carrier off. What fails leaves the
-// tunnel without a device and is tried again by tick().
+// Opens the device (a new one, or the one that stands, with its addresses and routes), carrier off. What fails leaves
+// the tunnel without a device and is tried again by tick().
 void Links::put_device_back(Tunnel& tunnel, const platform::InterfaceInfo* found) {
   const std::string& name = tunnel.active.name;
   const auto failed = [&](const Error& error) {
@@ -136,7 +136,8 @@ void Links::reassert(bool links_changed, bool addresses_changed) {
       if (!tunnel.device) continue;
       const auto found = by_name.find(name);
       const platform::InterfaceInfo* device = found == by_name.end() ? nullptr : found->second;
-      if (device != nullptr && device->up && device->mtu == tunnel.device_mtu && device->carrier == tunnel.carrier) continue;
+      if (device != nullptr && device->up && device->mtu == tunnel.device_mtu && device->carrier == tunnel.carrier)
+        continue;
       if (device != nullptr && !device->ours) continue;
       const bool gone = device == nullptr, down = !gone && !device->up;
       if (gone) {
@@ -146,7 +147,7 @@ void Links::reassert(bool links_changed, bool addresses_changed) {
       if (gone || down)
         context_.events.add(Severity::alert, "link.restored", name,
                             fmt::format("somebody {} {}; it is put back", gone ? "removed" : "took down", name));
-      if (!gone && device->carrier != tunnel.carrier) tunnel.carrier = device->carrier;   // refresh sets it right
+      if (!gone && device->carrier != tunnel.carrier) tunnel.carrier = device->carrier;  // refresh sets it right
       if (gone || down || device->mtu != tunnel.device_mtu) put_device_back(tunnel, device);
       touched.push_back(&tunnel);
       if (gone || down) {

@@ -8,8 +8,8 @@
 namespace adit::engine {
 namespace {
 
-constexpr uint32_t kMostUdpPayload = 65507, kMostSegments = 64;   // one UDP GSO send
-constexpr uint32_t kTcp4Headers = 52;                             // IPv4 and TCP with timestamps
+constexpr uint32_t kMostUdpPayload = 65507, kMostSegments = 64;  // one UDP GSO send
+constexpr uint32_t kTcp4Headers = 52;                            // IPv4 and TCP with timestamps
 
 }  // namespace
 
@@ -60,14 +60,13 @@ void Links::fit_super_packets(const Tunnel& tunnel) {
   const uint32_t mtu = tunnel.device_mtu;
   const uint32_t segments = std::clamp(kMostUdpPayload / (mtu + tunnel::kEspOverhead), 1u, kMostSegments);
   const uint32_t bytes = kTcp4Headers + segments * (mtu - kTcp4Headers);
-  (void)context_.platform.set_gso_max(tunnel.active.name, bytes, segments);   // without it more sends, nothing else
+  (void)context_.platform.set_gso_max(tunnel.active.name, bytes, segments);  // without it more sends, nothing else
 }
 
 Result<> Links::make_device(Tunnel& tunnel, Undo& undo) {
   const std::string name = tunnel.active.name;
   // What an unlucky predecessor left may carry addresses and routes: it starts anew.
-  if (const auto left = context_.platform.interface(name); left && left->ours)
-    TRY(context_.platform.delete_tun(name));
+  if (const auto left = context_.platform.interface(name); left && left->ours) TRY(context_.platform.delete_tun(name));
   undo.add([this, name] { (void)context_.platform.delete_tun(name); });
   TRY_ASSIGN(auto ports, context_.platform.open_tun(name, dataplane_.workers()));
   crash_point("create:opened");

@@ -19,8 +19,8 @@ Result<> Links::save_stored() const {
   return replace_file(context_.in_root(kStored), format_datalink_conf(conf), 0644, Lasting::disk, "datalink.conf");
 }
 
-// A tunnel that is not yet made (or renamed) whole stands here as a persistent one: a daemon that finds it here and not in
-// datalink.conf undoes it.
+// A tunnel that is not yet made (or renamed) whole stands here as a persistent one: a daemon that finds it here and not
+// in datalink.conf undoes it.
 Result<> Links::save_active(const TunnelRecord* half_made) const {
   DatalinkConf conf;
   for (const auto& [name, tunnel] : tunnels_) {
@@ -38,8 +38,10 @@ Result<DatalinkConf> Links::load(const std::string& path) const {
   if (!text) return DatalinkConf{};
   auto conf = parse_datalink_conf(*text);
   if (!conf)
-    return fail(EINVAL, "{}: {}; repair the line, or delete it: without the list of tunnels aditd does not start, and what the "
-                        "guard closes stays closed", path, conf.error().text);
+    return fail(EINVAL,
+                "{}: {}; repair the line, or delete it: without the list of tunnels aditd does not start, and what the "
+                "guard closes stays closed",
+                path, conf.error().text);
   return conf;
 }
 
@@ -56,8 +58,10 @@ Result<> Links::restore() {
     adopt(same ? *changed.mapped() : record, record);
   }
   for (const auto& [name, record] : since_boot) {
-    if (record->temporary) adopt(*record, std::nullopt);
-    else undo_half_made(*record);
+    if (record->temporary)
+      adopt(*record, std::nullopt);
+    else
+      undo_half_made(*record);
   }
   return save_active();
 }

@@ -7,7 +7,9 @@
 namespace adit::engine {
 namespace {
 
-const char* type_name(tunnel::Type type) { return type == tunnel::Type::ipv4 ? "ipv4" : "ipv6"; }
+const char* type_name(tunnel::Type type) {
+  return type == tunnel::Type::ipv4 ? "ipv4" : "ipv6";
+}
 
 std::string address_text(const std::optional<net::Address>& known, const std::optional<std::string>& typed) {
   return known ? known->str() : typed.value_or("");

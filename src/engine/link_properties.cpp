@@ -9,7 +9,9 @@
 namespace adit::engine {
 namespace {
 
-uint32_t most_mtu(tunnel::Type type) { return type == tunnel::Type::ipv4 ? 65515 : 65487; }
+uint32_t most_mtu(tunnel::Type type) {
+  return type == tunnel::Type::ipv4 ? 65515 : 65487;
+}
 
 Result<uint32_t> number_between(const std::string& property, const std::string& text, uint32_t least, uint32_t most) {
   uint32_t value = 0;
@@ -24,12 +26,14 @@ struct Property {
   bool (*applies)(tunnel::Type);
   std::string (*possible)(tunnel::Type);
   std::string (*fallback)();
-  std::string (*value)(const LinkProperties&);                                      // empty: unset
+  std::string (*value)(const LinkProperties&);  // empty: unset
   Result<> (*set)(LinkProperties&, const std::string& text, tunnel::Type);
   void (*reset)(LinkProperties&);
 };
 
-bool always(tunnel::Type) { return true; }
+bool always(tunnel::Type) {
+  return true;
+}
 
 const std::array<Property, 4> kProperties{{
     {"hoplimit", always, [](tunnel::Type) { return std::string("1-255"); },
@@ -59,9 +63,12 @@ const std::array<Property, 4> kProperties{{
      },
      [](LinkProperties& p) { p.mtu.reset(); }},
     {"mssclamp", always, [](tunnel::Type) { return std::string("on,off"); }, [] { return std::string("on"); },
-     [](const LinkProperties& p) { return std::string(!p.mssclamp ? "" : *p.mssclamp ? "on" : "off"); },
+     [](const LinkProperties& p) { return std::string(!p.mssclamp   ? ""
+                                                      : *p.mssclamp ? "on"
+                                                                    : "off"); },
      [](LinkProperties& p, const std::string& text, tunnel::Type) -> Result<> {
-       if (text != "on" && text != "off") return fail(EINVAL, "invalid value: mssclamp must be on or off, not '{}'", text);
+       if (text != "on" && text != "off")
+         return fail(EINVAL, "invalid value: mssclamp must be on or off, not '{}'", text);
        p.mssclamp = text == "on";
        return {};
      },
@@ -116,7 +123,8 @@ Result<Outcome> Links::set_properties(const std::string& name, const PropertyVal
   });
 }
 
-Result<Outcome> Links::reset_properties(const std::string& name, const std::vector<std::string>& properties, bool temporary) {
+Result<Outcome> Links::reset_properties(const std::string& name, const std::vector<std::string>& properties,
+                                        bool temporary) {
   return change_properties(name, temporary, [&](LinkProperties& changed, tunnel::Type type) -> Result<> {
     for (const auto& property : properties) {
       TRY_ASSIGN(const Property* const known, find_property(property, type));
@@ -127,7 +135,8 @@ Result<Outcome> Links::reset_properties(const std::string& name, const std::vect
   });
 }
 
-Result<std::vector<LinkProperty>> Links::show_properties(const std::string& name, const std::vector<std::string>& properties,
+Result<std::vector<LinkProperty>> Links::show_properties(const std::string& name,
+                                                         const std::vector<std::string>& properties,
                                                          bool persistent) const {
   std::vector<LinkProperty> rows;
   if (!name.empty()) TRY(find(name));
@@ -143,7 +152,7 @@ Result<std::vector<LinkProperty>> Links::show_properties(const std::string& name
       if (!properties.empty() && std::ranges::find(properties, property.name) == properties.end()) continue;
       std::string value = property.value(record.properties);
       if (value.empty() && !persistent) value = property.fallback();
-      if (value.empty() && !persistent) value = std::to_string(tunnel.device_mtu);      // mtu: the computed one
+      if (value.empty() && !persistent) value = std::to_string(tunnel.device_mtu);  // mtu: the computed one
       rows.push_back({key, property.name, "rw", value, property.fallback(), property.possible(record.type)});
     }
   }

@@ -1,4 +1,5 @@
-// What state a tunnel is in, and how a change of it reaches the packets: first what closes, then the picture, then what opens.
+// What state a tunnel is in, and how a change of it reaches the packets: first what closes, then the picture, then what
+// opens.
 #include <algorithm>
 
 #include "engine/links.h"
@@ -16,11 +17,15 @@ tunnel::LinkState Links::state_of(const Tunnel& tunnel) const {
   facts.policy = head != nullptr && head->active();
   auto state = tunnel::link_state(tunnel.active.name, facts);
   if (tunnel.lost_policy && !state.usable)
-    state.why_closed = fmt::format("{} is closed because the rules it had were in no file and went with an earlier aditd; give it "
-                                   "rules, or let it pass clear text with `svcadm restart network/iptun`", tunnel.active.name);
+    state.why_closed = fmt::format(
+        "{} is closed because the rules it had were in no file and went with an earlier aditd; give it "
+        "rules, or let it pass clear text with `svcadm restart network/iptun`",
+        tunnel.active.name);
   if (!service_up_ && tunnel.device && adopted_)
-    state.why_closed = fmt::format("{} is down because the service network/iptun is not online; `svcadm enable network/iptun` "
-                                   "opens it", tunnel.active.name);
+    state.why_closed = fmt::format(
+        "{} is down because the service network/iptun is not online; `svcadm enable network/iptun` "
+        "opens it",
+        tunnel.active.name);
   return state;
 }
 
@@ -28,8 +33,9 @@ uint32_t Links::mtu_of(const Tunnel& tunnel, const spd::Head* head) const {
   const LinkProperties& properties = tunnel.active.properties;
   if (properties.mtu) return *properties.mtu;
   uint32_t overhead = worst_overhead(head);
-  if (tunnel.active.secured) overhead = std::max(overhead, tunnel::kEspOverhead);   // from birth (decision 5)
-  const uint32_t path = tunnel.learned_mtu != 0 ? std::min(tunnel.learned_mtu, tunnel.underlay_mtu) : tunnel.underlay_mtu;
+  if (tunnel.active.secured) overhead = std::max(overhead, tunnel::kEspOverhead);  // from birth (decision 5)
+  const uint32_t path =
+      tunnel.learned_mtu != 0 ? std::min(tunnel.learned_mtu, tunnel.underlay_mtu) : tunnel.underlay_mtu;
   return tunnel::link_mtu(outer_of(tunnel), std::min(path, 65535u), overhead);
 }
 
@@ -58,8 +64,8 @@ std::shared_ptr<const datapath::Link> Links::picture_of(const Tunnel& tunnel, bo
   return link;
 }
 
-// All three steps of all tunnels together, so that a thousand of them cost one picture. The first failure is returned; every
-// step that closes is done all the same.
+// All three steps of all tunnels together, so that a thousand of them cost one picture. The first failure is returned;
+// every step that closes is done all the same.
 Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
   Result<> result;
   const auto note = [&](Result<> step, const std::string& name) {
@@ -103,8 +109,8 @@ Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
   return result;
 }
 
-// Rules that came by PF_POLICY are in no file. A daemon that starts after a crash must know that an unsecured tunnel had some:
-// without them it would pass in the clear what they protected (I4).
+// Rules that came by PF_POLICY are in no file. A daemon that starts after a crash must know that an unsecured tunnel
+// had some: without them it would pass in the clear what they protected (I4).
 void Links::remember_policies(const std::vector<Tunnel*>& tunnels) {
   bool changed = false;
   for (Tunnel* tunnel : tunnels) {
@@ -116,7 +122,8 @@ void Links::remember_policies(const std::vector<Tunnel*>& tunnels) {
     changed = true;
   }
   if (!changed) return;
-  if (auto saved = save_active(); !saved) context_.events.add(Severity::warning, "link.not-saved", "", saved.error().text);
+  if (auto saved = save_active(); !saved)
+    context_.events.add(Severity::warning, "link.not-saved", "", saved.error().text);
 }
 
 void Links::refresh_all() {
@@ -146,10 +153,8 @@ void Links::handle(const datapath::PathMtuChanged& event) {
 
 TunnelView Links::view_of(const Tunnel& tunnel) const {
   const auto head = policy_.head_of(tunnel.active.name);
-  return {tunnel.active.name,    tunnel.active.id,         tunnel.active.type,
-          tunnel.ends.local,     tunnel.ends.remote,       tunnel.active.secured,
-          tunnel.active.temporary, head && head->active(), tunnel.usable,
-          tunnel.device_mtu};
+  return {tunnel.active.name,    tunnel.active.id,        tunnel.active.type,     tunnel.ends.local, tunnel.ends.remote,
+          tunnel.active.secured, tunnel.active.temporary, head && head->active(), tunnel.usable,     tunnel.device_mtu};
 }
 
 std::optional<TunnelView> Links::tunnel(const std::string& name) const {

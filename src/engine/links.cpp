@@ -17,9 +17,11 @@ std::string joined(const std::vector<net::Prefix>& networks) {
 
 // What delete-iptun says about the networks that its tunnel guarded.
 std::string opened_note(const std::vector<net::Prefix>& networks, const std::string& name) {
-  return fmt::format("{} {} guarded for {} and {} not any more: reachable in the clear wherever a route leads there "
-                     "(delete-iptun -k would have kept {} closed)", joined(networks), networks.size() == 1 ? "was" : "were", name,
-                     networks.size() == 1 ? "is" : "are", networks.size() == 1 ? "it" : "them");
+  return fmt::format(
+      "{} {} guarded for {} and {} not any more: reachable in the clear wherever a route leads there "
+      "(delete-iptun -k would have kept {} closed)",
+      joined(networks), networks.size() == 1 ? "was" : "were", name, networks.size() == 1 ? "is" : "are",
+      networks.size() == 1 ? "it" : "them");
 }
 
 std::string kept_note(const std::vector<net::Prefix>& networks, const std::string& why) {
@@ -53,8 +55,10 @@ Result<> Links::check_pair_free(const Endpoints& ends, const std::string& name) 
   if (!ends.bound()) return {};
   for (const auto& [other, tunnel] : tunnels_) {
     if (other != name && tunnel.ends == ends)
-      return fail(EADDRINUSE, "address already in use: {} runs between {} and {} already; a pair of outer addresses carries one "
-                              "tunnel", other, ends.local->str(), ends.remote->str());
+      return fail(EADDRINUSE,
+                  "address already in use: {} runs between {} and {} already; a pair of outer addresses carries one "
+                  "tunnel",
+                  other, ends.local->str(), ends.remote->str());
   }
   return {};
 }
@@ -68,10 +72,15 @@ Result<> Links::check_no_loop(const Endpoints& ends, const std::string& name, Ou
   const auto through = std::ranges::find(interfaces, inner->interface_index, &platform::InterfaceInfo::index);
   if (through == interfaces.end() || !through->ours) return {};
   if (through->name == name)
-    return fail(ELOOP, "invalid argument: {} is reached only through {} itself: the tunnel would carry itself; give the underlay a "
-                       "route to it first", ends.remote->str(), name);
-  outcome.notes.push_back(fmt::format("{} is reached only through the tunnel {}, and outer packets never enter a tunnel: nothing "
-                                      "will pass until the underlay has a route to it", ends.remote->str(), through->name));
+    return fail(
+        ELOOP,
+        "invalid argument: {} is reached only through {} itself: the tunnel would carry itself; give the underlay a "
+        "route to it first",
+        ends.remote->str(), name);
+  outcome.notes.push_back(
+      fmt::format("{} is reached only through the tunnel {}, and outer packets never enter a tunnel: nothing "
+                  "will pass until the underlay has a route to it",
+                  ends.remote->str(), through->name));
   return {};
 }
 
@@ -99,8 +108,9 @@ Result<Outcome> Links::create(const IptunRequest& request) {
 
   Undo undo;
   Tunnel& tunnel = tunnels_[name];
-  tunnel.active = {free_id(), name, request.type, request.local, request.remote, ends.local, ends.remote,
-                   request.secured || context_.settings.require_security, request.temporary, {}};
+  tunnel.active = {free_id(),         name,       request.type, request.local,
+                   request.remote,    ends.local, ends.remote,  request.secured || context_.settings.require_security,
+                   request.temporary, {}};
   tunnel.ends = ends;
   tunnel.local_here = ends.local.has_value();
   names_[static_cast<uint32_t>(tunnel.active.id)] = name;
@@ -109,7 +119,7 @@ Result<Outcome> Links::create(const IptunRequest& request) {
     tunnels_.erase(name);
     (void)save_active();
   });
-  TRY(save_active(&tunnel.active));    // a daemon killed in the middle finds its half-made device by this
+  TRY(save_active(&tunnel.active));  // a daemon killed in the middle finds its half-made device by this
   crash_point("create:recorded");
   TRY(guard_rules(tunnel, undo));
   crash_point("create:guarded");
@@ -172,7 +182,7 @@ Result<Outcome> Links::modify(const std::string& name, const std::optional<std::
   tunnel->underlay_mtu = underlay_mtu(ends);
   TRY(refresh(*tunnel));
   undo.keep();
-  for (auto* user : users_) user->link_ready(name);      // addrconf identifiers follow the outer addresses
+  for (auto* user : users_) user->link_ready(name);  // addrconf identifiers follow the outer addresses
   return outcome;
 }
 
@@ -224,16 +234,22 @@ Result<Outcome> Links::remove(const std::string& name, bool temporary, bool keep
   for (auto* user : users_) user->link_gone(name);
   if (!comes_back) policy_.tunnel_gone(name);
   if (guarded.empty()) return outcome;
-  if (comes_back) {
+  if (comes_back)
     outcome.notes.push_back(kept_note(guarded, fmt::format("{} comes back at the next start", name)));
-  } else if (keep_closed) {
+  else if (keep_closed)
     outcome.notes.push_back(kept_note(guarded, "`adit guard open NETWORK` opens one"));
-  } else if (const auto opened = guard_.forget(name); !opened) {
-    outcome.notes.push_back(kept_note(guarded, opened.error().text));
-  } else if (!opened->empty()) {
-    outcome.notes.push_back(opened_note(*opened, name));
-  }
+  else
+    open_networks(name, guarded, outcome);
   return outcome;
+}
+
+// The promise ended with the command: what its tunnel guarded is let go, and the operator told.
+void Links::open_networks(const std::string& name, const std::vector<net::Prefix>& guarded, Outcome& outcome) {
+  const auto opened = guard_.forget(name);
+  if (!opened)
+    outcome.notes.push_back(kept_note(guarded, opened.error().text));
+  else if (!opened->empty())
+    outcome.notes.push_back(opened_note(*opened, name));
 }
 
 Result<Outcome> Links::rename(const std::string& name, const std::string& new_name) {
@@ -285,7 +301,8 @@ Result<Outcome> Links::rename(const std::string& name, const std::string& new_na
   TRY(refresh(tunnels_.at(new_name)));
   Outcome outcome;
   if (tunnels_.at(new_name).active.secured && !policy_.head_of(new_name))
-    outcome.notes.push_back(fmt::format("policy goes by the tunnel's name: {} has no rule and is down until one names it", new_name));
+    outcome.notes.push_back(
+        fmt::format("policy goes by the tunnel's name: {} has no rule and is down until one names it", new_name));
   return outcome;
 }
 

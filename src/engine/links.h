@@ -1,5 +1,6 @@
-// dladm: IP tunnel links (links-and-addresses.md §1). Owns the devices, decides their state (I2), publishes what packets see.
-// Making: guard, device, up, disk, carrier. Unmaking: carrier, disk, device, guard (docs/model/tunnel.pml).
+// dladm: IP tunnel links (links-and-addresses.md §1). Owns the devices, decides their state (I2), publishes what
+// packets see. Making: guard, device, up, disk, carrier. Unmaking: carrier, disk, device, guard
+// (docs/model/tunnel.pml).
 #pragma once
 
 #include <functional>
@@ -10,8 +11,8 @@
 #include <vector>
 
 #include "datapath/events.h"
-#include "engine/dataplane.h"
 #include "engine/datalink_conf.h"
+#include "engine/dataplane.h"
 #include "engine/endpoints.h"
 #include "engine/guard.h"
 #include "engine/seams.h"
@@ -42,7 +43,8 @@ class Links final : public LinkView {
 
   // Empty name: all. ENOENT. `persistent`: what the next boot makes (-P).
   Result<std::vector<IptunInfo>> show_iptun(const std::string& name, bool persistent) const;
-  Result<std::vector<LinkInfo>> show_link(const std::string& name) const;       // other interfaces of the host too, class phys
+  Result<std::vector<LinkInfo>> show_link(
+      const std::string& name) const;  // other interfaces of the host too, class phys
 
   // hoplimit, encaplimit, mtu, mssclamp. EINVAL: unknown property, value out of range; all are set or none.
   Result<Outcome> set_properties(const std::string& name, const PropertyValues& values, bool temporary);
@@ -50,40 +52,42 @@ class Links final : public LinkView {
   Result<std::vector<LinkProperty>> show_properties(const std::string& name, const std::vector<std::string>& properties,
                                                     bool persistent) const;
 
-  // ---- svc:/network/iptun. Down: carriers off, devices and guard stay. Up also opens unsecured tunnels that lost their rules.
+  // ---- svc:/network/iptun. Down: carriers off, devices and guard stay. Up also opens unsecured tunnels that lost
+  // their rules.
   Result<Outcome> bring_up();
   Result<Outcome> take_down();
 
   // ---- LinkView
   [[nodiscard]] std::optional<TunnelView> tunnel(const std::string& name) const override;
   [[nodiscard]] std::vector<TunnelView> tunnels() const override;
-  [[nodiscard]] std::string name_of(tunnel::LinkId id) const;          // empty: unknown
+  [[nodiscard]] std::string name_of(tunnel::LinkId id) const;  // empty: unknown
   [[nodiscard]] std::optional<tunnel::LinkId> id_of(const std::string& name) const;
 
   // ---- life
-  // Makes or adopts what datalink.conf and the run directory say, every carrier off; undoes what is half made. EINVAL: a file
-  // is unreadable: then nobody knows which tunnels there are, and the guard must stay as it is.
+  // Makes or adopts what datalink.conf and the run directory say, every carrier off; undoes what is half made. EINVAL:
+  // a file is unreadable: then nobody knows which tunnels there are, and the guard must stay as it is.
   Result<> restore();
-  void adopted();                      // policy, keys and addresses stand: states may rise
-  void stop();                         // every carrier off
+  void adopted();  // policy, keys and addresses stand: states may rise
+  void stop();     // every carrier off
 
   // ---- the world
-  void policy_changed();               // heads may have changed: states, MTUs
+  void policy_changed();  // heads may have changed: states, MTUs
   void handle(const datapath::PathMtuChanged& event);
   void reassert(bool links_changed, bool addresses_changed);
-  void tick();                         // what failed is tried again, path MTUs age
+  void tick();  // what failed is tried again, path MTUs age
 
  private:
   struct Tunnel {
     TunnelRecord active;
-    std::optional<TunnelRecord> stored;        // in datalink.conf; nullopt: temporary
+    std::optional<TunnelRecord> stored;  // in datalink.conf; nullopt: temporary
     Endpoints ends;
     bool local_here = false;
-    // Not secured, but it had rules when the last daemon died and has none now: closed until it has, or iptun is restarted.
+    // Not secured, but it had rules when the last daemon died and has none now: closed until it has, or iptun is
+    // restarted.
     bool lost_policy = false;
-    bool device = false;                       // the TUN is there and our workers have its queues
+    bool device = false;  // the TUN is there and our workers have its queues
     uint32_t underlay_mtu = 1500;
-    uint32_t learned_mtu = 0;                  // path MTU; 0: none learned
+    uint32_t learned_mtu = 0;  // path MTU; 0: none learned
     MonoTime learned_at{};
     std::shared_ptr<const datapath::Link> published;
     std::vector<std::shared_ptr<datapath::LinkCounters>> counters;
@@ -102,14 +106,15 @@ class Links final : public LinkView {
   [[nodiscard]] tunnel::LinkId free_id() const;
   Result<> may_delete(const std::string& name) const;
   void unmake(Tunnel& tunnel);
+  void open_networks(const std::string& name, const std::vector<net::Prefix>& guarded, Outcome& outcome);
 
   // link_properties.cpp
   using PropertyChange = std::function<Result<>(LinkProperties&, tunnel::Type)>;
   Result<Outcome> change_properties(const std::string& name, bool temporary, const PropertyChange& change);
 
   // link_files.cpp
-  Result<> save_stored() const;                // datalink.conf
-  Result<> save_active(const TunnelRecord* half_made = nullptr) const;   // the run directory's; half_made: see there
+  Result<> save_stored() const;                                         // datalink.conf
+  Result<> save_active(const TunnelRecord* half_made = nullptr) const;  // the run directory's; half_made: see there
   Result<DatalinkConf> load(const std::string& path) const;
 
   // link_device.cpp
@@ -126,7 +131,7 @@ class Links final : public LinkView {
   [[nodiscard]] uint32_t mtu_of(const Tunnel& tunnel, const spd::Head* head) const;
   [[nodiscard]] static tunnel::Outer outer_of(const Tunnel& tunnel);
   [[nodiscard]] std::shared_ptr<const datapath::Link> picture_of(const Tunnel& tunnel, bool usable) const;
-  Result<> refresh(const std::vector<Tunnel*>& tunnels);       // closes, publishes, opens: in this order
+  Result<> refresh(const std::vector<Tunnel*>& tunnels);  // closes, publishes, opens: in this order
   Result<> refresh(Tunnel& tunnel) { return refresh(std::vector<Tunnel*>{&tunnel}); }
   void refresh_all();
   void remember_policies(const std::vector<Tunnel*>& tunnels);
@@ -145,9 +150,9 @@ class Links final : public LinkView {
   TunnelPolicy& policy_;
   std::vector<LinkUser*> users_;
   std::map<std::string, Tunnel> tunnels_;
-  std::unordered_map<uint32_t, std::string> names_;            // by id
-  std::vector<std::string> foreign_lines_;                     // of datalink.conf
-  UnderlayInterfaces underlay_;                                // as of the last look; empty: look
+  std::unordered_map<uint32_t, std::string> names_;  // by id
+  std::vector<std::string> foreign_lines_;           // of datalink.conf
+  UnderlayInterfaces underlay_;                      // as of the last look; empty: look
   bool adopted_ = false;
   bool service_up_ = false;
 };

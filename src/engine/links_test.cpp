@@ -54,7 +54,8 @@ TEST_F(LinksTest, PolicyMayComeFirst) {
 
 TEST_F(LinksTest, AhAndEspAreReservedWhenPolicyAsksForBoth) {
   ASSERT_TRUE(world.create("t0", true));
-  ASSERT_TRUE(world.load_policy("{ tunnel t0 negotiate tunnel } ipsec { auth_algs sha256 encr_algs aes-gcm sa shared }\n"));
+  ASSERT_TRUE(
+      world.load_policy("{ tunnel t0 negotiate tunnel } ipsec { auth_algs sha256 encr_algs aes-gcm sa shared }\n"));
   EXPECT_EQ(show("t0").mtu, 1358u);
 }
 
@@ -105,7 +106,8 @@ TEST_F(LinksTest, ATunnelIsBusyWhileAnAddressIsOnIt) {
 TEST_F(LinksTest, DeletingTellsWhatIsOpenNowOrKeepsItClosed) {
   for (const bool keep : {false, true}) {
     ASSERT_TRUE(world.create("t0", true));
-    ASSERT_TRUE(world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.0.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
+    ASSERT_TRUE(
+        world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.0.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
     ASSERT_FALSE(world.leak("10.0.1.9"));
     const auto outcome = world.engine->links().remove("t0", false, keep);
     ASSERT_TRUE(outcome);
@@ -128,7 +130,8 @@ TEST_F(LinksTest, DeletingATunnelDestroysItsPolicy) {
 }
 
 TEST_F(LinksTest, RenamingLeavesThePolicyBehindAndTheNetworksClosed) {
-  ASSERT_TRUE(world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.0.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
+  ASSERT_TRUE(
+      world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.0.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
   ASSERT_TRUE(world.create("t0", true));
   ASSERT_TRUE(world.engine->links().rename("t0", "t7"));
   EXPECT_FALSE(world.has_device("t0"));
@@ -191,7 +194,8 @@ TEST_F(LinksTest, WhatOthersDoToADeviceIsPutBack) {
   EXPECT_TRUE(world.has_device("t0"));
   EXPECT_TRUE(world.carrier("t0"));
   EXPECT_TRUE(std::ranges::any_of(world.platform.route_list, [&](const auto& route) {
-    return route.destination == prefix_of("10.0.1.0/24") && route.interface_index == world.platform.links.at("t0").info.index;
+    return route.destination == prefix_of("10.0.1.0/24") &&
+           route.interface_index == world.platform.links.at("t0").info.index;
   })) << "its route is back";
 }
 
@@ -218,7 +222,8 @@ TEST(LinksStart, ABrokenListOfTunnelsStopsTheStartAndOpensNothing) {
   EngineWorld world;
   ASSERT_TRUE(world.start());
   ASSERT_TRUE(world.create("t0", true));
-  ASSERT_TRUE(world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.0.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
+  ASSERT_TRUE(
+      world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.0.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
   world.kill();
   world.write("/etc/dladm/datalink.conf", "1\tname=string,t0;class=int,128;type=int,7;\n");
   const auto started = world.start();
@@ -230,7 +235,8 @@ TEST(LinksStart, ABrokenListOfTunnelsStopsTheStartAndOpensNothing) {
 TEST(LinksStart, AnotherDaemonOnTheSameRunDirectoryIsRefusedByPid) {
   EngineWorld world;
   ASSERT_TRUE(world.start());
-  Engine second({.root = world.root, .run_dir = world.root + "/run", .workers = 1, .threads = false}, world.platform, world.clock);
+  Engine second({.root = world.root, .run_dir = world.root + "/run", .workers = 1, .threads = false}, world.platform,
+                world.clock);
   const auto started = second.start();
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().code, EBUSY);
@@ -243,8 +249,12 @@ TEST(LinksStart, RequireSecurityMakesEveryTunnelSecured) {
   ASSERT_TRUE(world.create("t0", false));
   EXPECT_TRUE(world.carrier("t0"));
   world.kill();
-  Settings settings{.root = world.root, .run_dir = world.root + "/run", .workers = 1, .crypto = crypto::EngineKind::openssl,
-                    .require_security = true, .threads = false};
+  Settings settings{.root = world.root,
+                    .run_dir = world.root + "/run",
+                    .workers = 1,
+                    .crypto = crypto::EngineKind::openssl,
+                    .require_security = true,
+                    .threads = false};
   world.engine = std::make_unique<Engine>(settings, world.platform, world.clock);
   ASSERT_TRUE(world.engine->start());
   EXPECT_FALSE(world.carrier("t0"));

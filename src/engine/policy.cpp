@@ -29,7 +29,9 @@ Result<> Policy::permit(const PolicyCaller& caller, std::optional<std::string_vi
   return permit_peer(caller.uid, "use PF_POLICY");
 }
 
-std::shared_ptr<const spd::Head> Policy::head_of(const std::string& tunnel) const { return heads_->find(tunnel); }
+std::shared_ptr<const spd::Head> Policy::head_of(const std::string& tunnel) const {
+  return heads_->find(tunnel);
+}
 
 void Policy::contribute(platform::Firewall& firewall) const {
   firewall.host_rules = host_rules(heads_->find("").get());
@@ -130,8 +132,10 @@ Result<> Policy::remove_rules(const PolicyCaller& caller, std::string_view head,
 
 Result<> Policy::flush_rules(const PolicyCaller& caller, std::optional<std::string_view> head) {
   TRY(change(caller.owner, [&]() -> Result<uint64_t> {
-    if (head) TRY(database_.flush(caller.owner, *head));
-    else database_.flush_all(caller.owner);
+    if (head)
+      TRY(database_.flush(caller.owner, *head));
+    else
+      database_.flush_all(caller.owner);
     return 0;
   }));
   return {};
@@ -155,7 +159,8 @@ Result<uint64_t> Policy::flip(const PolicyCaller& caller, spd::Draft& draft, std
 }
 
 Result<> Policy::confirm_flip(const PolicyCaller& caller) {
-  if (waiting_.erase(caller.owner.name_space) == 0) return fail(ESRCH, "no flip of this namespace waits to be confirmed");
+  if (waiting_.erase(caller.owner.name_space) == 0)
+    return fail(ESRCH, "no flip of this namespace waits to be confirmed");
   return {};
 }
 

@@ -1,5 +1,5 @@
-// The policy in force: the SPD, who may change it, and everything that follows from a change, as one transaction: guard first,
-// then host rules, then the packets' picture; nothing of it when one of them fails.
+// The policy in force: the SPD, who may change it, and everything that follows from a change, as one transaction: guard
+// first, then host rules, then the packets' picture; nothing of it when one of them fails.
 #pragma once
 
 #include <functional>
@@ -24,15 +24,16 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
  public:
   // Told after each change, with the new heads in force: publish, recompute states.
   struct Followers {
-    std::function<void(std::shared_ptr<const spd::Head> host)> picture;      // the packets' picture of host and tunnels
-    std::function<void(const std::string& head)> head_changed;               // acquires of that link end
+    std::function<void(std::shared_ptr<const spd::Head> host)> picture;  // the packets' picture of host and tunnels
+    std::function<void(const std::string& head)> head_changed;           // acquires of that link end
   };
   Policy(const Context& context, Algorithms& algorithms, Guard& guard, const LinkView& links);
   void follow(Followers followers) { followers_ = std::move(followers); }
 
   // ---- PolicyAccess
   Result<> permit(const PolicyCaller& caller, std::optional<std::string_view> head, bool change) override;
-  Result<uint64_t> add_rules(const PolicyCaller& caller, std::string_view head, std::vector<spd::Rule> entries) override;
+  Result<uint64_t> add_rules(const PolicyCaller& caller, std::string_view head,
+                             std::vector<spd::Rule> entries) override;
   Result<> remove_rule(const PolicyCaller& caller, std::string_view head, uint64_t index) override;
   Result<> remove_rules(const PolicyCaller& caller, std::string_view head, const std::vector<spd::Rule>& like) override;
   Result<> flush_rules(const PolicyCaller& caller, std::optional<std::string_view> head) override;
@@ -52,17 +53,18 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   [[nodiscard]] std::shared_ptr<const spd::HeadSet> heads() const { return heads_; }
 
   // ---- svc:/network/ipsec/policy: the files replace the global namespace as one transaction, or nothing changes.
-  // Files: ipsecinit.conf, ipsecinit.d/*.conf, ipsecinit.d/tunnels/NAME.conf (its rules are of tunnel NAME), in this order and
-  // by name. EINVAL: every error of every file, with its line and a caret.
+  // Files: ipsecinit.conf, ipsecinit.d/*.conf, ipsecinit.d/tunnels/NAME.conf (its rules are of tunnel NAME), in this
+  // order and by name. EINVAL: every error of every file, with its line and a caret.
   Result<Outcome> load_files();
-  // Empties the global namespace. The notes name each unsecured tunnel that passes clear text from now on (decision 10).
+  // Empties the global namespace. The notes name each unsecured tunnel that passes clear text from now on (decision
+  // 10).
   Result<Outcome> flush_global();
   ServiceMethods service();
 
-  void tick();                         // flips that nobody confirmed are undone
+  void tick();  // flips that nobody confirmed are undone
 
  private:
-  struct Waiting {                     // a flip that waits for confirmation
+  struct Waiting {  // a flip that waits for confirmation
     spd::Draft before;
     std::optional<std::string> head;
     MonoTime deadline;
@@ -82,7 +84,7 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   Followers followers_;
   spd::Database database_;
   std::shared_ptr<const spd::HeadSet> heads_;
-  std::map<std::string, Waiting> waiting_;     // by namespace
+  std::map<std::string, Waiting> waiting_;  // by namespace
 };
 
 }  // namespace adit::engine

@@ -23,9 +23,11 @@ struct PolicyFile {
 std::vector<std::string> configuration_files(const std::string& directory) {
   std::vector<std::string> paths;
   std::error_code error;
-  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
     const std::string name = entry->path().filename();
-    if (name.ends_with(".conf") && !name.starts_with('.') && !entry->is_directory(error)) paths.push_back(entry->path());
+    if (name.ends_with(".conf") && !name.starts_with('.') && !entry->is_directory(error))
+      paths.push_back(entry->path());
   }
   std::ranges::sort(paths);
   return paths;
@@ -57,8 +59,10 @@ Result<spd::Draft> Policy::read_files(Outcome& outcome) {
     const auto policy =
         config::parse_policy(text, {file.path, "", file.tunnel, position, false}, algorithms_.table(), resolver);
     for (const auto& problem : policy.problems) {
-      if (problem.severity == config::Severity::error) errors += problem.str() + "\n";
-      else outcome.notes.push_back(problem.headline());
+      if (problem.severity == config::Severity::error)
+        errors += problem.str() + "\n";
+      else
+        outcome.notes.push_back(problem.headline());
     }
     position += static_cast<uint32_t>(policy.entries.size());
     for (auto& [head, rules] : policy.adds()) {
@@ -83,7 +87,8 @@ Result<Outcome> Policy::load_files() {
   TRY(change({}, [&] { return database_.flip_all(draft, true); }));
   for (const auto& tunnel : had_policy) {
     if (!heads_->find(tunnel))
-      outcome.notes.push_back(fmt::format("{} has no rule any more, is not secured (-S), and passes clear text now", tunnel));
+      outcome.notes.push_back(
+          fmt::format("{} has no rule any more, is not secured (-S), and passes clear text now", tunnel));
   }
   outcome.progress.push_back(fmt::format("{} policy rules added.", rules));
   return outcome;

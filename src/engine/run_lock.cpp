@@ -33,7 +33,8 @@ Result<RunLock> RunLock::take(const std::string& run_dir) {
     char pid[32] = {};
     const ssize_t got = ::pread(fd, pid, sizeof pid - 1, 0);
     const std::string holder(pid, got > 0 ? static_cast<size_t>(got) - (pid[got - 1] == '\n' ? 1 : 0) : 0);
-    return fail(EBUSY, "another aditd, process {}, works in {}; stop it, or give this one its own run directory (ADIT_RUNDIR)",
+    return fail(EBUSY,
+                "another aditd, process {}, works in {}; stop it, or give this one its own run directory (ADIT_RUNDIR)",
                 holder.empty() ? "unknown" : holder, run_dir);
   }
   const std::string text = std::to_string(::getpid()) + "\n";

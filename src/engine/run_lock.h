@@ -14,7 +14,8 @@ class RunLock {
   RunLock& operator=(RunLock&& other) noexcept;
   ~RunLock();
 
-  // Makes the directory (0755) and takes DIR/aditd.lock, where our pid then stands. EBUSY: another aditd, its pid in the text.
+  // Makes the directory (0755) and takes DIR/aditd.lock, where our pid then stands. EBUSY: another aditd, its pid in
+  // the text.
   static Result<RunLock> take(const std::string& run_dir);
 
  private:

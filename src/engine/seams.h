@@ -1,5 +1,5 @@
-// Where links, addresses, routes and guard meet: each knows the others only by these interfaces, so each is tested alone.
-// Engine thread only.
+// Where links, addresses, routes and guard meet: each knows the others only by these interfaces, so each is tested
+// alone. Engine thread only.
 #pragma once
 
 #include <optional>
@@ -32,24 +32,26 @@ struct TunnelView {
   std::string name;
   tunnel::LinkId id{};
   tunnel::Type type = tunnel::Type::ipv4;
-  std::optional<net::Address> local, remote;   // outer; both there: bound
+  std::optional<net::Address> local, remote;  // outer; both there: bound
   bool secured = false, temporary = false;
-  bool policy = false;                         // an active policy head is attached
-  bool up = false;                             // packets may pass; false: its addresses are `inaccessible`
+  bool policy = false;  // an active policy head is attached
+  bool up = false;      // packets may pass; false: its addresses are `inaccessible`
   uint32_t mtu = 0;
 };
 class LinkView {
  public:
   virtual ~LinkView() = default;
-  [[nodiscard]] virtual std::optional<TunnelView> tunnel(const std::string& name) const = 0;   // nullopt: not a tunnel of ours
-  [[nodiscard]] virtual std::vector<TunnelView> tunnels() const = 0;                           // by name
+  [[nodiscard]] virtual std::optional<TunnelView> tunnel(
+      const std::string& name) const = 0;                             // nullopt: not a tunnel of ours
+  [[nodiscard]] virtual std::vector<TunnelView> tunnels() const = 0;  // by name
 };
 
 // ---- told by Links. Addresses and Routes are link users (Engine wires them in that order).
 class LinkUser {
  public:
   virtual ~LinkUser() = default;
-  // EBUSY ("link busy" and which address object or route to delete first): delete-iptun is refused. Asked before anything changes.
+  // EBUSY ("link busy" and which address object or route to delete first): delete-iptun is refused. Asked before
+  // anything changes.
   virtual Result<> may_delete(const std::string& link) const = 0;
   // The tunnel's device has come (made, adopted or put back after someone's `ip link del` or `down`): put on it what
   // belongs there. Failures go to the event log.
@@ -61,20 +63,21 @@ class LinkUser {
 
 // ---- asked of Guard (engine/guard.h implements it), invariant I7
 enum class GuardSource : uint8_t {
-  address,                             // the peer of an address on the tunnel
-  route,                               // a route into the tunnel
-  policy,                              // the remote prefix of a rule of the tunnel's policy
-  seen,                                // a route into the tunnel that somebody else made
-  kept,                                // delete-iptun -k, or left over from an earlier life of the daemon: the operator opens it
+  address,  // the peer of an address on the tunnel
+  route,    // a route into the tunnel
+  policy,   // the remote prefix of a rule of the tunnel's policy
+  seen,     // a route into the tunnel that somebody else made
+  kept,     // delete-iptun -k, or left over from an earlier life of the daemon: the operator opens it
 };
 class GuardDoor {
  public:
   virtual ~GuardDoor() = default;
-  // BEFORE the address or route goes into the kernel. When it returns success both layers stand and are on disk. Nothing to
-  // do, and success, when the tunnel is not secured or the network is link-local. Idempotent. On failure nothing changed.
+  // BEFORE the address or route goes into the kernel. When it returns success both layers stand and are on disk.
+  // Nothing to do, and success, when the tunnel is not secured or the network is link-local. Idempotent. On failure
+  // nothing changed.
   virtual Result<> protect(const net::Prefix& network, const std::string& tunnel, GuardSource source) = 0;
-  // AFTER the address or route is out of the kernel. The network opens only when no source of no tunnel holds it any more:
-  // then `true`, and the command notes that the network is now reachable in the clear if a route leads there.
+  // AFTER the address or route is out of the kernel. The network opens only when no source of no tunnel holds it any
+  // more: then `true`, and the command notes that the network is now reachable in the clear if a route leads there.
   virtual Result<bool> release(const net::Prefix& network, const std::string& tunnel, GuardSource source) = 0;
   [[nodiscard]] virtual bool guards(const net::Prefix& network) const = 0;
 };
@@ -83,12 +86,13 @@ class GuardDoor {
 class FirewallPart {
  public:
   virtual ~FirewallPart() = default;
-  virtual void contribute(platform::Firewall& firewall) const = 0;   // host rules (Policy), host models (ProtocolProperties)
+  virtual void contribute(
+      platform::Firewall& firewall) const = 0;  // host rules (Policy), host models (ProtocolProperties)
 };
 class FirewallDoor {
  public:
   virtual ~FirewallDoor() = default;
-  virtual Result<> reapply() = 0;      // after a part changed; on failure the old table stands
+  virtual Result<> reapply() = 0;  // after a part changed; on failure the old table stands
 };
 
 }  // namespace adit::engine

@@ -15,9 +15,10 @@ namespace {
 
 constexpr const char* kDiskFile = "/var/lib/adit/sequences";
 constexpr const char* kRunFile = "sequences";
-constexpr uint64_t kLeastAhead = 1u << 20;     // numbers a ceiling is ahead of the last one used: a second of sudden traffic
+constexpr uint64_t kLeastAhead =
+    1u << 20;  // numbers a ceiling is ahead of the last one used: a second of sudden traffic
 constexpr uint64_t kMostAhead = 1u << 24;
-constexpr uint64_t kTicksAhead = 8;            // or what the SA sends in so many saves
+constexpr uint64_t kTicksAhead = 8;  // or what the SA sends in so many saves
 constexpr size_t kMostEntries = 16384;
 
 std::optional<uint64_t> number(const std::string& text) {
@@ -32,10 +33,12 @@ std::string fingerprint(const sad::SaSpec& spec) {
   EVP_MD_CTX* hash = EVP_MD_CTX_new();
   const uint8_t algorithms[] = {static_cast<uint8_t>(spec.encr), static_cast<uint8_t>(spec.auth)};
   uint8_t digest[EVP_MAX_MD_SIZE];
-  bool ok = EVP_DigestInit_ex(hash, EVP_sha256(), nullptr) == 1 && EVP_DigestUpdate(hash, algorithms, sizeof algorithms) == 1;
+  bool ok =
+      EVP_DigestInit_ex(hash, EVP_sha256(), nullptr) == 1 && EVP_DigestUpdate(hash, algorithms, sizeof algorithms) == 1;
   for (const Secret* key : {&spec.encr_key, &spec.salt, &spec.auth_key}) {
     const uint64_t size = key->size();
-    ok = ok && EVP_DigestUpdate(hash, &size, sizeof size) == 1 && EVP_DigestUpdate(hash, key->bytes().data(), size) == 1;
+    ok =
+        ok && EVP_DigestUpdate(hash, &size, sizeof size) == 1 && EVP_DigestUpdate(hash, key->bytes().data(), size) == 1;
   }
   ok = ok && EVP_DigestFinal_ex(hash, digest, nullptr) == 1;
   EVP_MD_CTX_free(hash);
@@ -68,8 +71,10 @@ void SequenceStore::read(const std::string& path) {
     const auto address = net::Address::parse(destination);
     const auto spi_number = number(spi), sequence = number(value);
     if (!address || !spi_number || !sequence || *spi_number > std::numeric_limits<uint32_t>::max()) continue;
-    const Key key{{type == "ah" ? sad::SaType::ah : sad::SaType::esp, sad::Spi{static_cast<uint32_t>(*spi_number)}, *address},
-                  direction == "out", keys};
+    const Key key{
+        {type == "ah" ? sad::SaType::ah : sad::SaType::esp, sad::Spi{static_cast<uint32_t>(*spi_number)}, *address},
+        direction == "out",
+        keys};
     Entry& entry = entries_[key];
     entry.value = std::max(entry.value, *sequence);
   }
@@ -79,7 +84,8 @@ std::string SequenceStore::text() const {
   std::string text;
   for (const auto& [key, entry] : entries_)
     text += fmt::format("{} {} {} {} {} {}\n", key.name.type == sad::SaType::ah ? "ah" : "esp",
-                        static_cast<uint32_t>(key.name.spi), key.name.destination.str(), key.outbound ? "out" : "in", key.keys, entry.value);
+                        static_cast<uint32_t>(key.name.spi), key.name.destination.str(), key.outbound ? "out" : "in",
+                        key.keys, entry.value);
   return text;
 }
 
@@ -95,7 +101,7 @@ void SequenceStore::begin(sad::Sa& sa) {
   if (entry.age == sa.age) return;
   entry.age = sa.age;
   if (entry.value > sa.last_sequence()) sa.set_last_sequence(entry.value);
-  entry.last = sa.last_sequence();               // the leap is not traffic
+  entry.last = sa.last_sequence();  // the leap is not traffic
   if (raise_ceiling(sa, false)) disk_due_ = true;
 }
 
@@ -135,8 +141,10 @@ void SequenceStore::save(const sad::Database& database, bool stopping) {
     for (auto page = database.page(filter, after, kPage); !page.empty(); page = database.page(filter, after, kPage)) {
       for (const auto& sa : page) {
         after = sa->age;
-        if (sa->spec.outbound) disk = raise_ceiling(*sa, stopping) || disk;
-        else run = note_highest(*sa) || run;
+        if (sa->spec.outbound)
+          disk = raise_ceiling(*sa, stopping) || disk;
+        else
+          run = note_highest(*sa) || run;
       }
     }
   }

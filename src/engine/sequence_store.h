@@ -1,8 +1,8 @@
-// Sequence numbers of manually keyed SAs across the daemon's lives. A sender that began anew would repeat IVs under the same
-// key (fatal for counter modes) and be dropped as a replay; a receiver that began anew would take old packets again.
-// Outbound: a ceiling is on disk before any number below it is used; the next life begins above it. Inbound: the highest number
-// seen, about once a second. Numbers belong to a key, not to an SPI: new keys begin anew, old keys that come back go on.
-// Only SAs of the global namespace: key exchange makes fresh keys instead.
+// Sequence numbers of manually keyed SAs across the daemon's lives. A sender that began anew would repeat IVs under the
+// same key (fatal for counter modes) and be dropped as a replay; a receiver that began anew would take old packets
+// again. Outbound: a ceiling is on disk before any number below it is used; the next life begins above it. Inbound: the
+// highest number seen, about once a second. Numbers belong to a key, not to an SPI: new keys begin anew, old keys that
+// come back go on. Only SAs of the global namespace: key exchange makes fresh keys instead.
 #pragma once
 
 #include <cstdint>
@@ -29,13 +29,13 @@ class SequenceStore {
   struct Key {
     sad::SaName name;
     bool outbound = false;
-    std::string keys;          // fingerprint of algorithms and keys
+    std::string keys;  // fingerprint of algorithms and keys
     friend auto operator<=>(const Key&, const Key&) = default;
   };
   struct Entry {
-    uint64_t value = 0;        // outbound: ceiling; inbound: highest seen
-    uint64_t last = 0;         // outbound: where it stood at the last save
-    uint64_t age = 0;          // of the SA that began last: the same one begins once
+    uint64_t value = 0;  // outbound: ceiling; inbound: highest seen
+    uint64_t last = 0;   // outbound: where it stood at the last save
+    uint64_t age = 0;    // of the SA that began last: the same one begins once
   };
   const Key& key_of(const sad::Sa& sa);
   void read(const std::string& path);
@@ -45,8 +45,8 @@ class SequenceStore {
 
   const Context& context_;
   std::map<Key, Entry> entries_;
-  std::unordered_map<uint64_t, Key> keys_;   // by the SA's age: hashing them each second would cost
-  bool disk_due_ = false;      // begin() made a ceiling that is not on disk
+  std::unordered_map<uint64_t, Key> keys_;  // by the SA's age: hashing them each second would cost
+  bool disk_due_ = false;                   // begin() made a ceiling that is not on disk
 };
 
 }  // namespace adit::engine

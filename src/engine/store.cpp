@@ -37,11 +37,15 @@ class Temporary {
 const char* remedy(int code) {
   switch (code) {
     case ENOSPC:
-    case EDQUOT: return "free some space and repeat the command";
-    case EROFS: return "the file system is read-only; remount it, or use -t";
+    case EDQUOT:
+      return "free some space and repeat the command";
+    case EROFS:
+      return "the file system is read-only; remount it, or use -t";
     case EACCES:
-    case EPERM: return "check the owner and mode of its directory";
-    default: return "check the file system";
+    case EPERM:
+      return "check the owner and mode of its directory";
+    default:
+      return "check the file system";
   }
 }
 
@@ -67,7 +71,9 @@ int sync_directory(const std::string& path) {
   return code;
 }
 
-void crash_point_of(std::string_view point, const char* step) { crash_point(std::string(point) + ":" + step); }
+void crash_point_of(std::string_view point, const char* step) {
+  crash_point(std::string(point) + ":" + step);
+}
 
 }  // namespace
 
@@ -123,7 +129,9 @@ Result<> remove_file(const std::string& path) {
   return fail(errno, "cannot remove {}: {}", path, std::strerror(errno));
 }
 
-void set_crash_hook(void (*hook)(std::string_view name)) { crash_hook = hook; }
+void set_crash_hook(void (*hook)(std::string_view name)) {
+  crash_hook = hook;
+}
 
 void crash_point(std::string_view name) {
   if (crash_hook != nullptr) return crash_hook(name);

@@ -1,4 +1,5 @@
-// Files that survive: a reader sees the old text or the new one, whatever dies in between; a full disk leaves the old one.
+// Files that survive: a reader sees the old text or the new one, whatever dies in between; a full disk leaves the old
+// one.
 #pragma once
 
 #include <sys/types.h>
@@ -12,14 +13,15 @@
 namespace adit::engine {
 
 enum class Lasting : uint8_t {
-  disk,                                // survives a power cut: written, fsynced, renamed, directory fsynced
-  boot,                                // survives the daemon, not the machine (run directory): renamed, not synced
+  disk,  // survives a power cut: written, fsynced, renamed, directory fsynced
+  boot,  // survives the daemon, not the machine (run directory): renamed, not synced
 };
 
-// Replaces the file `path` (its directories are made, mode 0755). The error names the file, says that it stands unchanged
-// and what to do; codes: ENOSPC, EROFS, EACCES, EIO … as the system gave them. Crash points: POINT:opened, POINT:written,
-// POINT:synced, POINT:renamed.
-Result<> replace_file(const std::string& path, std::string_view text, mode_t mode, Lasting lasting, std::string_view point);
+// Replaces the file `path` (its directories are made, mode 0755). The error names the file, says that it stands
+// unchanged and what to do; codes: ENOSPC, EROFS, EACCES, EIO … as the system gave them. Crash points: POINT:opened,
+// POINT:written, POINT:synced, POINT:renamed.
+Result<> replace_file(const std::string& path, std::string_view text, mode_t mode, Lasting lasting,
+                      std::string_view point);
 
 // nullopt: there is no such file. EFBIG: longer than 64 MB. Other codes as the system gave them.
 Result<std::optional<std::string>> read_file(const std::string& path);

@@ -1,4 +1,5 @@
-// What commands ask of the engine and what it tells them: plain values, shared by the engine's classes and the protocol room.
+// What commands ask of the engine and what it tells them: plain values, shared by the engine's classes and the protocol
+// room.
 #pragma once
 
 #include <cstdint>
@@ -13,54 +14,78 @@
 namespace adit::engine {
 
 struct Settings {
-  std::string root;                    // prefix of /etc/…; empty: /
+  std::string root;  // prefix of /etc/…; empty: /
   std::string run_dir = "/run/adit";
-  uint32_t workers = 0;                // 0: one a core, at most 8
+  uint32_t workers = 0;  // 0: one a core, at most 8
   crypto::EngineKind crypto = crypto::EngineKind::best;
-  bool require_security = false;       // every tunnel is -S
-  bool threads = true;                 // false: workers move only by Worker::run_once, for tests
+  bool require_security = false;  // every tunnel is -S
+  bool threads = true;            // false: workers move only by Worker::run_once, for tests
 };
 
 // ---- links
 struct IptunRequest {
   std::string name;
   tunnel::Type type = tunnel::Type::ipv4;
-  std::optional<std::string> local, remote;    // as typed (names are resolved now and again at start)
+  std::optional<std::string> local, remote;  // as typed (names are resolved now and again at start)
   bool temporary = false, secured = false;
 };
-struct IptunInfo { std::string name, type, flags, local, remote; bool temporary = false, secured = false, policy = false; };
-struct LinkInfo {
-  std::string name, link_class, state, over; uint32_t mtu = 0; bool secured = false;
-  uint64_t ipackets = 0, rbytes = 0, ierrors = 0, opackets = 0, obytes = 0, oerrors = 0;
-  std::vector<std::pair<std::string, uint64_t>> drops_in, drops_out;    // reason, count; only those not zero
-  std::string why_down;                // one sentence: what is closed, why, what opens it
+struct IptunInfo {
+  std::string name, type, flags, local, remote;
+  bool temporary = false, secured = false, policy = false;
 };
-struct LinkProperty { std::string link, property, perm, value, fallback, possible; };
+struct LinkInfo {
+  std::string name, link_class, state, over;
+  uint32_t mtu = 0;
+  bool secured = false;
+  uint64_t ipackets = 0, rbytes = 0, ierrors = 0, opackets = 0, obytes = 0, oerrors = 0;
+  std::vector<std::pair<std::string, uint64_t>> drops_in, drops_out;  // reason, count; only those not zero
+  std::string why_down;  // one sentence: what is closed, why, what opens it
+};
+struct LinkProperty {
+  std::string link, property, perm, value, fallback, possible;
+};
 
 // ---- addresses
 struct AddressRequest {
-  std::string object;                  // v4_bob0/v4
-  std::string type = "static";         // static, addrconf
+  std::string object;           // v4_bob0/v4
+  std::string type = "static";  // static, addrconf
   std::optional<std::string> local, remote;
   bool temporary = false, down = false;
   std::optional<std::string> interface_id;
 };
-struct AddressObject { std::string object, type, state, current, persistent, address; };
-struct IfInfo { std::string name, state, current, persistent; };
-struct ProtocolProperty { std::string protocol, property, perm, current, persistent, fallback, possible; };
+struct AddressObject {
+  std::string object, type, state, current, persistent, address;
+};
+struct IfInfo {
+  std::string name, state, current, persistent;
+};
+struct ProtocolProperty {
+  std::string protocol, property, perm, current, persistent, fallback, possible;
+};
 
 // ---- routes
-struct RouteRequest { std::string destination, gateway; bool v6 = false, persistent = false, force = false, unreachable = false, blackhole = false;
-                      std::optional<std::string> interface; };
-struct RouteInfo { std::string destination, gateway, flags, interface; bool v6 = false, persistent = false, guard = false; uint32_t metric = 0; };
+struct RouteRequest {
+  std::string destination, gateway;
+  bool v6 = false, persistent = false, force = false, unreachable = false, blackhole = false;
+  std::optional<std::string> interface;
+};
+struct RouteInfo {
+  std::string destination, gateway, flags, interface;
+  bool v6 = false, persistent = false, guard = false;
+  uint32_t metric = 0;
+};
 
 // ---- services
-struct ServiceInfo { std::string fmri, state, stime, next_state, reason, impact; bool enabled = false; std::vector<std::string> dependencies; };
+struct ServiceInfo {
+  std::string fmri, state, stime, next_state, reason, impact;
+  bool enabled = false;
+  std::vector<std::string> dependencies;
+};
 
 // ---- what a command says besides its result: warnings and consequences, for the command's stderr
 struct Outcome {
   std::vector<std::string> notes;
-  std::vector<std::string> progress;   // what went as asked: for a service's log; commands are silent about it
+  std::vector<std::string> progress;  // what went as asked: for a service's log; commands are silent about it
 };
 
 }  // namespace adit::engine

@@ -20,7 +20,7 @@ class Undo {
   Undo& operator=(const Undo&) = delete;
 
   void add(std::function<void()> step) { steps_.push_back(std::move(step)); }
-  void keep() { steps_.clear(); }      // the command succeeded
+  void keep() { steps_.clear(); }  // the command succeeded
 
  private:
   int at_birth_ = std::uncaught_exceptions();
