@@ -13,7 +13,7 @@ using namespace adit::sad::testing;
 
 struct World {
   std::shared_ptr<const Table> table = std::make_shared<const Table>();
-  std::vector<SaName> names;                 // what a packet has at hand
+  std::vector<SaName> names;  // what a packet has at hand
 };
 
 enum class Layout { tunnels, selectors, one };  // an SA a tunnel; many inner networks on one tunnel; rekeyed on and on

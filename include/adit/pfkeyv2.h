@@ -1,7 +1,7 @@
 /*
  * PF_KEY version 2 as Adit speaks it (RFC 2367 and the SADB_X_ extensions of illumos), on a Unix SOCK_SEQPACKET socket,
- * <run dir>/pf_key.sock, one message a packet. Committed: a released number or layout never changes its meaning; what is
- * new gets new numbers. A client that knows nothing of Adit's own extensions acts on the global namespace.
+ * <run dir>/pf_key.sock, one message a packet. Committed: a released number or layout never changes its meaning; what
+ * is new gets new numbers. A client that knows nothing of Adit's own extensions acts on the global namespace.
  *
  * Byte order: the host's, but SPIs (in SA, PAIR and SPIRANGE extensions), ports and addresses are in network order.
  * Lengths count 64-bit words. Reserved fields are sent as zero and not looked at.
@@ -26,11 +26,11 @@ extern "C" {
 /* ---- the base message ------------------------------------------------------------------------------------------- */
 
 struct sadb_msg {
-  uint8_t sadb_msg_version;      /* PF_KEY_V2 */
-  uint8_t sadb_msg_type;         /* SADB_ADD ... */
-  uint8_t sadb_msg_errno;        /* 0, or why the request failed */
-  uint8_t sadb_msg_satype;       /* SADB_SATYPE_ */
-  uint16_t sadb_msg_len;         /* of the whole message, in 64-bit words */
+  uint8_t sadb_msg_version;       /* PF_KEY_V2 */
+  uint8_t sadb_msg_type;          /* SADB_ADD ... */
+  uint8_t sadb_msg_errno;         /* 0, or why the request failed */
+  uint8_t sadb_msg_satype;        /* SADB_SATYPE_ */
+  uint16_t sadb_msg_len;          /* of the whole message, in 64-bit words */
   uint16_t sadb_x_msg_diagnostic; /* SADB_X_DIAGNOSTIC_; the RFC's reserved field */
   uint32_t sadb_msg_seq;
   uint32_t sadb_msg_pid;
@@ -66,8 +66,8 @@ struct sadb_msg {
 /* ---- extensions ------------------------------------------------------------------------------------------------- */
 
 struct sadb_ext {
-  uint16_t sadb_ext_len;         /* 64-bit words, this header included */
-  uint16_t sadb_ext_type;        /* SADB_EXT_ */
+  uint16_t sadb_ext_len;  /* 64-bit words, this header included */
+  uint16_t sadb_ext_type; /* SADB_EXT_ */
 };
 
 #define SADB_EXT_RESERVED 0
@@ -107,16 +107,16 @@ struct sadb_ext {
 struct sadb_sa {
   uint16_t sadb_sa_len;
   uint16_t sadb_sa_exttype;
-  uint32_t sadb_sa_spi;          /* network order */
-  uint8_t sadb_sa_replay;        /* window in packets; 255 with a wider one in SADB_X_EXT_REPLAY_WINDOW. In a request 0
-                                    without SADB_SAFLAGS_NOREPLAY means the engine's default, 1024 */
-  uint8_t sadb_sa_state;         /* SADB_SASTATE_ */
-  uint8_t sadb_sa_auth;          /* SADB_AALG_ */
-  uint8_t sadb_sa_encrypt;       /* SADB_EALG_ */
-  uint32_t sadb_sa_flags;        /* SADB_SAFLAGS_, SADB_X_SAFLAGS_ */
+  uint32_t sadb_sa_spi;    /* network order */
+  uint8_t sadb_sa_replay;  /* window in packets; 255 with a wider one in SADB_X_EXT_REPLAY_WINDOW. In a request 0
+                              without SADB_SAFLAGS_NOREPLAY means the engine's default, 1024 */
+  uint8_t sadb_sa_state;   /* SADB_SASTATE_ */
+  uint8_t sadb_sa_auth;    /* SADB_AALG_ */
+  uint8_t sadb_sa_encrypt; /* SADB_EALG_ */
+  uint32_t sadb_sa_flags;  /* SADB_SAFLAGS_, SADB_X_SAFLAGS_ */
 };
 
-struct sadb_lifetime {           /* zero: no limit */
+struct sadb_lifetime { /* zero: no limit */
   uint16_t sadb_lifetime_len;
   uint16_t sadb_lifetime_exttype;
   uint32_t sadb_lifetime_allocations; /* packets */
@@ -125,30 +125,30 @@ struct sadb_lifetime {           /* zero: no limit */
   uint64_t sadb_lifetime_usetime; /* seconds; CURRENT: since 1970, 0: not used yet */
 };
 
-struct sadb_address {            /* a struct sockaddr_in or sockaddr_in6 follows */
+struct sadb_address { /* a struct sockaddr_in or sockaddr_in6 follows */
   uint16_t sadb_address_len;
   uint16_t sadb_address_exttype;
-  uint8_t sadb_address_proto;    /* IP protocol; 0: any */
+  uint8_t sadb_address_proto; /* IP protocol; 0: any */
   uint8_t sadb_address_prefixlen;
   uint16_t sadb_address_reserved;
 };
 
-struct sadb_key {                /* the key follows, its salt (combined and counter modes) at its end */
+struct sadb_key { /* the key follows, its salt (combined and counter modes) at its end */
   uint16_t sadb_key_len;
   uint16_t sadb_key_exttype;
-  uint16_t sadb_key_bits;        /* key and salt */
-  uint16_t sadb_key_reserved;    /* bits of the salt, or 0 */
+  uint16_t sadb_key_bits;     /* key and salt */
+  uint16_t sadb_key_reserved; /* bits of the salt, or 0 */
 };
 
-struct sadb_ident {              /* a NUL-terminated string follows (DN, GN: DER) */
+struct sadb_ident { /* a NUL-terminated string follows (DN, GN: DER) */
   uint16_t sadb_ident_len;
   uint16_t sadb_ident_exttype;
-  uint16_t sadb_ident_type;      /* SADB_IDENTTYPE_ */
+  uint16_t sadb_ident_type; /* SADB_IDENTTYPE_ */
   uint16_t sadb_ident_reserved;
   uint64_t sadb_ident_id;
 };
 
-struct sadb_sens {               /* two bitmaps of 64-bit words follow */
+struct sadb_sens { /* two bitmaps of 64-bit words follow */
   uint16_t sadb_sens_len;
   uint16_t sadb_sens_exttype;
   uint32_t sadb_sens_dpd;
@@ -159,7 +159,7 @@ struct sadb_sens {               /* two bitmaps of 64-bit words follow */
   uint32_t sadb_x_sens_flags;
 };
 
-struct sadb_prop {               /* struct sadb_comb follow; or, as EPROP, extended combinations */
+struct sadb_prop { /* struct sadb_comb follow; or, as EPROP, extended combinations */
   uint16_t sadb_prop_len;
   uint16_t sadb_prop_exttype;
   uint8_t sadb_prop_replay;
@@ -187,7 +187,7 @@ struct sadb_comb {
   uint64_t sadb_comb_hard_usetime;
 };
 
-struct sadb_x_ecomb {            /* that many struct sadb_x_algdesc follow */
+struct sadb_x_ecomb { /* that many struct sadb_x_algdesc follow */
   uint8_t sadb_x_ecomb_numalgs;
   uint8_t sadb_x_ecomb_reserved;
   uint16_t sadb_x_ecomb_flags;
@@ -216,7 +216,7 @@ struct sadb_x_algdesc {
 #define SADB_X_ALGTYPE_CRYPT 2
 #define SADB_X_ALGTYPE_COMPRESS 3
 
-struct sadb_supported {          /* struct sadb_alg follow */
+struct sadb_supported { /* struct sadb_alg follow */
   uint16_t sadb_supported_len;
   uint16_t sadb_supported_exttype;
   uint32_t sadb_supported_reserved;
@@ -224,14 +224,14 @@ struct sadb_supported {          /* struct sadb_alg follow */
 
 struct sadb_alg {
   uint8_t sadb_alg_id;
-  uint8_t sadb_alg_ivlen;        /* bytes */
+  uint8_t sadb_alg_ivlen; /* bytes */
   uint16_t sadb_alg_minbits;
   uint16_t sadb_alg_maxbits;
-  uint8_t sadb_x_alg_increment;  /* bits */
+  uint8_t sadb_x_alg_increment; /* bits */
   uint8_t sadb_x_alg_saltbits;
 };
 
-struct sadb_spirange {           /* both ends included; network order; 256 and above */
+struct sadb_spirange { /* both ends included; network order; 256 and above */
   uint16_t sadb_spirange_len;
   uint16_t sadb_spirange_exttype;
   uint32_t sadb_spirange_min;
@@ -239,7 +239,7 @@ struct sadb_spirange {           /* both ends included; network order; 256 and a
   uint32_t sadb_spirange_reserved;
 };
 
-struct sadb_x_ereg {             /* SA types, ended by a zero */
+struct sadb_x_ereg { /* SA types, ended by a zero */
   uint16_t sadb_x_ereg_len;
   uint16_t sadb_x_ereg_exttype;
   uint8_t sadb_x_ereg_satypes[4];
@@ -248,7 +248,7 @@ struct sadb_x_ereg {             /* SA types, ended by a zero */
 struct sadb_x_kmc {
   uint16_t sadb_x_kmc_len;
   uint16_t sadb_x_kmc_exttype;
-  uint8_t sadb_x_kmc_proto;      /* SADB_X_KMP_ */
+  uint8_t sadb_x_kmc_proto; /* SADB_X_KMP_ */
   uint8_t sadb_x_kmc_reserved[3];
   uint64_t sadb_x_kmc_cookie;
 };
@@ -261,14 +261,14 @@ struct sadb_x_kmc {
 struct sadb_x_pair {
   uint16_t sadb_x_pair_len;
   uint16_t sadb_x_pair_exttype;
-  uint32_t sadb_x_pair_spi;      /* network order */
+  uint32_t sadb_x_pair_spi; /* network order */
 };
 
 struct sadb_x_replay_ctr {
   uint16_t sadb_x_rc_len;
   uint16_t sadb_x_rc_exttype;
   uint32_t sadb_x_rc_replay32;
-  uint64_t sadb_x_rc_replay64;   /* SAs with extended sequence numbers; else 0 or the same */
+  uint64_t sadb_x_rc_replay64; /* SAs with extended sequence numbers; else 0 or the same */
 };
 
 struct sadb_x_edump {
@@ -280,7 +280,7 @@ struct sadb_x_edump {
 
 /* Adit's own. */
 
-struct sadb_x_namespace {        /* the name follows: up to 255 bytes, NUL-terminated */
+struct sadb_x_namespace { /* the name follows: up to 255 bytes, NUL-terminated */
   uint16_t sadb_x_namespace_len;
   uint16_t sadb_x_namespace_exttype;
   uint16_t sadb_x_namespace_flags; /* SADB_X_NAMESPACE_ */
@@ -292,7 +292,7 @@ struct sadb_x_namespace {        /* the name follows: up to 255 bytes, NUL-termi
 struct sadb_x_replay_window {
   uint16_t sadb_x_rw_len;
   uint16_t sadb_x_rw_exttype;
-  uint32_t sadb_x_rw_packets;    /* 0 to 4096 */
+  uint32_t sadb_x_rw_packets; /* 0 to 4096 */
 };
 
 /* ---- values ----------------------------------------------------------------------------------------------------- */
@@ -307,7 +307,7 @@ struct sadb_x_replay_window {
 
 #define SADB_SAFLAGS_PFS 0x00000001u
 #define SADB_SAFLAGS_NOREPLAY 0x00000002u
-#define SADB_X_SAFLAGS_ESN 0x00000100u   /* Adit's own: extended sequence numbers (RFC 4303 2.2.1) */
+#define SADB_X_SAFLAGS_ESN 0x00000100u /* Adit's own: extended sequence numbers (RFC 4303 2.2.1) */
 #define SADB_X_SAFLAGS_NATTED 0x00001000u
 #define SADB_X_SAFLAGS_TCPSIG 0x00002000u
 #define SADB_X_SAFLAGS_INBOUND 0x00004000u
@@ -330,7 +330,7 @@ struct sadb_x_replay_window {
 #define SADB_X_SAFLAGS_USED 0x80000000u
 
 #define SADB_AALG_NONE 0
-#define SADB_X_AALG_MD5 1        /* TCP signatures only */
+#define SADB_X_AALG_MD5 1 /* TCP signatures only */
 #define SADB_AALG_MD5HMAC 2
 #define SADB_AALG_SHA1HMAC 3
 #define SADB_AALG_SHA256HMAC 5
@@ -344,14 +344,14 @@ struct sadb_x_replay_window {
 #define SADB_EALG_BLOWFISH 7
 #define SADB_EALG_NULL 11
 #define SADB_EALG_AES 12
-#define SADB_X_EALG_AES_CTR 13   /* Adit's own use of the number: RFC 3686 */
+#define SADB_X_EALG_AES_CTR 13 /* Adit's own use of the number: RFC 3686 */
 #define SADB_EALG_AES_CCM_8 14
 #define SADB_EALG_AES_CCM_12 15
 #define SADB_EALG_AES_CCM_16 16
 #define SADB_EALG_AES_GCM_8 18
 #define SADB_EALG_AES_GCM_12 19
 #define SADB_EALG_AES_GCM_16 20
-#define SADB_X_EALG_AES_GMAC 23  /* Adit's own: RFC 4543 */
+#define SADB_X_EALG_AES_GMAC 23          /* Adit's own: RFC 4543 */
 #define SADB_X_EALG_CHACHA20_POLY1305 28 /* Adit's own: RFC 7634 */
 #define SADB_EALG_MAX 28
 

@@ -6,7 +6,8 @@ namespace adit {
 [[noreturn]] void check_failed(const char* file, int line, const char* condition);
 }  // namespace adit
 
-#define CHECK(condition) \
-  do {                   \
-    if (!(condition)) [[unlikely]] ::adit::check_failed(__FILE__, __LINE__, #condition); \
+#define CHECK(condition)                                    \
+  do {                                                      \
+    if (!(condition)) [[unlikely]]                          \
+      ::adit::check_failed(__FILE__, __LINE__, #condition); \
   } while (false)

@@ -13,8 +13,8 @@ using MonoTime = std::chrono::time_point<std::chrono::steady_clock, std::chrono:
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual MonoTime now() const = 0;            // never goes back
-  virtual uint64_t wall_seconds() const = 0;   // since 1970, UTC
+  virtual MonoTime now() const = 0;           // never goes back
+  virtual uint64_t wall_seconds() const = 0;  // since 1970, UTC
 };
 
 class SystemClock final : public Clock {

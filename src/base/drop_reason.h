@@ -19,9 +19,9 @@ enum class DropReason : uint8_t {
 constexpr size_t kDropReasons = static_cast<size_t>(DropReason::count_);
 
 struct DropReasonText {
-  std::string_view name;       // no_rule
-  std::string_view severity;   // guard, peer, limit, local
-  std::string_view sentence;   // for an operator
+  std::string_view name;      // no_rule
+  std::string_view severity;  // guard, peer, limit, local
+  std::string_view sentence;  // for an operator
 };
 
 inline constexpr std::array<DropReasonText, kDropReasons> kDropReasonTexts{{
@@ -31,6 +31,8 @@ inline constexpr std::array<DropReasonText, kDropReasons> kDropReasonTexts{{
 #undef ADIT_DROP
 }};
 
-constexpr const DropReasonText& text_of(DropReason reason) { return kDropReasonTexts[static_cast<size_t>(reason)]; }
+constexpr const DropReasonText& text_of(DropReason reason) {
+  return kDropReasonTexts[static_cast<size_t>(reason)];
+}
 
 }  // namespace adit

@@ -10,8 +10,9 @@
 
 namespace adit {
 
-// An error that an operator reads. `code` is an errno value (EINVAL, EEXIST, ENOENT, EPERM, EBUSY …): protocols send it,
-// commands choose their wording and exit status by it. `text` says what failed, why, and what to do; no trailing newline.
+// An error that an operator reads. `code` is an errno value (EINVAL, EEXIST, ENOENT, EPERM, EBUSY …): protocols send
+// it, commands choose their wording and exit status by it. `text` says what failed, why, and what to do; no trailing
+// newline.
 struct Error {
   int code = EINVAL;
   std::string text;
@@ -20,7 +21,9 @@ struct Error {
 template <typename T = void>
 using Result = std::expected<T, Error>;
 
-inline std::unexpected<Error> fail(int code, std::string text) { return std::unexpected(Error{code, std::move(text)}); }
+inline std::unexpected<Error> fail(int code, std::string text) {
+  return std::unexpected(Error{code, std::move(text)});
+}
 
 template <typename... Args>
 std::unexpected<Error> fail(int code, fmt::format_string<Args...> format, Args&&... args) {
@@ -33,15 +36,15 @@ std::unexpected<Error> fail(int code, fmt::format_string<Args...> format, Args&&
 #define ADIT_CONCAT(a, b) ADIT_CONCAT_(a, b)
 
 // TRY(expression): returns its error, or goes on.
-#define TRY(expression)                                                        \
-  do {                                                                         \
-    if (auto try_result_ = (expression); !try_result_) [[unlikely]]            \
-      return std::unexpected(std::move(try_result_).error());                  \
+#define TRY(expression)                                             \
+  do {                                                              \
+    if (auto try_result_ = (expression); !try_result_) [[unlikely]] \
+      return std::unexpected(std::move(try_result_).error());       \
   } while (false)
 
 // TRY_ASSIGN(auto x, expression): returns its error, or assigns its value.
-#define TRY_ASSIGN(target, expression)                                         \
-  auto ADIT_CONCAT(try_, __LINE__) = (expression);                             \
-  if (!ADIT_CONCAT(try_, __LINE__)) [[unlikely]]                               \
-    return std::unexpected(std::move(ADIT_CONCAT(try_, __LINE__)).error());    \
+#define TRY_ASSIGN(target, expression)                                      \
+  auto ADIT_CONCAT(try_, __LINE__) = (expression);                          \
+  if (!ADIT_CONCAT(try_, __LINE__)) [[unlikely]]                            \
+    return std::unexpected(std::move(ADIT_CONCAT(try_, __LINE__)).error()); \
   target = std::move(*ADIT_CONCAT(try_, __LINE__))

@@ -1,8 +1,8 @@
 // Key material: locked in memory, kept out of core dumps, wiped when it goes (invariant I8).
 #pragma once
 
-#include <cstdint>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -10,13 +10,14 @@
 
 namespace adit {
 
-// Owns a copy of secret bytes in pages that are mlock'ed (best effort) and MADV_DONTDUMP. Move-only; the source of a move
-// is empty. There is no operator<< and no formatter on purpose. Any thread may read; one thread at a time may change.
+// Owns a copy of secret bytes in pages that are mlock'ed (best effort) and MADV_DONTDUMP. Move-only; the source of a
+// move is empty. There is no operator<< and no formatter on purpose. Any thread may read; one thread at a time may
+// change.
 class Secret {
  public:
   Secret() = default;
-  explicit Secret(size_t size);                       // zero bytes
-  explicit Secret(std::span<const uint8_t> bytes);    // a copy; the caller wipes its own
+  explicit Secret(size_t size);                     // zero bytes
+  explicit Secret(std::span<const uint8_t> bytes);  // a copy; the caller wipes its own
   Secret(Secret&& other) noexcept;
   Secret& operator=(Secret&& other) noexcept;
   Secret(const Secret&) = delete;

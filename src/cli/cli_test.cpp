@@ -14,7 +14,8 @@ using Words = std::vector<std::string>;
 const std::vector<Option> kKnown = {{'t', "temporary"}, {'S', ""}, {'a', "address", true}};
 
 TEST(Options, TakesShortLongBundledAndOperandsInAnyOrder) {
-  const auto options = Options::parse(Words{"-tS", "v4_bob0", "-alocal=1.2.3.4", "--address", "remote=5.6.7.8", "--", "-x"}, kKnown);
+  const auto options =
+      Options::parse(Words{"-tS", "v4_bob0", "-alocal=1.2.3.4", "--address", "remote=5.6.7.8", "--", "-x"}, kKnown);
   ASSERT_TRUE(options);
   EXPECT_TRUE(options->has('t'));
   EXPECT_TRUE(options->has('S'));

@@ -18,8 +18,10 @@ std::string environment(const char* name) {
 void print_help(std::ostream& out) {
   out << "usage: adit COMMAND [ARG ...]\n\nIP tunnels whose protection is part of the tunnel. Commands:\n";
   for (const CommandEntry& entry : kCommands) fmt::print(out, "  {:<10} {}\n", entry.name, entry.summary);
-  out << "\n'adit COMMAND --help' tells a command's forms; its manual page tells the rest: man adit-COMMAND or man COMMAND.\n"
-         "Environment: ADIT_ROOT (put in front of /etc/...), ADIT_RUNDIR (the daemon's sockets; default ROOT/run/adit).\n";
+  out << "\n'adit COMMAND --help' tells a command's forms; its manual page tells the rest: man adit-COMMAND or man "
+         "COMMAND.\n"
+         "Environment: ADIT_ROOT (put in front of /etc/...), ADIT_RUNDIR (the daemon's sockets; default "
+         "ROOT/run/adit).\n";
 }
 
 Context make_context(std::string self) {

@@ -26,7 +26,7 @@ struct CommandEntry {
   std::string_view name;
   Command run;
   std::string_view summary;
-  bool linked;             // also installed under its own name; the others are `adit NAME` only
+  bool linked;  // also installed under its own name; the others are `adit NAME` only
 };
 
 inline constexpr CommandEntry kCommands[] = {

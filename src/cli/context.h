@@ -16,9 +16,9 @@ namespace adit::cli {
 constexpr int kOk = 0, kFailed = 1, kUsage = 2;
 
 struct Context {
-  std::string root;                    // -R DIR or ADIT_ROOT: put in front of /etc/…; empty: /
-  std::string run_dir;                 // ADIT_RUNDIR, else ROOT/run/adit: the daemon's sockets
-  std::string self;                    // the command's name, for messages: "dladm"
+  std::string root;     // -R DIR or ADIT_ROOT: put in front of /etc/…; empty: /
+  std::string run_dir;  // ADIT_RUNDIR, else ROOT/run/adit: the daemon's sockets
+  std::string self;     // the command's name, for messages: "dladm"
   std::istream& in;
   std::ostream& out;
   std::ostream& err;
@@ -26,7 +26,8 @@ struct Context {
   [[nodiscard]] std::string path(const std::string& absolute) const { return root + absolute; }
   [[nodiscard]] std::string socket(const std::string& name) const { return run_dir + "/" + name; }
 
-  // One varlink call to aditd. The notes in the answer ("notes": consequences the operator should know) are printed to err.
+  // One varlink call to aditd. The notes in the answer ("notes": consequences the operator should know) are printed to
+  // err.
   Result<nlohmann::json> call(const std::string& method, const nlohmann::json& parameters);
   // A call that goes on answering until `each` says false or the daemon ends it.
   Result<> follow(const std::string& method, const nlohmann::json& parameters,
@@ -34,7 +35,7 @@ struct Context {
 
   // Prints "self: context: text" to err and returns kFailed. Without context: "self: text".
   int failed(const std::string& context, const Error& error);
-  int usage(const std::string& problem, const std::string& usage_text);   // returns kUsage
+  int usage(const std::string& problem, const std::string& usage_text);  // returns kUsage
 };
 
 using Command = int (*)(Context&, std::span<const std::string>);

@@ -25,15 +25,18 @@ constexpr const char* kUsageText =
     "  -S  security required: the link stays down until IPsec policy is attached\n"
     "  -t  temporary: gone when aditd starts anew      -k  keep the tunnel's networks closed\n";
 
-const std::vector<Option> kListing = {{'P', "persistent"}, {'p', "parsable"}, {'p', "parseable"}, {'o', "output", true},
-                                      {'J', "json"},       {'s', "statistics"}, {'i', "interval", true}};
+const std::vector<Option> kListing = {{'P', "persistent"},    {'p', "parsable"}, {'p', "parseable"},
+                                      {'o', "output", true},  {'J', "json"},     {'s', "statistics"},
+                                      {'i', "interval", true}};
 
 struct Form {
   std::vector<Option> options;
   size_t operands_min, operands_max;
 };
 
-int bad_usage(Context& context, const std::string& problem) { return context.usage(problem, kUsageText); }
+int bad_usage(Context& context, const std::string& problem) {
+  return context.usage(problem, kUsageText);
+}
 
 // Parses, minds -R and the number of operands. Nothing: usage was printed.
 std::optional<Options> read(Context& context, Args args, const Form& form) {
@@ -73,9 +76,17 @@ Result<json> read_endpoints(const Options& options) {
 }
 
 int create_iptun(Context& context, Args args) {
-  const auto options = read(context, args, {{{'t', "temporary"}, {'S', "secure"}, {'R', "root-dir", true}, {'T', "tunnel-type", true}, {'a', "address", true}}, 1, 1});
+  const auto options = read(context, args,
+                            {{{'t', "temporary"},
+                              {'S', "secure"},
+                              {'R', "root-dir", true},
+                              {'T', "tunnel-type", true},
+                              {'a', "address", true}},
+                             1,
+                             1});
   if (!options) return kUsage;
-  if (!options->has('T')) return context.failed("could not create tunnel", {EINVAL, "IP tunnel type required (-T ipv4 or -T ipv6)"});
+  if (!options->has('T'))
+    return context.failed("could not create tunnel", {EINVAL, "IP tunnel type required (-T ipv4 or -T ipv6)"});
   auto parameters = read_endpoints(*options);
   if (!parameters) return context.failed("could not create tunnel", parameters.error());
   parameters->update({{"name", options->operands()[0]},
@@ -87,7 +98,8 @@ int create_iptun(Context& context, Args args) {
 }
 
 int modify_iptun(Context& context, Args args) {
-  const auto options = read(context, args, {{{'t', "temporary"}, {'R', "root-dir", true}, {'a', "address", true}}, 1, 1});
+  const auto options =
+      read(context, args, {{{'t', "temporary"}, {'R', "root-dir", true}, {'a', "address", true}}, 1, 1});
   if (!options) return kUsage;
   auto parameters = read_endpoints(*options);
   if (!parameters) return context.failed("could not modify tunnel", parameters.error());
@@ -100,16 +112,17 @@ int modify_iptun(Context& context, Args args) {
 int delete_iptun(Context& context, Args args) {
   const auto options = read(context, args, {{{'t', "temporary"}, {'k', "keep-closed"}, {'R', "root-dir", true}}, 1, 1});
   if (!options) return kUsage;
-  const auto answer = context.call("io.adit.links.DeleteIptun", {{"name", options->operands()[0]},
-                                                                 {"temporary", options->has('t')},
-                                                                 {"keep_closed", options->has('k')}});
+  const auto answer = context.call(
+      "io.adit.links.DeleteIptun",
+      {{"name", options->operands()[0]}, {"temporary", options->has('t')}, {"keep_closed", options->has('k')}});
   return answer ? kOk : context.failed("could not delete tunnel", answer.error());
 }
 
 int rename_link(Context& context, Args args) {
   const auto options = read(context, args, {{{'R', "root-dir", true}}, 2, 2});
   if (!options) return kUsage;
-  const auto answer = context.call("io.adit.links.RenameLink", {{"name", options->operands()[0]}, {"new_name", options->operands()[1]}});
+  const auto answer = context.call("io.adit.links.RenameLink",
+                                   {{"name", options->operands()[0]}, {"new_name", options->operands()[1]}});
   return answer ? kOk : context.failed("rename operation failed", answer.error());
 }
 
@@ -120,13 +133,15 @@ int list(Context& context, const Options& options, const std::string& method, co
   parameters["persistent"] = options.has('P');
   const auto answer = context.call(method, parameters);
   if (!answer) return context.failed("", answer.error());
-  const auto printed = print_table(context.out, columns, answer->at(key),
-                                   {.parsable = parsable, .json = options.has('J'), .fields = options.value('o').value_or("")});
+  const auto printed =
+      print_table(context.out, columns, answer->at(key),
+                  {.parsable = parsable, .json = options.has('J'), .fields = options.value('o').value_or("")});
   return printed ? kOk : bad_usage(context, printed.error().text);
 }
 
 int show_iptun(Context& context, Args args) {
-  static const std::vector<Column> columns = {{"link", 16, "name"}, {"type", 6}, {"flags", 7}, {"local", 20}, {"remote", 20}};
+  static const std::vector<Column> columns = {
+      {"link", 16, "name"}, {"type", 6}, {"flags", 7}, {"local", 20}, {"remote", 20}};
   const auto options = read(context, args, {kListing, 0, 1});
   if (!options) return kUsage;
   return list(context, *options, "io.adit.links.ShowIptun", json::object(), "tunnels", columns, options->has('p'));
@@ -137,27 +152,30 @@ void print_drops(std::ostream& out, const json& links) {
   for (const json& link : links)
     for (const char* side : {"drops_in", "drops_out"})
       for (const json& drop : link.at(side))
-        out << fmt::format("  {} {} {} {}: {}\n", link.at("name").get<std::string>(), side == std::string_view("drops_in") ? "in" : "out",
-                           drop.at("packets").get<uint64_t>(), drop.at("reason").get<std::string>(), drop.at("sentence").get<std::string>());
+        out << fmt::format("  {} {} {} {}: {}\n", link.at("name").get<std::string>(),
+                           side == std::string_view("drops_in") ? "in" : "out", drop.at("packets").get<uint64_t>(),
+                           drop.at("reason").get<std::string>(), drop.at("sentence").get<std::string>());
 }
 
 int show_link_statistics(Context& context, const Options& options) {
   static const std::vector<Column> columns = {{"link", 15, "name"}, {"ipackets", 10}, {"rbytes", 8}, {"ierrors", 10},
-                                              {"opackets", 12}, {"obytes", 12}, {"oerrors", 8}};
+                                              {"opackets", 12},     {"obytes", 12},   {"oerrors", 8}};
   json parameters = json::object();
   if (!options.operands().empty()) parameters["name"] = options.operands()[0];
   const auto answer = context.call("io.adit.links.ShowLink", parameters);
   if (!answer) return context.failed("", answer.error());
   const json& links = answer->at("links");
-  const auto printed = print_table(context.out, columns, links,
-                                   {.parsable = options.has('p'), .json = options.has('J'), .fields = options.value('o').value_or("")});
+  const auto printed =
+      print_table(context.out, columns, links,
+                  {.parsable = options.has('p'), .json = options.has('J'), .fields = options.value('o').value_or("")});
   if (!printed) return bad_usage(context, printed.error().text);
   if (!options.has('p') && !options.has('J') && !options.has('o')) print_drops(context.out, links);
   return kOk;
 }
 
 int show_link(Context& context, Args args) {
-  static const std::vector<Column> columns = {{"link", 12, "name"}, {"class", 10}, {"mtu", 7}, {"state", 9}, {"bridge", 11}, {"over", 30}};
+  static const std::vector<Column> columns = {{"link", 12, "name"}, {"class", 10},  {"mtu", 7},
+                                              {"state", 9},         {"bridge", 11}, {"over", 30}};
   const auto options = read(context, args, {kListing, 0, 1});
   if (!options) return kUsage;
   if (options->has('s')) return show_link_statistics(context, *options);
@@ -165,8 +183,11 @@ int show_link(Context& context, Args args) {
 }
 
 int show_linkprop(Context& context, Args args) {
-  static const std::vector<Column> columns = {{"link", 13}, {"property", 16}, {"perm", 5}, {"value", 15}, {"default", 15}, {"possible", 20}};
-  const auto options = read(context, args, {{{'P', "persistent"}, {'c', "parsable"}, {'o', "output", true}, {'p', "prop", true}, {'J', "json"}}, 0, 1});
+  static const std::vector<Column> columns = {{"link", 13},  {"property", 16}, {"perm", 5},
+                                              {"value", 15}, {"default", 15},  {"possible", 20}};
+  const auto options =
+      read(context, args,
+           {{{'P', "persistent"}, {'c', "parsable"}, {'o', "output", true}, {'p', "prop", true}, {'J', "json"}}, 0, 1});
   if (!options) return kUsage;
   const json wanted = options->has('p') ? json{{"properties", *options->value('p')}} : json::object();
   return list(context, *options, "io.adit.links.ShowLinkProp", wanted, "properties", columns, options->has('c'));
@@ -182,7 +203,9 @@ int set_linkprop(Context& context, Args args) {
     if (equals == std::string::npos) return bad_usage(context, fmt::format("'{}' is not PROP=VALUE", assignment));
     properties[assignment.substr(0, equals)] = assignment.substr(equals + 1);
   }
-  const auto answer = context.call("io.adit.links.SetLinkProp", {{"name", options->operands()[0]}, {"properties", properties}, {"temporary", options->has('t')}});
+  const auto answer =
+      context.call("io.adit.links.SetLinkProp",
+                   {{"name", options->operands()[0]}, {"properties", properties}, {"temporary", options->has('t')}});
   return answer ? kOk : context.failed("warning: cannot set link property", answer.error());
 }
 
@@ -190,8 +213,8 @@ int reset_linkprop(Context& context, Args args) {
   const auto options = read(context, args, {{{'t', "temporary"}, {'R', "root-dir", true}, {'p', "prop", true}}, 1, 1});
   if (!options) return kUsage;
   const auto answer = context.call("io.adit.links.ResetLinkProp", {{"name", options->operands()[0]},
-                                                                  {"properties", options->value('p').value_or("")},
-                                                                  {"temporary", options->has('t')}});
+                                                                   {"properties", options->value('p').value_or("")},
+                                                                   {"temporary", options->has('t')}});
   return answer ? kOk : context.failed("warning: cannot reset link property", answer.error());
 }
 
@@ -200,8 +223,8 @@ struct Subcommand {
   int (*run)(Context&, Args);
 };
 constexpr Subcommand kSubcommands[] = {
-    {"create-iptun", create_iptun}, {"modify-iptun", modify_iptun}, {"delete-iptun", delete_iptun},
-    {"rename-link", rename_link},   {"show-iptun", show_iptun},     {"show-link", show_link},
+    {"create-iptun", create_iptun},   {"modify-iptun", modify_iptun}, {"delete-iptun", delete_iptun},
+    {"rename-link", rename_link},     {"show-iptun", show_iptun},     {"show-link", show_link},
     {"show-linkprop", show_linkprop}, {"set-linkprop", set_linkprop}, {"reset-linkprop", reset_linkprop}};
 
 }  // namespace

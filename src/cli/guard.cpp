@@ -33,7 +33,10 @@ std::string joined(const json& words) {
 }
 
 int list(Context& context, const Options& options) {
-  static const std::vector<Column> columns = {{"network", 30}, {"tunnels", 20, "", true, "none: closed"}, {"stopped", 8, "stopped_packets"}, {"because", 0, "reasons"}};
+  static const std::vector<Column> columns = {{"network", 30},
+                                              {"tunnels", 20, "", true, "none: closed"},
+                                              {"stopped", 8, "stopped_packets"},
+                                              {"because", 0, "reasons"}};
   const auto answer = context.call("io.adit.guard.List", json::object());
   if (!answer) return context.failed("", answer.error());
   json rows = answer->at("networks");
@@ -66,7 +69,8 @@ Result<> run_program(const std::vector<std::string>& words) {
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   if (status == 0) return {};
-  return fail(EIO, "{} ended with status {}{}", words[0], WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+  return fail(EIO, "{} ended with status {}{}", words[0],
+              WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
               WIFEXITED(status) && WEXITSTATUS(status) == 127 ? " (is it installed?)" : "");
 }
 
@@ -76,7 +80,8 @@ int restore(Context& context) {
   const std::string table = context.path(kTableFile);
   std::ifstream text(table);
   if (const int first = text.get(); first != EOF) {
-    const auto loaded = run_program(first == '{' ? std::vector<std::string>{"nft", "-j", "-f", table} : std::vector<std::string>{"nft", "-f", table});
+    const auto loaded = run_program(first == '{' ? std::vector<std::string>{"nft", "-j", "-f", table}
+                                                 : std::vector<std::string>{"nft", "-f", table});
     if (!loaded) status = context.failed("the nftables layer of the guard was not restored", loaded.error());
   }
   const std::string routes = context.path(kRoutesFile);

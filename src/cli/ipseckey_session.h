@@ -13,8 +13,8 @@
 namespace adit::cli {
 
 struct KeyOptions {
-  bool numeric = false, verbose = false, hide_keys = false;    // -n -v -p
-  std::string name_space;                                      // -N
+  bool numeric = false, verbose = false, hide_keys = false;  // -n -v -p
+  std::string name_space;                                    // -N
 };
 
 class KeySession {

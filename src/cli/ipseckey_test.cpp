@@ -145,7 +145,7 @@ TEST_F(IpseckeyCommandTest, WhatIsSavedCanBeLoaded) {
   ASSERT_EQ(run_line(kAdd + " isrc 10.0.0.0/24 hard_addtime 5000"), kOk);
   const std::string saved = directory_ + "/saved";
   EXPECT_EQ(run({"-s", saved}), kOk) << err_.str();
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(saved.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 07777, 0400u);
   ASSERT_EQ(run_line("flush"), kOk);

@@ -28,7 +28,8 @@ std::string clock_text(int64_t seconds) {
 int cmd_monitor(Context& context, std::span<const std::string> args) {
   const std::vector<Option> known = {{'a', "after", true}, {'J', "json"}, {'h', "help"}};
   const auto options = Options::parse(args, known);
-  if (!options || !options->operands().empty()) return context.usage(options ? "too many operands" : options.error().text, kUsageText);
+  if (!options || !options->operands().empty())
+    return context.usage(options ? "too many operands" : options.error().text, kUsageText);
   if (options->has('h')) {
     context.out << kUsageText;
     return kOk;
@@ -46,9 +47,10 @@ int cmd_monitor(Context& context, std::span<const std::string> args) {
       context.out << fmt::format("-- {} events before these are no longer held\n", part.at("missed").get<uint64_t>());
     } else {
       const json& event = part.at("event");
-      context.out << fmt::format("{} {} {} {} {}: {}\n", event.at("sequence").get<uint64_t>(), clock_text(event.at("time")),
-                                 event.at("severity").get<std::string>(), event.at("kind").get<std::string>(),
-                                 event.at("subject").get<std::string>(), event.at("text").get<std::string>());
+      context.out << fmt::format("{} {} {} {} {}: {}\n", event.at("sequence").get<uint64_t>(),
+                                 clock_text(event.at("time")), event.at("severity").get<std::string>(),
+                                 event.at("kind").get<std::string>(), event.at("subject").get<std::string>(),
+                                 event.at("text").get<std::string>());
     }
     context.out.flush();
     return context.out.good();

@@ -33,8 +33,10 @@ Result<Options> Options::parse(std::span<const std::string> args, std::span<cons
       const auto found = std::ranges::find(known, name, &Option::long_name);
       if (found == known.end()) return fail(EINVAL, "unrecognized option '--{}'", name);
       std::string value;
-      if (found->takes_value && equals < word.size()) value = word.substr(equals + 1);
-      else if (found->takes_value && ++at < args.size()) value = args[at];
+      if (found->takes_value && equals < word.size())
+        value = word.substr(equals + 1);
+      else if (found->takes_value && ++at < args.size())
+        value = args[at];
       else if (found->takes_value || equals < word.size())
         return fail(EINVAL, "option '--{}' {}", name, found->takes_value ? "requires a value" : "takes no value");
       options.values_[found->letter].push_back(value);

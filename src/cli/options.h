@@ -1,4 +1,5 @@
-// The options of one (sub)command, getopt style: -t, -o FIELDS, -oFIELDS, --long, --long=VALUE, bundled flags, -- ends them.
+// The options of one (sub)command, getopt style: -t, -o FIELDS, -oFIELDS, --long, --long=VALUE, bundled flags, -- ends
+// them.
 #pragma once
 
 #include <map>
@@ -13,8 +14,8 @@
 namespace adit::cli {
 
 struct Option {
-  char letter;                        // its key even when only the long form exists
-  std::string_view long_name;         // without dashes; empty: none
+  char letter;                 // its key even when only the long form exists
+  std::string_view long_name;  // without dashes; empty: none
   bool takes_value = false;
 };
 

@@ -109,7 +109,7 @@ Result<PolicyLock> PolicyLock::take(const std::string& path) {
     return fail(errno, "Cannot open lock file {}: {}", path, std::strerror(errno));
   }
   PolicyLock lock(fd);
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_nlink != 1 || info.st_size != 0 ||
       (info.st_uid != 0 && info.st_uid != ::geteuid()))
     return fail(EINVAL, "Bad lock file {}: it should be root's, empty and without other names; remove it", path);

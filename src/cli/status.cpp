@@ -40,8 +40,12 @@ Result<json> alerts(Context& context) {
   return rows;
 }
 
-const std::vector<Column> kTunnelColumns = {{"link", 16, "name"}, {"state", 7}, {"mtu", 6}, {"ipackets", 10}, {"opackets", 10}, {"why", 0, "why_down", true, ""}};
-const std::vector<Column> kGuardColumns = {{"network", 30}, {"tunnels", 20, "", true, "none: closed"}, {"stopped", 8, "stopped_packets"}, {"because", 0, "reasons"}};
+const std::vector<Column> kTunnelColumns = {{"link", 16, "name"}, {"state", 7},     {"mtu", 6},
+                                            {"ipackets", 10},     {"opackets", 10}, {"why", 0, "why_down", true, ""}};
+const std::vector<Column> kGuardColumns = {{"network", 30},
+                                           {"tunnels", 20, "", true, "none: closed"},
+                                           {"stopped", 8, "stopped_packets"},
+                                           {"because", 0, "reasons"}};
 
 Result<json> guard_rows(const json& networks) {
   json rows = networks;
@@ -65,7 +69,9 @@ Result<> print_status(Context& context, bool as_json) {
   context.out << "\nClosed but for their tunnels:\n";
   TRY(print_table(context.out, kGuardColumns, rows, {}));
   if (!events.empty()) context.out << "\nWarnings and alerts (adit monitor -a 0 shows all events):\n";
-  for (const json& event : events) context.out << fmt::format("  {} {}\n", event.at("subject").get<std::string>(), event.at("text").get<std::string>());
+  for (const json& event : events)
+    context.out << fmt::format("  {} {}\n", event.at("subject").get<std::string>(),
+                               event.at("text").get<std::string>());
   return {};
 }
 
@@ -74,7 +80,8 @@ Result<> print_status(Context& context, bool as_json) {
 int cmd_status(Context& context, std::span<const std::string> args) {
   const std::vector<Option> known = {{'J', "json"}, {'h', "help"}};
   const auto options = Options::parse(args, known);
-  if (!options || !options->operands().empty()) return context.usage(options ? "too many operands" : options.error().text, kStatusUsage);
+  if (!options || !options->operands().empty())
+    return context.usage(options ? "too many operands" : options.error().text, kStatusUsage);
   if (options->has('h')) {
     context.out << kStatusUsage;
     return kOk;

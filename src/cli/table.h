@@ -13,18 +13,18 @@
 namespace adit::cli {
 
 struct Column {
-  std::string_view field;       // for -o; case does not matter. The header is its upper case
-  unsigned width;               // left-justified; a longer value pushes the rest on; the last column is not padded
-  std::string_view key;         // of the JSON row; empty: the field
+  std::string_view field;  // for -o; case does not matter. The header is its upper case
+  unsigned width;          // left-justified; a longer value pushes the rest on; the last column is not padded
+  std::string_view key;    // of the JSON row; empty: the field
   bool by_default = true;
-  std::string_view unset = "--";   // shown for an empty value in a table (empty in -p)
+  std::string_view unset = "--";  // shown for an empty value in a table (empty in -p)
 };
 
 struct TableOptions {
-  bool parsable = false;        // -p
-  bool header = true;           // -H turns it off
-  bool json = false;            // --json: the rows as they came
-  std::string fields;           // -o a,b,…; "all"
+  bool parsable = false;  // -p
+  bool header = true;     // -H turns it off
+  bool json = false;      // --json: the rows as they came
+  std::string fields;     // -o a,b,…; "all"
 };
 
 // EINVAL: an unknown field (named), or -p without -o.

@@ -23,22 +23,29 @@ std::string endpoint(const json& packet, const char* address, const char* port) 
 
 std::string protocol_name(const json& packet) {
   switch (packet.at("protocol").get<int>()) {
-    case 1: return fmt::format("icmp {}/{}", packet.value("icmp_type", 0), packet.value("icmp_code", 0));
-    case 58: return fmt::format("icmp6 {}/{}", packet.value("icmp_type", 0), packet.value("icmp_code", 0));
-    case 6: return "tcp";
-    case 17: return "udp";
-    default: return fmt::format("proto {}", packet.at("protocol").get<int>());
+    case 1:
+      return fmt::format("icmp {}/{}", packet.value("icmp_type", 0), packet.value("icmp_code", 0));
+    case 58:
+      return fmt::format("icmp6 {}/{}", packet.value("icmp_type", 0), packet.value("icmp_code", 0));
+    case 6:
+      return "tcp";
+    case 17:
+      return "udp";
+    default:
+      return fmt::format("proto {}", packet.at("protocol").get<int>());
   }
 }
 
 std::string line(const json& packet) {
-  std::string text = fmt::format("{} {:<3} {} > {} {} {} bytes", packet.at("tunnel").get<std::string>(), packet.at("direction").get<std::string>(),
-                                 endpoint(packet, "source", "source_port"), endpoint(packet, "destination", "destination_port"),
-                                 protocol_name(packet), packet.at("length").get<uint64_t>());
+  std::string text = fmt::format("{} {:<3} {} > {} {} {} bytes", packet.at("tunnel").get<std::string>(),
+                                 packet.at("direction").get<std::string>(), endpoint(packet, "source", "source_port"),
+                                 endpoint(packet, "destination", "destination_port"), protocol_name(packet),
+                                 packet.at("length").get<uint64_t>());
   const auto rule = packet.at("rule").get<uint64_t>();
   text += rule == 0 ? std::string(" | no rule") : fmt::format(" | rule {}", rule);
   if (const std::string origin = packet.at("origin"); !origin.empty()) text += fmt::format(" ({})", origin);
-  if (const auto spi = packet.at("spi").get<uint32_t>(); spi != 0) text += fmt::format(" | spi {:#x} seq {}", spi, packet.at("sequence").get<uint64_t>());
+  if (const auto spi = packet.at("spi").get<uint32_t>(); spi != 0)
+    text += fmt::format(" | spi {:#x} seq {}", spi, packet.at("sequence").get<uint64_t>());
   const std::string drop = packet.at("drop");
   text += drop.empty() ? " | passed" : fmt::format(" | DROPPED {}: {}", drop, packet.at("sentence").get<std::string>());
   return text;
@@ -47,9 +54,11 @@ std::string line(const json& packet) {
 }  // namespace
 
 int cmd_trace(Context& context, std::span<const std::string> args) {
-  const std::vector<Option> known = {{'i', "interface", true}, {'c', "count", true}, {'d', "dropped"}, {'J', "json"}, {'h', "help"}};
+  const std::vector<Option> known = {
+      {'i', "interface", true}, {'c', "count", true}, {'d', "dropped"}, {'J', "json"}, {'h', "help"}};
   const auto options = Options::parse(args, known);
-  if (!options || !options->operands().empty()) return context.usage(options ? "too many operands" : options.error().text, kUsageText);
+  if (!options || !options->operands().empty())
+    return context.usage(options ? "too many operands" : options.error().text, kUsageText);
   if (options->has('h')) {
     context.out << kUsageText;
     return kOk;
@@ -63,7 +72,8 @@ int cmd_trace(Context& context, std::span<const std::string> args) {
 
   unsigned long shown = 0;
   const auto followed = context.follow("io.adit.trace.Follow", parameters, [&](const json& part) {
-    if (const auto lost = part.at("lost").get<uint64_t>(); lost > 0) context.err << fmt::format("trace: {} packets came too fast to be shown\n", lost);
+    if (const auto lost = part.at("lost").get<uint64_t>(); lost > 0)
+      context.err << fmt::format("trace: {} packets came too fast to be shown\n", lost);
     for (const json& packet : part.at("packets")) {
       if (options->has('d') && packet.at("drop").get<std::string>().empty()) continue;
       context.out << (options->has('J') ? packet.dump() : line(packet)) << '\n';

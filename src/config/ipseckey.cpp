@@ -114,8 +114,7 @@ KeyText parse_ipseckeys(std::string_view text, const KeySource& source, const cr
     return parsed;
   }
   ipseckey::Lexer lexer(text, source.file);
-  ipseckey::Report report(
-      source.file, [&](uint32_t line) { return lexer.shown(line); }, lexer.problems());
+  ipseckey::Report report(source.file, [&](uint32_t line) { return lexer.shown(line); }, lexer.problems());
   const ipseckey::Language language{source, table, resolver};
   ipseckey::Words words;
   while (lexer.next(words)) {

@@ -27,7 +27,7 @@ struct Values {
   std::optional<sad::KeyExtension> auth_key, encr_key;
   std::optional<sad::Identity> source_identity, destination_identity;
   std::optional<uint64_t> replay_value;
-  std::map<Field, Word> at;                  // where each field stands
+  std::map<Field, Word> at;  // where each field stands
 
   [[nodiscard]] bool has(Field field) const { return at.contains(field); }
   [[nodiscard]] bool tunnel() const;
@@ -40,8 +40,8 @@ struct Language {
 };
 
 // Reads the fields from `first` on. False: an error was reported.
-bool read_fields(const Words& words, size_t first, KeyVerb verb, uint8_t satype, const Language& language, Report& report,
-                 Values& values);
+bool read_fields(const Words& words, size_t first, KeyVerb verb, uint8_t satype, const Language& language,
+                 Report& report, Values& values);
 
 // Do the fields agree, is all there? `command` is the word that names the command. Sets defaults.
 bool check_association(KeyVerb verb, uint8_t satype, const Word& command, const Language& language, Report& report,

@@ -10,7 +10,7 @@ namespace adit::config::ipseckey {
 
 struct ParsedKey {
   sad::KeyExtension key;
-  std::string warning;                       // odd digits padded, bits cut off; may be empty
+  std::string warning;  // odd digits padded, bits cut off; may be empty
 };
 
 // EINVAL with a text that holds no digit of it. `field` is authkey or encrkey, for the texts.

@@ -1,5 +1,5 @@
-// An ipseckey text as commands of words, each with its place. Words may be keys: they are wiped when they go, and shown()
-// is the text with everything that looks like one starred out.
+// An ipseckey text as commands of words, each with its place. Words may be keys: they are wiped when they go, and
+// shown() is the text with everything that looks like one starred out.
 #pragma once
 
 #include <cstdint>
@@ -13,18 +13,18 @@ namespace adit::config::ipseckey {
 
 struct Word {
   std::string text;
-  uint32_t line = 0, column = 0;             // from 1
-  size_t offset = 0, length = 0;             // in the text, quotes included
+  uint32_t line = 0, column = 0;  // from 1
+  size_t offset = 0, length = 0;  // in the text, quotes included
 
   Word() = default;
   Word(const Word&) = default;
   Word(Word&&) noexcept = default;
   Word& operator=(const Word&) = default;
   Word& operator=(Word&&) noexcept = default;
-  ~Word();                                   // wipes
+  ~Word();  // wipes
 };
 
-using Words = std::vector<Word>;             // one command
+using Words = std::vector<Word>;  // one command
 
 class Lexer {
  public:
@@ -41,7 +41,7 @@ class Lexer {
 
  private:
   bool read_word(Word& word);
-  bool skip_blanks();                        // false: the command ends here
+  bool skip_blanks();  // false: the command ends here
   void problem(uint32_t line, size_t line_start, size_t offset, std::string text, std::string expected);
   void star_keys();
 

@@ -185,7 +185,7 @@ std::string Printer::algorithm(crypto::AlgProto proto, uint8_t number) const {
 
 std::string Printer::time(uint64_t wall_seconds) const {
   const auto value = static_cast<time_t>(wall_seconds);
-  struct tm broken {};
+  struct tm broken{};
   std::array<char, 64> text{};
   if (::localtime_r(&value, &broken) == nullptr || std::strftime(text.data(), text.size(), "%c", &broken) == 0)
     return "<time conversion failed>";

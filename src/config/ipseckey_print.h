@@ -11,11 +11,11 @@
 namespace adit::config {
 
 struct KeyPrintOptions {
-  bool hide_keys = false;                    // -p
-  bool verbose = false;                      // -v: numbers too
-  uint64_t now = 0;                          // wall seconds, for how long ago and how long yet; 0: unknown
-  const Resolver* resolver = nullptr;        // null: -n, numbers instead of names
-  std::optional<uint64_t> timestamp;         // monitor: printed first
+  bool hide_keys = false;              // -p
+  bool verbose = false;                // -v: numbers too
+  uint64_t now = 0;                    // wall seconds, for how long ago and how long yet; 0: unknown
+  const Resolver* resolver = nullptr;  // null: -n, numbers instead of names
+  std::optional<uint64_t> timestamp;   // monitor: printed first
 };
 
 std::string print_key_message(const sad::KeyMessage& message, const crypto::AlgorithmTable& table,

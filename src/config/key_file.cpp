@@ -69,7 +69,7 @@ Result<Secret> read_key_file(const std::string& path) {
   if (path == "-") return read_all(STDIN_FILENO, 0, "standard input");
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return fail(errno, "cannot open {}: {}", path, std::strerror(errno));
-  struct stat info {};
+  struct stat info{};
   if (::fstat(file.get(), &info) != 0) return fail(errno, "cannot read {}: {}", path, std::strerror(errno));
   TRY(check(path, info));
   return read_all(file.get(), static_cast<size_t>(info.st_size), path);

@@ -19,7 +19,7 @@ struct Descriptor {
 };
 
 Result<struct stat> look(int fd, const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0) return fail(errno, "{}: {}", path, std::strerror(errno));
   if (!S_ISREG(info.st_mode)) return fail(EINVAL, "{}: not a regular file", path);
   if (static_cast<uint64_t>(info.st_size) > kMaxPolicyBytes)
@@ -50,7 +50,7 @@ Result<std::string> read_policy_file(const std::string& path) {
 }
 
 Result<> check_policy_file_mode(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0) return fail(errno, "{}: {}", path, std::strerror(errno));
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
     return fail(EPERM, "{}: others may write it (mode {:04o}); chmod go-w it first", path, info.st_mode & 07777);

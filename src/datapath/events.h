@@ -17,31 +17,39 @@
 
 namespace adit::datapath {
 
-struct AcquireNeeded {               // once for each (link, rule) until an SA comes or the wait is over
+struct AcquireNeeded {  // once for each (link, rule) until an SA comes or the wait is over
   tunnel::LinkId link{};
   uint64_t rule_index = 0;
   net::Flow flow;
 };
-// A byte, use or sequence limit was reached on the path. Reported once: the worker has moved the SA's state itself (soft:
-// MATURE to DYING; hard and sequence: to DEAD), and whoever moves it reports it.
+// A byte, use or sequence limit was reached on the path. Reported once: the worker has moved the SA's state itself
+// (soft: MATURE to DYING; hard and sequence: to DEAD), and whoever moves it reports it.
 struct SaReached {
   sad::Spi spi{};
   sad::SaType type{};
   net::Address destination;
   sad::Expiry expiry{};
 };
-struct PathMtuChanged { tunnel::LinkId link{}; uint32_t path_mtu = 0; };
-struct LoopCaught { tunnel::LinkId link{}; };
-struct LinkIoFailed { tunnel::LinkId link{}; int error = 0; };
+struct PathMtuChanged {
+  tunnel::LinkId link{};
+  uint32_t path_mtu = 0;
+};
+struct LoopCaught {
+  tunnel::LinkId link{};
+};
+struct LinkIoFailed {
+  tunnel::LinkId link{};
+  int error = 0;
+};
 using Event = std::variant<AcquireNeeded, SaReached, PathMtuChanged, LoopCaught, LinkIoFailed>;
 
 // Many workers put, the engine takes. A full queue loses the newest and counts it (an ACQUIRE is asked again).
 class EventQueue {
  public:
   explicit EventQueue(size_t limit = 1024) : limit_(limit) {}
-  bool put(Event event);                              // any thread; rings the bell
-  std::vector<Event> take_all();                      // engine thread
-  std::function<void()> bell;                         // set before workers start; must be safe from any thread
+  bool put(Event event);          // any thread; rings the bell
+  std::vector<Event> take_all();  // engine thread
+  std::function<void()> bell;     // set before workers start; must be safe from any thread
   [[nodiscard]] uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
 
  private:
@@ -53,13 +61,13 @@ class EventQueue {
 
 // One packet's story for `adit trace`.
 struct TraceRecord {
-  uint64_t when_ns = 0;                               // monotonic
+  uint64_t when_ns = 0;  // monotonic
   tunnel::LinkId link{};
   bool outbound = false;
   net::Flow flow;
   uint32_t length = 0;
-  uint64_t rule_index = 0;                            // 0: none decided
-  uint32_t spi = 0;                                   // ESP, else AH; 0: none
+  uint64_t rule_index = 0;  // 0: none decided
+  uint32_t spi = 0;         // ESP, else AH; 0: none
   uint64_t sequence = 0;
   DropReason drop = DropReason::none;
 };
@@ -69,8 +77,8 @@ class TraceTap {
  public:
   [[nodiscard]] bool on() const { return on_.load(std::memory_order_relaxed); }
   void enable(bool on);
-  void put(const TraceRecord& record);                // worker
-  std::vector<TraceRecord> take();                    // engine thread
+  void put(const TraceRecord& record);  // worker
+  std::vector<TraceRecord> take();      // engine thread
   [[nodiscard]] uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
 
  private:

@@ -17,28 +17,30 @@ using Offload = net::Offload;
 class TunPort {
  public:
   virtual ~TunPort() = default;
-  [[nodiscard]] virtual int fd() const = 0;                        // to wait on; -1 for a fake
+  [[nodiscard]] virtual int fd() const = 0;  // to wait on; -1 for a fake
   // Up to buffer.size() bytes of one IP packet or super-packet. 0: nothing there now. <0: -errno (EIO: carrier off).
   virtual ssize_t read(MutByteSpan buffer, Offload& offload) = 0;
-  // Writes one IP packet or super-packet whole, gathered from up to net::Coalescer::kMaxPackets `pieces`. 0, or -errno (EAGAIN: full, EIO: link down).
+  // Writes one IP packet or super-packet whole, gathered from up to net::Coalescer::kMaxPackets `pieces`. 0, or -errno
+  // (EAGAIN: full, EIO: link down).
   virtual int write(std::span<const ByteSpan> pieces, const Offload& offload) = 0;
 };
 
-enum class WireKind : uint8_t { ipip, ipv6_in, esp, ah, udp };      // protocols 4, 41, 50, 51 and UDP 4500
+enum class WireKind : uint8_t { ipip, ipv6_in, esp, ah, udp };  // protocols 4, 41, 50, 51 and UDP 4500
 
-struct WireSend {                     // one datagram, or with segment_bytes a train of equal ones (the last may be shorter)
+struct WireSend {  // one datagram, or with segment_bytes a train of equal ones (the last may be shorter)
   WireKind kind = WireKind::esp;
   net::Address source, destination;
-  uint16_t destination_port = 4500;   // UDP only
+  uint16_t destination_port = 4500;  // UDP only
   uint16_t source_port = 4500;
   uint8_t traffic_class = 0;
   uint8_t hoplimit = 64;
-  uint8_t encaplimit = 0;             // IPv6 outer: destination option; 0: none, unless has_encaplimit
-  bool has_encaplimit = false;        // IPv6 outer: the option is there even if its value is 0 (RFC 2473 §4.1.1)
+  uint8_t encaplimit = 0;       // IPv6 outer: destination option; 0: none, unless has_encaplimit
+  bool has_encaplimit = false;  // IPv6 outer: the option is there even if its value is 0 (RFC 2473 §4.1.1)
   bool dont_fragment = true;
-  ByteSpan payload;                   // what follows the outer IP (and UDP) header
-  uint16_t segment_bytes = 0;         // UDP GSO; 0: one datagram
-  // kind ah over IPv4: the ICV covers identification 0 and the total length, so the port sends identification 0 with DF.
+  ByteSpan payload;            // what follows the outer IP (and UDP) header
+  uint16_t segment_bytes = 0;  // UDP GSO; 0: one datagram
+  // kind ah over IPv4: the ICV covers identification 0 and the total length, so the port sends identification 0 with
+  // DF.
 };
 
 struct WireReceived {
@@ -47,11 +49,11 @@ struct WireReceived {
   uint16_t source_port = 0;
   uint8_t traffic_class = 0;
   uint8_t hoplimit = 0;
-  uint8_t* data = nullptr;            // inside the buffer given; payload behind the outer headers
+  uint8_t* data = nullptr;  // inside the buffer given; payload behind the outer headers
   uint32_t length = 0;
-  uint16_t segment_bytes = 0;         // UDP GRO: a train of equal datagrams
-  // The whole outer IP header, directly in front of `data`, when the system gave it (raw IPv4 sockets; AH needs it). Null: not
-  // given; for AH the worker then rebuilds a plain IPv6 header from the fields above.
+  uint16_t segment_bytes = 0;  // UDP GRO: a train of equal datagrams
+  // The whole outer IP header, directly in front of `data`, when the system gave it (raw IPv4 sockets; AH needs it).
+  // Null: not given; for AH the worker then rebuilds a plain IPv6 header from the fields above.
   uint8_t* outer_header = nullptr;
   uint32_t outer_header_bytes = 0;
 };
@@ -67,16 +69,17 @@ struct WireError {
   uint32_t quoted_length = 0;
 };
 
-// One worker's sockets to the underlay: raw 4, 41, 50, 51 and UDP 4500, IPv4 and IPv6. The kernel makes and checks outer IP
-// headers, fragments and reassembles; sends carry the mark that the guard and the routing rule know (linux/mark.h).
+// One worker's sockets to the underlay: raw 4, 41, 50, 51 and UDP 4500, IPv4 and IPv6. The kernel makes and checks
+// outer IP headers, fragments and reassembles; sends carry the mark that the guard and the routing rule know
+// (linux/mark.h).
 class WirePort {
  public:
   virtual ~WirePort() = default;
-  [[nodiscard]] virtual std::span<const int> fds() const = 0;     // readable: there is something to receive, or an error
+  [[nodiscard]] virtual std::span<const int> fds() const = 0;  // readable: there is something to receive, or an error
   // Sends in as few system calls as it can. results[i]: 0 or -errno (EMSGSIZE: path MTU; then path_mtu() tells).
   virtual void send(std::span<const WireSend> items, std::span<int> results) = 0;
-  // Fills up to items.size() entries; `buffers` (kBufferBytes each, with kHeadroom kept free in front) are given by the caller,
-  // one an entry. Returns how many.
+  // Fills up to items.size() entries; `buffers` (kBufferBytes each, with kHeadroom kept free in front) are given by the
+  // caller, one an entry. Returns how many.
   virtual size_t receive(std::span<uint8_t* const> buffers, std::span<WireReceived> items) = 0;
   // ICMP errors that came; asked after each receive, so it must cost nothing when there are none.
   virtual size_t errors(std::span<WireError> items) = 0;
@@ -84,8 +87,8 @@ class WirePort {
   virtual uint32_t path_mtu(const net::Address& source, const net::Address& destination) = 0;
 };
 
-// What UDP GSO takes in one send (RFC 768's length field; UDP_MAX_SEGMENTS), and the gso_max_size of a TUN that lets one TCP
-// super-packet, sealed, be one such send: 45 segments of 1402 bytes grow to at most 1455 each.
+// What UDP GSO takes in one send (RFC 768's length field; UDP_MAX_SEGMENTS), and the gso_max_size of a TUN that lets
+// one TCP super-packet, sealed, be one such send: 45 segments of 1402 bytes grow to at most 1455 each.
 constexpr uint32_t kTrainBytes = 65507, kTrainSegments = 64;
 constexpr uint32_t kTunGsoMaxBytes = 62000;
 

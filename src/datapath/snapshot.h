@@ -23,40 +23,40 @@ struct LinkCounters {
   std::array<Counter, kDropReasons> drops_in, drops_out;
 };
 
-struct Link {                                   // one tunnel, as packets see it
+struct Link {  // one tunnel, as packets see it
   tunnel::LinkId id{};
   std::string name;
   tunnel::Outer outer;
-  bool bound = false;                           // both outer addresses are known
-  bool secured = false;                         // -S
-  bool up = false;                              // the state machine's word: packets may pass (I2)
+  bool bound = false;    // both outer addresses are known
+  bool secured = false;  // -S
+  bool up = false;       // the state machine's word: packets may pass (I2)
   uint32_t mtu = 1280;
   uint32_t path_mtu = 1500;
   bool clamp_mss = true;
-  std::shared_ptr<const spd::Head> head;        // null or not active: no policy. A secured link then drops everything (I1)
-  std::vector<std::shared_ptr<LinkCounters>> counters;   // by worker
+  std::shared_ptr<const spd::Head> head;  // null or not active: no policy. A secured link then drops everything (I1)
+  std::vector<std::shared_ptr<LinkCounters>> counters;  // by worker
 };
 
 struct Snapshot {
-  uint64_t generation = 0;                                             // grows with each publish, from 1
-  std::vector<std::shared_ptr<const Link>> links;                      // in no order
-  std::shared_ptr<const spd::Head> host;                               // null: no host policy
+  uint64_t generation = 0;                         // grows with each publish, from 1
+  std::vector<std::shared_ptr<const Link>> links;  // in no order
+  std::shared_ptr<const spd::Head> host;           // null: no host policy
   std::shared_ptr<const sad::Table> sas;
   uint32_t workers = 1;
-  uint32_t acquire_queue_packets = 64;                                 // bound of the waiting queue of one rule
+  uint32_t acquire_queue_packets = 64;  // bound of the waiting queue of one rule
   uint32_t acquire_wait_seconds = 10;
 
   [[nodiscard]] const Link* by_id(tunnel::LinkId id) const;
   [[nodiscard]] const Link* by_outer(const net::Address& local, const net::Address& remote) const;
-  void index();                                                        // call once, after filling, before publishing
+  void index();  // call once, after filling, before publishing
 
  private:
   std::unordered_map<uint32_t, const Link*> by_id_;
   std::unordered_map<net::Address, std::vector<const Link*>> by_remote_;
 };
 
-// The one place where engine and workers meet. publish: engine thread. A worker calls `current` at the start of each burst:
-// one atomic load unless the generation moved.
+// The one place where engine and workers meet. publish: engine thread. A worker calls `current` at the start of each
+// burst: one atomic load unless the generation moved.
 class Publisher {
  public:
   // REQUIRES: next->generation is above that of the one published before.
@@ -67,7 +67,7 @@ class Publisher {
 
  private:
   std::atomic<uint64_t> generation_{0};
-  mutable std::mutex mutex_;                    // taken only when the generation moved
+  mutable std::mutex mutex_;  // taken only when the generation moved
   std::shared_ptr<const Snapshot> snapshot_;
 };
 

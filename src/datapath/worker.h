@@ -18,25 +18,27 @@ struct IkeDatagram {
   ByteSpan bytes;
 };
 
-struct Shared {                    // outlives every worker
+struct Shared {  // outlives every worker
   Publisher publisher;
   EventQueue events;
   TraceTap trace;
-  std::function<void(const IkeDatagram&)> ike_sink;   // set before workers start; called on a worker's thread; may be empty
+  std::function<void(const IkeDatagram&)>
+      ike_sink;  // set before workers start; called on a worker's thread; may be empty
 };
 
 class Worker {
  public:
   Worker(uint32_t index, Shared& shared, std::unique_ptr<crypto::Engine> engine, std::unique_ptr<WirePort> wire);
-  ~Worker();                       // stops the thread
+  ~Worker();  // stops the thread
 
-  // Engine thread, at any time: the queue of a link comes or goes. Returns when the worker has taken it over or let it go.
+  // Engine thread, at any time: the queue of a link comes or goes. Returns when the worker has taken it over or let it
+  // go.
   void attach(tunnel::LinkId id, std::unique_ptr<TunPort> port);
   void detach(tunnel::LinkId id);
 
-  void start();                    // a thread: a brief spin, then it sleeps in epoll until something comes
+  void start();  // a thread: a brief spin, then it sleeps in epoll until something comes
   void stop();
-  void wake();                     // after publish: parked packets may go now
+  void wake();  // after publish: parked packets may go now
   // Returns when no packet is on its way any more by a snapshot older than what stands published at the call.
   void settle();
 

@@ -26,8 +26,8 @@ struct LinkChange {  // what is not said stays
 Result<> change_link(Netlink& netlink, const std::string& name, const LinkChange& change);
 Result<> delete_link(Netlink& netlink, const std::string& name);  // ENODEV
 
-// No queueing discipline in front of a device that has a ring of its own. The default one would take rings for each of the
-// 256 queues that a multi-queue TUN may have, some megabytes of kernel memory and milliseconds for every tunnel.
+// No queueing discipline in front of a device that has a ring of its own. The default one would take rings for each of
+// the 256 queues that a multi-queue TUN may have, some megabytes of kernel memory and milliseconds for every tunnel.
 Result<> use_no_queue(Netlink& netlink, int index);
 
 // One RTM_NEWLINK or RTM_DELLINK, of an answer or of a notice. nullopt: too short.

@@ -40,7 +40,7 @@ class BareKeyAccess final : public engine::KeyAccess {
   crypto::AlgorithmTable table = crypto::AlgorithmTable::builtin();
   sad::Database database{clock, table};
   std::function<void(const sad::Event&)> listener;
-  std::optional<spd::Rule> rule;              // what policy_for finds
+  std::optional<spd::Rule> rule;  // what policy_for finds
   engine::PeerCredentials last_peer;
 };
 

@@ -20,16 +20,19 @@ error io.adit.Failed (code: int, text: string)
 
 const char* severity_name(engine::Severity severity) {
   switch (severity) {
-    case engine::Severity::info: return "info";
-    case engine::Severity::warning: return "warning";
-    case engine::Severity::alert: return "alert";
+    case engine::Severity::info:
+      return "info";
+    case engine::Severity::warning:
+      return "warning";
+    case engine::Severity::alert:
+      return "alert";
   }
   return "";
 }
 
 json event_json(const engine::LogEvent& event) {
   return {{"sequence", event.sequence}, {"time", event.wall_seconds}, {"severity", severity_name(event.severity)},
-          {"kind", event.kind}, {"subject", event.subject}, {"text", event.text}};
+          {"kind", event.kind},         {"subject", event.subject},   {"text", event.text}};
 }
 
 // Events after `after` that the ring no longer holds.
@@ -50,15 +53,18 @@ void add_event_methods(VarlinkMethods& methods, engine::Engine& engine) {
     for (const engine::LogEvent& event : held) rows.push_back(event_json(event));
     return json{{"events", rows}, {"missed", missed(log, after, held)}};
   });
-  methods.add_stream("io.adit.events.Monitor", Access::read, [&log](const json& in, const Caller&, Emit emit) -> Result<Unsubscribe> {
-    const auto wanted = in.find("after");
-    const uint64_t after = wanted != in.end() && wanted->is_number_unsigned() ? wanted->get<uint64_t>() : log.last_sequence();
-    const auto held = log.since(after);
-    if (const uint64_t gone = missed(log, after, held); gone > 0) emit({{"missed", gone}});
-    for (const engine::LogEvent& event : held) emit({{"event", event_json(event)}});
-    const uint64_t subscription = log.subscribe([emit](const engine::LogEvent& event) { emit({{"event", event_json(event)}}); });
-    return [&log, subscription] { log.unsubscribe(subscription); };
-  });
+  methods.add_stream(
+      "io.adit.events.Monitor", Access::read, [&log](const json& in, const Caller&, Emit emit) -> Result<Unsubscribe> {
+        const auto wanted = in.find("after");
+        const uint64_t after =
+            wanted != in.end() && wanted->is_number_unsigned() ? wanted->get<uint64_t>() : log.last_sequence();
+        const auto held = log.since(after);
+        if (const uint64_t gone = missed(log, after, held); gone > 0) emit({{"missed", gone}});
+        for (const engine::LogEvent& event : held) emit({{"event", event_json(event)}});
+        const uint64_t subscription =
+            log.subscribe([emit](const engine::LogEvent& event) { emit({{"event", event_json(event)}}); });
+        return [&log, subscription] { log.unsubscribe(subscription); };
+      });
 }
 
 }  // namespace adit::protocol

@@ -7,7 +7,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kDescription = R"(# The networks that only their secured tunnels may reach (invariant I7), and what tried otherwise.
+constexpr const char* kDescription =
+    R"(# The networks that only their secured tunnels may reach (invariant I7), and what tried otherwise.
 interface io.adit.guard
 
 # tunnels: those that exist; none: closed until the operator opens it. stopped_*: packets stopped beside the tunnel, the leak witness.
@@ -20,8 +21,9 @@ error io.adit.Failed (code: int, text: string)
 )";
 
 json network_json(const engine::GuardInfo& info) {
-  return {{"network", info.network.str()}, {"tunnels", info.tunnels}, {"reasons", info.reasons},
-          {"stopped_packets", info.stopped_out + info.stopped_in}, {"stopped_out", info.stopped_out}, {"stopped_in", info.stopped_in}};
+  return {{"network", info.network.str()},   {"tunnels", info.tunnels},
+          {"reasons", info.reasons},         {"stopped_packets", info.stopped_out + info.stopped_in},
+          {"stopped_out", info.stopped_out}, {"stopped_in", info.stopped_in}};
 }
 
 }  // namespace

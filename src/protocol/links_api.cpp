@@ -39,7 +39,9 @@ Result<json> answer(const Result<engine::Outcome>& outcome) {
   return json{{"notes", outcome->notes}};
 }
 
-std::string name_or_all(const json& in) { return optional_text(in, "name").value_or(""); }
+std::string name_or_all(const json& in) {
+  return optional_text(in, "name").value_or("");
+}
 
 // "a,b" -> {a, b}; absent or empty: none, which means all.
 std::vector<std::string> list_parameter(const json& in, const char* name) {
@@ -75,8 +77,14 @@ Result<json> show_iptun(engine::Links& links, const json& in) {
   TRY_ASSIGN(const auto tunnels, links.show_iptun(name_or_all(in), flag_parameter(in, "persistent")));
   json rows = json::array();
   for (const engine::IptunInfo& tunnel : tunnels)
-    rows.push_back({{"name", tunnel.name}, {"type", tunnel.type}, {"flags", tunnel.flags}, {"local", tunnel.local},
-                    {"remote", tunnel.remote}, {"temporary", tunnel.temporary}, {"secured", tunnel.secured}, {"policy", tunnel.policy}});
+    rows.push_back({{"name", tunnel.name},
+                    {"type", tunnel.type},
+                    {"flags", tunnel.flags},
+                    {"local", tunnel.local},
+                    {"remote", tunnel.remote},
+                    {"temporary", tunnel.temporary},
+                    {"secured", tunnel.secured},
+                    {"policy", tunnel.policy}});
   return json{{"tunnels", rows}};
 }
 
@@ -84,7 +92,8 @@ json drops_json(const std::vector<std::pair<std::string, uint64_t>>& drops) {
   json rows = json::array();
   for (const auto& [reason, packets] : drops) {
     const auto* text = std::ranges::find(kDropReasonTexts, reason, &DropReasonText::name);
-    rows.push_back({{"reason", reason}, {"packets", packets}, {"sentence", text == kDropReasonTexts.end() ? "" : text->sentence}});
+    rows.push_back(
+        {{"reason", reason}, {"packets", packets}, {"sentence", text == kDropReasonTexts.end() ? "" : text->sentence}});
   }
   return rows;
 }
@@ -93,10 +102,22 @@ Result<json> show_link(engine::Links& links, const json& in) {
   TRY_ASSIGN(const auto found, links.show_link(name_or_all(in)));
   json rows = json::array();
   for (const engine::LinkInfo& link : found)
-    rows.push_back({{"name", link.name}, {"class", link.link_class}, {"state", link.state}, {"over", link.over}, {"bridge", ""},
-                    {"mtu", link.mtu}, {"secured", link.secured}, {"ipackets", link.ipackets}, {"rbytes", link.rbytes},
-                    {"ierrors", link.ierrors}, {"opackets", link.opackets}, {"obytes", link.obytes}, {"oerrors", link.oerrors},
-                    {"drops_in", drops_json(link.drops_in)}, {"drops_out", drops_json(link.drops_out)}, {"why_down", link.why_down}});
+    rows.push_back({{"name", link.name},
+                    {"class", link.link_class},
+                    {"state", link.state},
+                    {"over", link.over},
+                    {"bridge", ""},
+                    {"mtu", link.mtu},
+                    {"secured", link.secured},
+                    {"ipackets", link.ipackets},
+                    {"rbytes", link.rbytes},
+                    {"ierrors", link.ierrors},
+                    {"opackets", link.opackets},
+                    {"obytes", link.obytes},
+                    {"oerrors", link.oerrors},
+                    {"drops_in", drops_json(link.drops_in)},
+                    {"drops_out", drops_json(link.drops_out)},
+                    {"why_down", link.why_down}});
   return json{{"links", rows}};
 }
 
@@ -117,17 +138,23 @@ Result<json> show_unlinked(const engine::Dataplane& dataplane) {
 }
 
 Result<json> show_properties(engine::Links& links, const json& in) {
-  TRY_ASSIGN(const auto found, links.show_properties(name_or_all(in), list_parameter(in, "properties"), flag_parameter(in, "persistent")));
+  TRY_ASSIGN(const auto found, links.show_properties(name_or_all(in), list_parameter(in, "properties"),
+                                                     flag_parameter(in, "persistent")));
   json rows = json::array();
   for (const engine::LinkProperty& property : found)
-    rows.push_back({{"link", property.link}, {"property", property.property}, {"perm", property.perm}, {"value", property.value},
-                    {"default", property.fallback}, {"possible", property.possible}});
+    rows.push_back({{"link", property.link},
+                    {"property", property.property},
+                    {"perm", property.perm},
+                    {"value", property.value},
+                    {"default", property.fallback},
+                    {"possible", property.possible}});
   return json{{"properties", rows}};
 }
 
 Result<json> set_properties(engine::Links& links, const json& in) {
   TRY_ASSIGN(const std::string name, text_parameter(in, "name"));
-  return answer(links.set_properties(name, in.at("properties").get<engine::PropertyValues>(), flag_parameter(in, "temporary")));
+  return answer(
+      links.set_properties(name, in.at("properties").get<engine::PropertyValues>(), flag_parameter(in, "temporary")));
 }
 
 }  // namespace
@@ -142,7 +169,8 @@ void add_link_methods(VarlinkMethods& methods, engine::Engine& engine) {
   add("CreateIptun", Access::write, create_iptun);
   add("ModifyIptun", Access::write, [](engine::Links& l, const json& in) -> Result<json> {
     TRY_ASSIGN(const std::string name, text_parameter(in, "name"));
-    return answer(l.modify(name, optional_text(in, "local"), optional_text(in, "remote"), flag_parameter(in, "temporary")));
+    return answer(
+        l.modify(name, optional_text(in, "local"), optional_text(in, "remote"), flag_parameter(in, "temporary")));
   });
   add("DeleteIptun", Access::write, [](engine::Links& l, const json& in) -> Result<json> {
     TRY_ASSIGN(const std::string name, text_parameter(in, "name"));

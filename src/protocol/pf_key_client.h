@@ -20,8 +20,8 @@ class KeyClient {
   Result<> send(sad::KeyMessage& message);
   // The next message, whoever it is for. ETIMEDOUT: none within `wait` (zero: wait for ever; EINTR: a signal). EPIPE.
   Result<sad::KeyMessage> receive(Millis wait);
-  // send, then the answer of that seq, type and pid (others are skipped). ETIMEDOUT: `Reply message from PF_KEY timed out.`
-  // An answer that refuses is no Error here: look at its error and diagnostic.
+  // send, then the answer of that seq, type and pid (others are skipped). ETIMEDOUT: `Reply message from PF_KEY timed
+  // out.` An answer that refuses is no Error here: look at its error and diagnostic.
   Result<sad::KeyMessage> ask(sad::KeyMessage& message, Millis wait = Seconds(10));
 
   [[nodiscard]] int fd() const { return fd_; }

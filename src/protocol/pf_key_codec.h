@@ -1,5 +1,5 @@
-// PF_KEY messages as bytes (include/adit/pfkeyv2.h): bounds first, then form; meaning is the server's and the database's.
-// Pure. Any bytes are safe.
+// PF_KEY messages as bytes (include/adit/pfkeyv2.h): bounds first, then form; meaning is the server's and the
+// database's. Pure. Any bytes are safe.
 #pragma once
 
 #include <vector>
@@ -11,8 +11,8 @@
 namespace adit::protocol {
 
 constexpr size_t kKeyHeaderBytes = 16;
-constexpr size_t kMaxKeyMessage = 65535 * 8;       // what the length field can say
-constexpr size_t kMaxKeyRequest = 64 * 1024;       // what the server reads of a client
+constexpr size_t kMaxKeyMessage = 65535 * 8;  // what the length field can say
+constexpr size_t kMaxKeyRequest = 64 * 1024;  // what the server reads of a client
 
 struct KeyHeader {
   uint8_t version = 2, type = 0, error = 0, satype = 0;
@@ -21,10 +21,10 @@ struct KeyHeader {
 };
 // The base header alone, for error replies. nullopt: fewer than 16 bytes.
 std::optional<KeyHeader> read_key_header(ByteSpan bytes);
-void write_key_header(MutByteSpan bytes, const KeyHeader& header);   // REQUIRES: 16 bytes
+void write_key_header(MutByteSpan bytes, const KeyHeader& header);  // REQUIRES: 16 bytes
 
-// EMSGSIZE: not exactly as long as it says (or no header). EINVAL with the diagnostic: unknown message or extension, bad
-// extension length, duplicate or malformed extension, an address family, key bits that do not fit.
+// EMSGSIZE: not exactly as long as it says (or no header). EINVAL with the diagnostic: unknown message or extension,
+// bad extension length, duplicate or malformed extension, an address family, key bits that do not fit.
 sad::KeyResult<sad::KeyMessage> decode_key_message(ByteSpan bytes);
 
 // Always well-formed. The vector may hold key material: whoever has it wipes it (wipe_bytes) when `message` has keys.

@@ -239,10 +239,7 @@ TEST(KeyCodec, EachExtensionThatIsThereTwiceHasItsDiagnostic) {
                         {D::duplicate_sa, [](auto& m) { m.sa = SaExtension{Spi{0x2001}, 0, 1, 0, 0, 0}; }},
                         {D::duplicate_encr_key, [](auto& m) { m.encr_key = key("01"); }},
                         {D::duplicate_auth_key, [](auto& m) { m.auth_key = key("01"); }},
-                        {D::duplicate_range,
-                         [](auto& m) {
-                           m.range = SpiRange{256, 300};
-                         }},
+                        {D::duplicate_range, [](auto& m) { m.range = SpiRange{256, 300}; }},
                         {D::duplicate_km_cookie, [](auto& m) { m.cookie = KmCookie{}; }},
                         {D::duplicate_natt_local, [](auto& m) { m.natt_local = host("1.2.3.4"); }},
                         {D::duplicate_natt_remote, [](auto& m) { m.natt_remote = host("1.2.3.4"); }},
@@ -251,10 +248,7 @@ TEST(KeyCodec, EachExtensionThatIsThereTwiceHasItsDiagnostic) {
                         {D::duplicate_extension, [](auto& m) { m.hard = Lifetime{}; }},
                         {D::duplicate_extension, [](auto& m) { m.idle = Lifetime{}; }},
                         {D::duplicate_extension, [](auto& m) { m.pair = Spi{0x100}; }},
-                        {D::duplicate_extension,
-                         [](auto& m) {
-                           m.name_space = NamespaceExtension{"a", false};
-                         }},
+                        {D::duplicate_extension, [](auto& m) { m.name_space = NamespaceExtension{"a", false}; }},
                         {D::duplicate_string_key, [](auto& m) { m.string_auth = "a"; }}};
   for (const Case& c : cases) {
     auto bytes = encode_key_message(base(KeyMessageType::add));
@@ -300,54 +294,19 @@ TEST(KeyCodec, EachMalformedExtensionHasItsDiagnostic) {
       {D::malformed_encr_key, [](auto& m) { m.encr_key = key("0100000000000000"); }, put(8, 0)},  // all zero
       {D::malformed_auth_key, [](auto& m) { m.auth_key = key("0123456789abcdef"); }, grow},
       {D::malformed_auth_key, [](auto& m) { m.auth_key = key("0123456789abcdef"); }, put(5, 1)},
-      {D::malformed_range,
-       [](auto& m) {
-         m.range = SpiRange{256, 300};
-       },
-       put(4, 1)},
-      {D::malformed_range,
-       [](auto& m) {
-         m.range = SpiRange{256, 300};
-       },
-       grow},
+      {D::malformed_range, [](auto& m) { m.range = SpiRange{256, 300}; }, put(4, 1)},
+      {D::malformed_range, [](auto& m) { m.range = SpiRange{256, 300}; }, grow},
       {D::bad_extension_length, [](auto& m) { m.hard = Lifetime{}; }, grow},
       {D::bad_extension_length, [](auto& m) { m.pair = Spi{1}; }, grow},
-      {D::malformed_extension,
-       [](auto& m) {
-         m.proposal = Proposal{0, {{}}};
-       },
-       grow},
-      {D::malformed_extension,
-       [](auto& m) {
-         m.extended_proposal = ExtendedProposal{0, {{}}};
-       },
-       put(6, 2)},
-      {D::malformed_extension,
-       [](auto& m) {
-         m.extended_proposal = ExtendedProposal{0, {{}}};
-       },
-       put(8, 1)},
-      {D::malformed_extension,
-       [](auto& m) {
-         m.extended_register = std::vector<uint8_t>{2, 3, 0};
-       },
+      {D::malformed_extension, [](auto& m) { m.proposal = Proposal{0, {{}}}; }, grow},
+      {D::malformed_extension, [](auto& m) { m.extended_proposal = ExtendedProposal{0, {{}}}; }, put(6, 2)},
+      {D::malformed_extension, [](auto& m) { m.extended_proposal = ExtendedProposal{0, {{}}}; }, put(8, 1)},
+      {D::malformed_extension, [](auto& m) { m.extended_register = std::vector<uint8_t>{2, 3, 0}; },
        [](std::vector<uint8_t>& e) { e[6] = e[7] = 3; }},
       {D::bad_label, [](auto& m) { m.sensitivity = SensitivityExtension{std::vector<uint8_t>(12, 0)}; }, put(9, 1)},
-      {D::malformed_namespace,
-       [](auto& m) {
-         m.name_space = NamespaceExtension{"vpn", false};
-       },
-       put(4, 0x80)},
-      {D::malformed_namespace,
-       [](auto& m) {
-         m.name_space = NamespaceExtension{"vpn", false};
-       },
-       put(8, 7)},
-      {D::malformed_namespace,
-       [](auto& m) {
-         m.name_space = NamespaceExtension{"sevenxx", false};
-       },
-       put(15, 'y')},
+      {D::malformed_namespace, [](auto& m) { m.name_space = NamespaceExtension{"vpn", false}; }, put(4, 0x80)},
+      {D::malformed_namespace, [](auto& m) { m.name_space = NamespaceExtension{"vpn", false}; }, put(8, 7)},
+      {D::malformed_namespace, [](auto& m) { m.name_space = NamespaceExtension{"sevenxx", false}; }, put(15, 'y')},
       {D::malformed_string_key, [](auto& m) { m.string_auth = "abc"; }, put(4, 0)},
   };
   for (const Case& c : cases) {

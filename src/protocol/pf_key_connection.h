@@ -14,12 +14,14 @@ namespace adit::protocol {
 
 class KeyConnection : public std::enable_shared_from_this<KeyConnection> {
  public:
-  // A client that does not read may keep so much waiting; what comes on top is lost to it, and requests of its own wait.
+  // A client that does not read may keep so much waiting; what comes on top is lost to it, and requests of its own
+  // wait.
   static constexpr size_t kMaxWaiting = 256 * 1024;
 
   struct Hooks {
-    std::function<void(KeyConnection&, ByteSpan)> request;         // one message
-    std::function<std::vector<sad::KeyMessage>(KeyConnection&)> more;   // the outbox is empty: a dump's next page, if any
+    std::function<void(KeyConnection&, ByteSpan)> request;  // one message
+    std::function<std::vector<sad::KeyMessage>(KeyConnection&)>
+        more;  // the outbox is empty: a dump's next page, if any
     std::function<void(KeyConnection&)> closed;
   };
 
@@ -37,7 +39,7 @@ class KeyConnection : public std::enable_shared_from_this<KeyConnection> {
  private:
   void wait_readable();
   void read();
-  void pump();                                                     // writes until the socket or the work is exhausted
+  void pump();  // writes until the socket or the work is exhausted
   bool write_front();
   void enqueue(std::vector<uint8_t> bytes);
 

@@ -39,7 +39,7 @@ D read_sa(ByteSpan bytes, KeyMessage& message) {
   return D::none;
 }
 
-template <std::optional<Lifetime> KeyMessage::*Field>
+template <std::optional<Lifetime> KeyMessage::* Field>
 D read_lifetime(ByteSpan bytes, KeyMessage& message) {
   if (bytes.size() != sizeof(sadb_lifetime)) return D::bad_extension_length;
   const auto life = wire<sadb_lifetime>(bytes);
@@ -49,7 +49,7 @@ D read_lifetime(ByteSpan bytes, KeyMessage& message) {
 }
 
 // The family decides how long the socket address is. IPv4 may travel inside IPv6 (::ffff:0:0/96), as ipseckey sends it.
-template <std::optional<AddressExtension> KeyMessage::*Field, D Malformed, D BadFamily, D BadPrefix>
+template <std::optional<AddressExtension> KeyMessage::* Field, D Malformed, D BadFamily, D BadPrefix>
 D read_address(ByteSpan bytes, KeyMessage& message) {
   if (bytes.size() < sizeof(sadb_address) + sizeof(sockaddr_in)) return Malformed;
   const auto header = wire<sadb_address>(bytes);
@@ -76,7 +76,7 @@ D read_address(ByteSpan bytes, KeyMessage& message) {
   return D::none;
 }
 
-template <std::optional<KeyExtension> KeyMessage::*Field, D Malformed>
+template <std::optional<KeyExtension> KeyMessage::* Field, D Malformed>
 D read_key(ByteSpan bytes, KeyMessage& message) {
   if (bytes.size() < sizeof(sadb_key)) return Malformed;
   const auto header = wire<sadb_key>(bytes);
@@ -89,7 +89,7 @@ D read_key(ByteSpan bytes, KeyMessage& message) {
 }
 
 // Text ends at its first NUL; DER is taken whole.
-template <std::optional<Identity> KeyMessage::*Field>
+template <std::optional<Identity> KeyMessage::* Field>
 D read_identity(ByteSpan bytes, KeyMessage& message) {
   if (bytes.size() < sizeof(sadb_ident)) return D::malformed_extension;
   const auto header = wire<sadb_ident>(bytes);
@@ -101,7 +101,7 @@ D read_identity(ByteSpan bytes, KeyMessage& message) {
   return D::none;
 }
 
-template <std::optional<SensitivityExtension> KeyMessage::*Field>
+template <std::optional<SensitivityExtension> KeyMessage::* Field>
 D read_sensitivity(ByteSpan bytes, KeyMessage& message) {
   if (bytes.size() < sizeof(sadb_sens)) return D::bad_label;
   const auto header = wire<sadb_sens>(bytes);
@@ -162,7 +162,7 @@ D read_extended_proposal(ByteSpan bytes, KeyMessage& message) {
   return D::none;
 }
 
-template <std::optional<std::vector<SupportedAlgorithm>> KeyMessage::*Field>
+template <std::optional<std::vector<SupportedAlgorithm>> KeyMessage::* Field>
 D read_supported(ByteSpan bytes, KeyMessage& message) {
   if (bytes.size() < sizeof(sadb_supported)) return D::malformed_extension;
   auto& list = (message.*Field).emplace();

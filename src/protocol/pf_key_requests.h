@@ -21,17 +21,17 @@ struct KeyDump {
 struct KeySession {
   engine::PeerCredentials peer;
   bool promiscuous = false;
-  bool extended = false;                  // registered with X_EREG
-  std::vector<uint8_t> registered;        // SA types
+  bool extended = false;            // registered with X_EREG
+  std::vector<uint8_t> registered;  // SA types
   std::optional<KeyDump> dump;
 
-  [[nodiscard]] bool hears(uint8_t satype) const;     // registered for it, either way
+  [[nodiscard]] bool hears(uint8_t satype) const;  // registered for it, either way
 };
 
 enum class Audience : uint8_t {
   sender,
-  watched,                                // sender and promiscuous sockets
-  registered,                             // sender, promiscuous, and those registered for the message's satype (not extended)
+  watched,     // sender and promiscuous sockets
+  registered,  // sender, promiscuous, and those registered for the message's satype (not extended)
   everyone
 };
 struct KeyAnswer {
@@ -43,7 +43,8 @@ struct KeyAnswer {
 sad::KeyResult<std::vector<KeyAnswer>> answer_key_request(sad::KeyMessage& message, KeySession& session,
                                                           engine::KeyAccess& access);
 
-// The next messages of a dump: at most `count` SAs; the last page ends with the message of seq 0 and clears session.dump.
+// The next messages of a dump: at most `count` SAs; the last page ends with the message of seq 0 and clears
+// session.dump.
 std::vector<sad::KeyMessage> next_dump_page(KeySession& session, sad::Database& keys, size_t count);
 
 }  // namespace adit::protocol

@@ -13,10 +13,10 @@ namespace adit::protocol {
 
 class KeyServer {
  public:
-  // `access` outlives the server. The socket is made with `mode` below a path that must not be in use by a live daemon (the
-  // run directory's lock says so). EADDRINUSE, EACCES, ENAMETOOLONG with a sentence.
-  static Result<std::unique_ptr<KeyServer>> listen(asio::io_context& io, const std::string& path, engine::KeyAccess& access,
-                                                   mode_t mode = 0660);
+  // `access` outlives the server. The socket is made with `mode` below a path that must not be in use by a live daemon
+  // (the run directory's lock says so). EADDRINUSE, EACCES, ENAMETOOLONG with a sentence.
+  static Result<std::unique_ptr<KeyServer>> listen(asio::io_context& io, const std::string& path,
+                                                   engine::KeyAccess& access, mode_t mode = 0660);
   ~KeyServer();
 
   // What a socket that does not read lost; for the counters of `adit status`.

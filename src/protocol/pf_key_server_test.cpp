@@ -483,7 +483,7 @@ TEST_F(KeyServerTest, ClientsComeAndGo) {
 }
 
 TEST_F(KeyServerTest, TheSocketIsNotForEveryone) {
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(path_.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 07777, 0660u);
 }

@@ -26,19 +26,28 @@ error io.adit.Failed (code: int, text: string)
 std::string origin_of(const spd::Head* head, uint64_t index) {
   if (head == nullptr) return "";
   for (const spd::Rule& rule : head->rules())
-    if (rule.index == index) return rule.origin.line == 0 ? rule.origin.file : fmt::format("{}:{}", rule.origin.file, rule.origin.line);
+    if (rule.index == index)
+      return rule.origin.line == 0 ? rule.origin.file : fmt::format("{}:{}", rule.origin.file, rule.origin.line);
   return "";
 }
 
 json packet_json(const datapath::TraceRecord& record, const datapath::Snapshot& snapshot) {
   const datapath::Link* link = snapshot.by_id(record.link);
-  json row = {{"time_ns", record.when_ns}, {"tunnel", link == nullptr ? "" : link->name}, {"direction", record.outbound ? "out" : "in"},
-              {"source", record.flow.source.str()}, {"destination", record.flow.destination.str()}, {"protocol", record.flow.protocol},
-              {"length", record.length}, {"rule", record.rule_index},
-              {"origin", origin_of(link == nullptr ? nullptr : link->head.get(), record.rule_index)}, {"spi", record.spi},
-              {"sequence", record.sequence}, {"drop", record.drop == DropReason::none ? "" : text_of(record.drop).name},
+  json row = {{"time_ns", record.when_ns},
+              {"tunnel", link == nullptr ? "" : link->name},
+              {"direction", record.outbound ? "out" : "in"},
+              {"source", record.flow.source.str()},
+              {"destination", record.flow.destination.str()},
+              {"protocol", record.flow.protocol},
+              {"length", record.length},
+              {"rule", record.rule_index},
+              {"origin", origin_of(link == nullptr ? nullptr : link->head.get(), record.rule_index)},
+              {"spi", record.spi},
+              {"sequence", record.sequence},
+              {"drop", record.drop == DropReason::none ? "" : text_of(record.drop).name},
               {"sentence", record.drop == DropReason::none ? "" : text_of(record.drop).sentence}};
-  if (record.flow.has_ports) row.update({{"source_port", record.flow.source_port}, {"destination_port", record.flow.destination_port}});
+  if (record.flow.has_ports)
+    row.update({{"source_port", record.flow.source_port}, {"destination_port", record.flow.destination_port}});
   if (record.flow.has_icmp) row.update({{"icmp_type", record.flow.icmp_type}, {"icmp_code", record.flow.icmp_code}});
   return row;
 }
@@ -89,11 +98,12 @@ class TraceFeed : public std::enable_shared_from_this<TraceFeed> {
     if (!snapshot) return;
     json all = json::array();
     for (const auto& record : records) all.push_back(packet_json(record, *snapshot));
-    const auto readers = readers_;                       // a reader that is gone removes itself while told
+    const auto readers = readers_;  // a reader that is gone removes itself while told
     for (const auto& [id, reader] : readers) {
       json wanted = all;
       if (!reader.tunnel.empty())
-        std::erase_if(wanted.get_ref<json::array_t&>(), [&](const json& row) { return row["tunnel"] != reader.tunnel; });
+        std::erase_if(wanted.get_ref<json::array_t&>(),
+                      [&](const json& row) { return row["tunnel"] != reader.tunnel; });
       if (!wanted.empty() || lost > 0) reader.emit({{"packets", wanted}, {"lost", lost}});
     }
   }
@@ -112,11 +122,12 @@ void add_trace_methods(VarlinkMethods& methods, engine::Engine& engine, asio::io
   methods.describe("io.adit.trace", kDescription);
   methods.add_stream("io.adit.trace.Follow", Access::write,
                      [feed, &engine](const json& in, const Caller&, Emit emit) -> Result<Unsubscribe> {
-    const std::string tunnel = optional_text(in, "tunnel").value_or("");
-    if (!tunnel.empty() && !engine.links().tunnel(tunnel)) return fail(ENOENT, "object not found: there is no tunnel {}", tunnel);
-    const uint64_t reader = feed->add(tunnel, std::move(emit));
-    return [feed, reader] { feed->remove(reader); };
-  });
+                       const std::string tunnel = optional_text(in, "tunnel").value_or("");
+                       if (!tunnel.empty() && !engine.links().tunnel(tunnel))
+                         return fail(ENOENT, "object not found: there is no tunnel {}", tunnel);
+                       const uint64_t reader = feed->add(tunnel, std::move(emit));
+                       return [feed, reader] { feed->remove(reader); };
+                     });
 }
 
 }  // namespace adit::protocol

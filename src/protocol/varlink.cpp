@@ -6,7 +6,9 @@
 
 namespace adit::protocol {
 
-bool Caller::privileged() const { return uid == 0 || uid == ::geteuid(); }
+bool Caller::privileged() const {
+  return uid == 0 || uid == ::geteuid();
+}
 
 void VarlinkMethods::describe(const std::string& interface, const std::string& description) {
   interfaces_[interface] = description;

@@ -1,4 +1,5 @@
-// varlink: JSON messages, each ended by a NUL byte, over a Unix stream socket. {"method", "parameters", "more", "oneway"} up,
+// varlink: JSON messages, each ended by a NUL byte, over a Unix stream socket. {"method", "parameters", "more",
+// "oneway"} up,
 // {"parameters", "continues"} or {"error", "parameters"} down. Every varlink client can call; `GetInfo` and
 // `GetInterfaceDescription` of org.varlink.service describe what is here.
 #pragma once
@@ -15,21 +16,21 @@
 
 namespace adit::protocol {
 
-constexpr size_t kMaxVarlinkMessage = 8 << 20;   // bytes; a longer one ends the connection
-inline constexpr const char* kVarlinkFailed = "io.adit.Failed";   // its parameters: code (errno), text
+constexpr size_t kMaxVarlinkMessage = 8 << 20;                   // bytes; a longer one ends the connection
+inline constexpr const char* kVarlinkFailed = "io.adit.Failed";  // its parameters: code (errno), text
 
 // Who calls, by the kernel's word (SO_PEERCRED).
 struct Caller {
   pid_t pid = 0;
   uid_t uid = 0;
   gid_t gid = 0;
-  [[nodiscard]] bool privileged() const;         // root, or the user aditd runs as
+  [[nodiscard]] bool privileged() const;  // root, or the user aditd runs as
 };
 
-enum class Access : uint8_t { read, write };     // write: privileged callers only (EPERM, naming the caller's uid)
+enum class Access : uint8_t { read, write };  // write: privileged callers only (EPERM, naming the caller's uid)
 
-// Sends one more answer of a streaming call. False: the client is gone or does not read (more than kMaxVarlinkMessage wait);
-// stop then. Engine thread.
+// Sends one more answer of a streaming call. False: the client is gone or does not read (more than kMaxVarlinkMessage
+// wait); stop then. Engine thread.
 using Emit = std::function<bool(const nlohmann::json& parameters)>;
 // Called once when the stream's connection ends. May be empty.
 using Unsubscribe = std::function<void()>;
@@ -62,6 +63,6 @@ class VarlinkMethods {
 // Reading parameters with honest errors: EINVAL names the parameter and what it should be.
 Result<std::string> text_parameter(const nlohmann::json& parameters, const char* name);
 std::optional<std::string> optional_text(const nlohmann::json& parameters, const char* name);
-bool flag_parameter(const nlohmann::json& parameters, const char* name);   // absent: false
+bool flag_parameter(const nlohmann::json& parameters, const char* name);  // absent: false
 
 }  // namespace adit::protocol

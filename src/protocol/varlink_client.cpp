@@ -78,7 +78,8 @@ Result<json> VarlinkClient::receive() {
     if (const size_t end = buffer_.find('\0'); end != std::string::npos) {
       json message = json::parse(buffer_.substr(0, end), nullptr, false);
       buffer_.erase(0, end + 1);
-      if (message.is_discarded() || !message.is_object()) return fail(EPROTO, "aditd sent what is not a varlink answer");
+      if (message.is_discarded() || !message.is_object())
+        return fail(EPROTO, "aditd sent what is not a varlink answer");
       return message;
     }
     char chunk[65536];

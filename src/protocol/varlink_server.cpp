@@ -11,14 +11,16 @@
 namespace adit::protocol {
 namespace {
 
-using nlohmann::json;
 using asio::local::stream_protocol;
+using nlohmann::json;
 
 json failure(const std::string& name, json parameters) {
   return {{"error", name}, {"parameters", std::move(parameters)}};
 }
 
-json failure(const Error& error) { return failure(kVarlinkFailed, {{"code", error.code}, {"text", error.text}}); }
+json failure(const Error& error) {
+  return failure(kVarlinkFailed, {{"code", error.code}, {"text", error.text}});
+}
 
 // org.varlink.service, which every varlink peer answers.
 json describe_service(const VarlinkMethods& methods) {
@@ -193,7 +195,7 @@ Result<std::unique_ptr<VarlinkServer>> VarlinkServer::listen(asio::io_context& i
   asio::error_code error;
   impl->acceptor.open(stream_protocol(), error);
   if (!error) {
-    const mode_t before = ::umask(static_cast<mode_t>(0777 & ~mode));   // never there with wider permissions
+    const mode_t before = ::umask(static_cast<mode_t>(0777 & ~mode));  // never there with wider permissions
     try {
       impl->acceptor.bind(stream_protocol::endpoint(path), error);
     } catch (const std::system_error& too_long) {

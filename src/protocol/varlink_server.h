@@ -12,8 +12,8 @@ namespace adit::protocol {
 
 class VarlinkServer {
  public:
-  // `methods` outlives the server. The socket is made with `mode` (0660) below a path that must not be in use; a socket left
-  // by a dead daemon is replaced (the run directory's lock says that it is dead).
+  // `methods` outlives the server. The socket is made with `mode` (0660) below a path that must not be in use; a socket
+  // left by a dead daemon is replaced (the run directory's lock says that it is dead).
   static Result<std::unique_ptr<VarlinkServer>> listen(asio::io_context& io, const std::string& path,
                                                        const VarlinkMethods& methods, mode_t mode = 0660);
   ~VarlinkServer();

@@ -28,10 +28,11 @@ class Varlink : public ::testing::Test {
     });
     methods_.add("io.adit.test.Typed", Access::read,
                  [](const json& in, const Caller&) -> Result<json> { return json{{"n", in.at("n").get<int>() + 1}}; });
-    methods_.add_stream("io.adit.test.Count", Access::read, [](const json&, const Caller&, Emit emit) -> Result<Unsubscribe> {
-      for (int i = 1; i <= 3; ++i) emit({{"n", i}});
-      return Unsubscribe{};
-    });
+    methods_.add_stream("io.adit.test.Count", Access::read,
+                        [](const json&, const Caller&, Emit emit) -> Result<Unsubscribe> {
+                          for (int i = 1; i <= 3; ++i) emit({{"n", i}});
+                          return Unsubscribe{};
+                        });
     server_ = std::move(*VarlinkServer::listen(io_, path(), methods_));
     thread_ = std::thread([this] { io_.run(); });
   }
@@ -67,7 +68,9 @@ TEST_F(Varlink, DescribesItself) {
   const auto info = client->call("org.varlink.service.GetInfo", json::object());
   EXPECT_EQ(info->at("interfaces"), json::array({"org.varlink.service", "io.adit.test"}));
   EXPECT_TRUE(client->call("org.varlink.service.GetInterfaceDescription", {{"interface", "io.adit.test"}})
-                  ->at("description").get<std::string>().starts_with("interface io.adit.test"));
+                  ->at("description")
+                  .get<std::string>()
+                  .starts_with("interface io.adit.test"));
 }
 
 TEST_F(Varlink, StreamsUntilTheReaderHasEnough) {

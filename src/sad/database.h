@@ -1,5 +1,5 @@
-// The SAD's single writer: every rule of PF_KEY about SAs, without messages and without I/O. Time comes from a Clock, so
-// tests move it. One thread (the engine's). What packets read is table(): publish it after each call that may have
+// The SAD's single writer: every rule of PF_KEY about SAs, without messages and without I/O. Time comes from a Clock,
+// so tests move it. One thread (the engine's). What packets read is table(): publish it after each call that may have
 // changed something, and pass take_events() on.
 #pragma once
 
@@ -42,28 +42,45 @@ SaName name_of(const Sa& sa);
 // PF_KEY's replay value: outbound the last number sent, inbound the highest seen. Waits for the burst of a worker.
 uint64_t replay_value_of(Sa& sa);
 
-// ADD and UPDATE. spec.pair, spec.cookie, keys: as given. Lifetimes not given stay as they are (UPDATE) or unlimited (ADD).
+// ADD and UPDATE. spec.pair, spec.cookie, keys: as given. Lifetimes not given stay as they are (UPDATE) or unlimited
+// (ADD).
 struct SaRequest {
   SaSpec spec;
   SaState state = SaState::mature;
   std::optional<Lifetime> hard, soft, idle;
-  std::optional<uint64_t> replay_value;      // inbound: highest seen; outbound: last sent
+  std::optional<uint64_t> replay_value;  // inbound: highest seen; outbound: last sent
 };
 
 struct SpiRequest {
   SaType type = SaType::esp;
   net::Address source, destination;
-  uint32_t minimum = 0, maximum = 0;         // host byte order, inclusive
+  uint32_t minimum = 0, maximum = 0;  // host byte order, inclusive
   uint32_t acquire_seq = 0;
 };
 
 // What happened. SaPtr keeps the SA alive; its state is DEAD once it left the table.
-struct SaAdded { SaPtr sa; };                // also larval, and larval that became mature
-struct SaChanged { SaPtr sa; };
-struct SaDeleted { SaPtr sa; };              // by DELETE, FLUSH and their kin
-struct SaExpired { SaPtr sa; Expiry expiry = Expiry::none; bool removed = false; };
-struct AcquireRaised { Acquire acquire; };
-struct AcquireEnded { Acquire acquire; bool found = false; int error = 0; };   // found: an SA serves it; else why not
+struct SaAdded {
+  SaPtr sa;
+};  // also larval, and larval that became mature
+struct SaChanged {
+  SaPtr sa;
+};
+struct SaDeleted {
+  SaPtr sa;
+};  // by DELETE, FLUSH and their kin
+struct SaExpired {
+  SaPtr sa;
+  Expiry expiry = Expiry::none;
+  bool removed = false;
+};
+struct AcquireRaised {
+  Acquire acquire;
+};
+struct AcquireEnded {
+  Acquire acquire;
+  bool found = false;
+  int error = 0;
+};  // found: an SA serves it; else why not
 using Event = std::variant<SaAdded, SaChanged, SaDeleted, SaExpired, AcquireRaised, AcquireEnded>;
 
 class Database {
@@ -71,9 +88,9 @@ class Database {
   struct Settings {
     size_t maximum_sas = 100'000;
     size_t maximum_acquires = 4096;
-    Seconds larval_wait{120};                // a GETSPI without UPDATE
+    Seconds larval_wait{120};  // a GETSPI without UPDATE
     Seconds acquire_wait{30};
-    std::function<bool(const net::Address&)> is_local;   // empty: direction is only what flags say
+    std::function<bool(const net::Address&)> is_local;  // empty: direction is only what flags say
   };
   // Both outlive the database. `algorithms` is read at each request: what ipsecalgs removed is refused from then on.
   Database(const Clock& clock, const crypto::AlgorithmTable& algorithms, Settings settings);
@@ -101,8 +118,8 @@ class Database {
   // ---- listing, oldest first. A page begins behind `after` (the age of the last SA seen); an empty page is the end.
   struct DumpFilter {
     SaType type = SaType::unspec;
-    Requester who;                           // override_owner: all namespaces
-    uint64_t unused_for = 0;                 // only SAs unused for that many seconds; 0: all
+    Requester who;            // override_owner: all namespaces
+    uint64_t unused_for = 0;  // only SAs unused for that many seconds; 0: all
   };
   [[nodiscard]] std::vector<SaPtr> page(const DumpFilter& filter, uint64_t after, size_t count) const;
 
@@ -113,14 +130,14 @@ class Database {
   // The key manager's "it failed" (ACQUIRE with errno). ESRCH: no such record. Frees larval SAs of that seq.
   KeyResult<> acquire_failed(uint32_t seq, int error);
   [[nodiscard]] const Acquire* find_acquire(uint32_t seq) const;
-  [[nodiscard]] const std::map<uint32_t, Acquire>& acquires() const { return acquires_; }   // open ones, by seq
+  [[nodiscard]] const std::map<uint32_t, Acquire>& acquires() const { return acquires_; }  // open ones, by seq
   // The link went, or its policy changed: its records end.
   void forget_acquires(const std::string& link);
 
   // ---- time and use
 
-  // A worker saw that limit reached (datapath::SaReached) and has moved the SA's state itself, so the SA alone no longer tells
-  // which. none: look for yourself.
+  // A worker saw that limit reached (datapath::SaReached) and has moved the SA's state itself, so the SA alone no
+  // longer tells which. none: look for yourself.
   void reached(const SaName& name, Expiry expiry = Expiry::none);
   // Does all that is due. Call at next_deadline(), or earlier, or more often.
   void tick();
@@ -129,7 +146,7 @@ class Database {
   // ---- for publishing
 
   [[nodiscard]] std::shared_ptr<const Table> table() const { return table_; }
-  [[nodiscard]] uint64_t generation() const { return generation_; }    // moves with every change of table()
+  [[nodiscard]] uint64_t generation() const { return generation_; }  // moves with every change of table()
   [[nodiscard]] std::vector<Event> take_events();
   [[nodiscard]] size_t size() const { return by_age_.size(); }
 
@@ -164,8 +181,8 @@ class Database {
   uint64_t next_age_ = 1;
   Entries entries_;
   std::map<uint64_t, Entry*> by_age_;
-  std::set<std::pair<uint64_t, uint64_t>> timers_;     // (wall second, age)
-  std::map<uint32_t, Acquire> acquires_;               // by seq
+  std::set<std::pair<uint64_t, uint64_t>> timers_;  // (wall second, age)
+  std::map<uint32_t, Acquire> acquires_;            // by seq
   std::map<AcquireKey, uint32_t> acquire_by_key_;
   uint32_t next_seq_ = 0x80000000u;
   std::vector<Event> events_;

@@ -5,7 +5,8 @@ namespace adit::sad {
 std::string_view text_of(Diagnostic diagnostic) {
   switch (diagnostic) {
 #define ADIT_DIAGNOSTIC(number, name, text) \
-  case Diagnostic::name: return text;
+  case Diagnostic::name:                    \
+    return text;
 #include "sad/diagnostic.def"
 #undef ADIT_DIAGNOSTIC
   }

@@ -15,8 +15,22 @@
 namespace adit::sad {
 
 enum class KeyMessageType : uint8_t {
-  reserved = 0, getspi = 1, update = 2, add = 3, del = 4, get = 5, acquire = 6, reg = 7, expire = 8, flush = 9, dump = 10,
-  promisc = 11, inverse_acquire = 12, update_pair = 13, delete_pair = 14, delete_pair_state = 15
+  reserved = 0,
+  getspi = 1,
+  update = 2,
+  add = 3,
+  del = 4,
+  get = 5,
+  acquire = 6,
+  reg = 7,
+  expire = 8,
+  flush = 9,
+  dump = 10,
+  promisc = 11,
+  inverse_acquire = 12,
+  update_pair = 13,
+  delete_pair = 14,
+  delete_pair_state = 15
 };
 constexpr uint8_t kLastKeyMessageType = 15;
 
@@ -36,33 +50,49 @@ struct AddressExtension {
   uint16_t port = 0;
 };
 struct KeyExtension {
-  Secret key;                          // salt at its end
+  Secret key;  // salt at its end
   uint16_t bits = 0, reserved = 0;
 };
-struct SensitivityExtension { std::vector<uint8_t> bytes; };   // behind the extension header, as it came
-struct Combination {                   // of a PROPOSAL
+struct SensitivityExtension {
+  std::vector<uint8_t> bytes;
+};                    // behind the extension header, as it came
+struct Combination {  // of a PROPOSAL
   uint8_t auth = 0, encr = 0, salt_bits = 0;
   uint16_t flags = 0, auth_min = 0, auth_max = 0, encr_min = 0, encr_max = 0;
   Lifetime soft, hard;
 };
 struct AlgorithmDescription {
-  uint8_t satype = 0, kind = 0, alg = 0, salt_bits = 0;   // kind: 1 authentication, 2 encryption
+  uint8_t satype = 0, kind = 0, alg = 0, salt_bits = 0;  // kind: 1 authentication, 2 encryption
   uint16_t min_bits = 0, max_bits = 0;
 };
-struct ExtendedCombination {           // of an EPROP: one alternative of a rule
+struct ExtendedCombination {  // of an EPROP: one alternative of a rule
   uint16_t flags = 0;
   Lifetime soft, hard;
   std::vector<AlgorithmDescription> algorithms;
 };
-struct Proposal { uint8_t replay = 0; std::vector<Combination> combinations; };
-struct ExtendedProposal { uint8_t replay = 0; std::vector<ExtendedCombination> combinations; };
+struct Proposal {
+  uint8_t replay = 0;
+  std::vector<Combination> combinations;
+};
+struct ExtendedProposal {
+  uint8_t replay = 0;
+  std::vector<ExtendedCombination> combinations;
+};
 struct SupportedAlgorithm {
   uint8_t id = 0, iv_bytes = 0, increment = 0, salt_bits = 0;
   uint16_t min_bits = 0, max_bits = 0;
 };
-struct SpiRange { uint32_t minimum = 0, maximum = 0; };
-struct ReplayValue { uint32_t low = 0; uint64_t full = 0; };   // full: 0, or all 64 bits
-struct NamespaceExtension { std::string name; bool override_owner = false; };
+struct SpiRange {
+  uint32_t minimum = 0, maximum = 0;
+};
+struct ReplayValue {
+  uint32_t low = 0;
+  uint64_t full = 0;
+};  // full: 0, or all 64 bits
+struct NamespaceExtension {
+  std::string name;
+  bool override_owner = false;
+};
 
 struct KeyMessage {
   KeyMessageType type = KeyMessageType::reserved;
@@ -70,10 +100,10 @@ struct KeyMessage {
   uint8_t satype = 0;
   uint16_t diagnostic = 0;
   uint32_t seq = 0, pid = 0;
-  uint16_t words = 0;                  // length on the wire; set by decoding
+  uint16_t words = 0;  // length on the wire; set by decoding
 
   std::optional<SaExtension> sa;
-  std::optional<Lifetime> current, hard, soft, idle;   // current: add and use are times since 1970
+  std::optional<Lifetime> current, hard, soft, idle;  // current: add and use are times since 1970
   std::optional<AddressExtension> source, destination, inner_source, inner_destination, natt_local, natt_remote;
   std::optional<KeyExtension> auth_key, encr_key;
   std::optional<Identity> source_identity, destination_identity;
@@ -82,7 +112,7 @@ struct KeyMessage {
   std::optional<ExtendedProposal> extended_proposal;
   std::optional<std::vector<SupportedAlgorithm>> supported_auth, supported_encr;
   std::optional<SpiRange> range;
-  std::optional<std::vector<uint8_t>> extended_register;   // SA types
+  std::optional<std::vector<uint8_t>> extended_register;  // SA types
   std::optional<KmCookie> cookie;
   std::optional<Spi> pair;
   std::optional<ReplayValue> replay_value;

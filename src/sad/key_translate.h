@@ -1,5 +1,5 @@
-// Between PF_KEY messages and the SAD's own terms. Pure; the second step after the codec: is what the message needs there,
-// do its parts agree? (The third is validate.)
+// Between PF_KEY messages and the SAD's own terms. Pure; the second step after the codec: is what the message needs
+// there, do its parts agree? (The third is validate.)
 #pragma once
 
 #include "crypto/algorithm.h"
@@ -19,8 +19,8 @@ KeyResult<SaType> optional_satype(const KeyMessage& message);
 
 // DELETE, GET and their kin: SA and destination. 19, 20.
 KeyResult<SaName> to_name(const KeyMessage& message);
-// ADD, UPDATE, UPDATEPAIR. Takes the keys out of the message. `algorithms` says how much of a key is salt. Diagnostics: 4,
-// 5, 18-20, 38, 39, 42-45, 51, 52, 58, 59, 64, 65, 67, 70-72, 81, 83, 203, 207.
+// ADD, UPDATE, UPDATEPAIR. Takes the keys out of the message. `algorithms` says how much of a key is salt. Diagnostics:
+// 4, 5, 18-20, 38, 39, 42-45, 51, 52, 58, 59, 64, 65, 67, 70-72, 81, 83, 203, 207.
 KeyResult<SaRequest> to_request(KeyMessage& message, const crypto::AlgorithmTable& algorithms);
 // GETSPI. 18, 19, 23.
 KeyResult<SpiRequest> to_spi_request(const KeyMessage& message);

@@ -9,8 +9,12 @@ namespace {
 // The marks are a ring of words, one more than the widest window needs: the word that is being filled never holds marks
 // of the window's far end, so advancing clears whole words and never shifts (RFC 6479 has the idea).
 constexpr uint64_t kWords = ReplayWindow::kMaximum / 64 + 1;
-constexpr uint64_t bit_of(uint64_t sequence) { return uint64_t{1} << (sequence % 64); }
-constexpr uint64_t word_of(uint64_t sequence) { return sequence / 64 % kWords; }
+constexpr uint64_t bit_of(uint64_t sequence) {
+  return uint64_t{1} << (sequence % 64);
+}
+constexpr uint64_t word_of(uint64_t sequence) {
+  return sequence / 64 % kWords;
+}
 }  // namespace
 
 void ReplayWindow::configure(uint32_t width, bool esn) {
@@ -26,7 +30,7 @@ uint64_t ReplayWindow::infer(uint32_t wire) const {
   const uint32_t width = width_ == 0 ? kMaximum : width_;
   const uint32_t low = static_cast<uint32_t>(highest_);
   const uint64_t high = highest_ >> 32;
-  const uint32_t left = low - (width - 1);               // wraps below zero when the window spans two subspaces
+  const uint32_t left = low - (width - 1);  // wraps below zero when the window spans two subspaces
   uint64_t wire_high = high;
   if (low >= width - 1) {
     if (wire < left) wire_high = high + 1;
@@ -57,7 +61,7 @@ bool ReplayWindow::commit(uint64_t sequence) {
 
 void ReplayWindow::set_highest(uint64_t sequence) {
   highest_ = sequence;
-  bits_.fill(~uint64_t{0});                              // everything up to here counts as seen
+  bits_.fill(~uint64_t{0});  // everything up to here counts as seen
   const uint64_t bit = bit_of(sequence);
   bits_[word_of(sequence)] = bit | (bit - 1);
 }

@@ -22,7 +22,7 @@ class ReplayWindow {
   bool commit(uint64_t sequence);
 
   [[nodiscard]] uint64_t highest() const { return highest_; }
-  void set_highest(uint64_t sequence);   // PF_KEY replay value
+  void set_highest(uint64_t sequence);  // PF_KEY replay value
 
  private:
   uint64_t highest_ = 0;

@@ -1,4 +1,5 @@
-// A security association (RFC 4301 §4.4.2). What PF_KEY gave is in SaSpec and never changes; what packets change is atomic.
+// A security association (RFC 4301 §4.4.2). What PF_KEY gave is in SaSpec and never changes; what packets change is
+// atomic.
 #pragma once
 
 #include <array>
@@ -17,49 +18,60 @@
 
 namespace adit::sad {
 
-enum class Spi : uint32_t {};                  // host byte order here; network order only in packets and messages
+enum class Spi : uint32_t {};  // host byte order here; network order only in packets and messages
 enum class SaType : uint8_t { unspec = 0, ah = 2, esp = 3 };
 enum class SaState : uint8_t { larval = 0, mature = 1, dying = 2, dead = 3 };
 enum class SaMode : uint8_t { transport, tunnel };
 
-struct Lifetime {                              // zero: no limit
+struct Lifetime {  // zero: no limit
   uint32_t allocations = 0;
   uint64_t bytes = 0, add_seconds = 0, use_seconds = 0;
 };
 
-// Selectors of a tunnel-mode SA; nothing given means any. Local and remote in the SA's own direction: source, destination.
+// Selectors of a tunnel-mode SA; nothing given means any. Local and remote in the SA's own direction: source,
+// destination.
 struct InnerSelector {
   net::Prefix source, destination;
-  uint8_t protocol = 0;                        // 0: any
+  uint8_t protocol = 0;                            // 0: any
   uint16_t source_port = 0, destination_port = 0;  // 0: any
   friend bool operator==(const InnerSelector&, const InnerSelector&) = default;
 };
 
-struct NatT { net::Address local, remote; uint16_t local_port = 4500, remote_port = 4500; };  // RFC 3948
+struct NatT {
+  net::Address local, remote;
+  uint16_t local_port = 4500, remote_port = 4500;
+};  // RFC 3948
 
 enum class KmProtocol : uint8_t { manual = 0, ike = 1, kink = 2, ikev2 = 3 };
-struct KmCookie { KmProtocol protocol = KmProtocol::manual; uint64_t cookie = 0; };
-struct Identity { uint16_t type = 0; uint64_t id = 0; std::string text; };   // SADB_IDENTTYPE_*; text may be DER bytes
+struct KmCookie {
+  KmProtocol protocol = KmProtocol::manual;
+  uint64_t cookie = 0;
+};
+struct Identity {
+  uint16_t type = 0;
+  uint64_t id = 0;
+  std::string text;
+};  // SADB_IDENTTYPE_*; text may be DER bytes
 
 struct SaSpec {
   Spi spi{};
   SaType type = SaType::esp;
   SaMode mode = SaMode::tunnel;
-  net::Address source, destination;            // outer
-  uint8_t outer_protocol = 0;                  // of the ADDRESS extension: 4, 41 or 0
+  net::Address source, destination;  // outer
+  uint8_t outer_protocol = 0;        // of the ADDRESS extension: 4, 41 or 0
   std::optional<InnerSelector> inner;
   crypto::AuthAlg auth = crypto::AuthAlg::none;
   crypto::EncrAlg encr = crypto::EncrAlg::none;
-  Secret auth_key, encr_key;                   // encr_key without salt
+  Secret auth_key, encr_key;  // encr_key without salt
   Secret salt;
-  bool esn = false;                            // SADB_X_SAFLAGS: Adit's extended-sequence-number flag
-  uint32_t replay_window = 1024;               // 0: none; up to 4096
+  bool esn = false;               // SADB_X_SAFLAGS: Adit's extended-sequence-number flag
+  uint32_t replay_window = 1024;  // 0: none; up to 4096
   std::optional<NatT> nat;
   Lifetime hard, soft, idle;
-  std::optional<Spi> pair;                     // as first given; Sa::pair tells the present one
-  bool inbound = false, outbound = false;      // flags given; neither: decided by whose address the destination is
-  std::string name_space;                      // owner; empty: global
-  uint32_t acquire_seq = 0;                    // of the ACQUIRE it answers; 0: none
+  std::optional<Spi> pair;                 // as first given; Sa::pair tells the present one
+  bool inbound = false, outbound = false;  // flags given; neither: decided by whose address the destination is
+  std::string name_space;                  // owner; empty: global
+  uint32_t acquire_seq = 0;                // of the ACQUIRE it answers; 0: none
   std::optional<KmCookie> cookie;
   std::optional<Identity> source_identity, destination_identity;
 };
@@ -69,17 +81,19 @@ enum class Expiry : uint8_t { none, soft, hard, idle, sequence };
 
 class Sa {
  public:
-  // Builds the key schedules; the state is MATURE. Errors (EINVAL, with the PF_KEY meaning in the text): unsupported algorithm, key length.
+  // Builds the key schedules; the state is MATURE. Errors (EINVAL, with the PF_KEY meaning in the text): unsupported
+  // algorithm, key length.
   static Result<std::shared_ptr<Sa>> make(SaSpec spec);
   // A LARVAL one: an SPI without keys (GETSPI).
   static std::shared_ptr<Sa> larval(SaSpec spec);
 
   const SaSpec spec;
-  std::shared_ptr<const crypto::Transform> transform;    // of ESP or AH; null while larval
+  std::shared_ptr<const crypto::Transform> transform;  // of ESP or AH; null while larval
 
   std::atomic<SaState> state{SaState::larval};
 
-  // Outbound: reserves `count` numbers, the first is returned (>= 1). nullopt: exhausted (32 or 64 bit), the SA must stop.
+  // Outbound: reserves `count` numbers, the first is returned (>= 1). nullopt: exhausted (32 or 64 bit), the SA must
+  // stop.
   std::optional<uint64_t> reserve_sequence(uint32_t count);
   [[nodiscard]] uint64_t last_sequence() const;
   // PF_KEY replay value of an outbound SA: the next number reserved is `last` + 1.
@@ -90,9 +104,9 @@ class Sa {
   std::atomic_flag inbound_owner = ATOMIC_FLAG_INIT;
 
   // Use, for lifetimes and listings; relaxed, added once a burst by whoever carries the burst.
-  std::atomic<uint64_t> bytes{0}, packets{0}, first_used{0}, last_used{0};   // times: Clock::wall_seconds
+  std::atomic<uint64_t> bytes{0}, packets{0}, first_used{0}, last_used{0};  // times: Clock::wall_seconds
   uint64_t added = 0;
-  uint64_t age = 0;                            // counts up with each SA of a database: the newest has the highest
+  uint64_t age = 0;  // counts up with each SA of a database: the newest has the highest
 
   // The other half of a pair; 0: none. Engine thread writes.
   std::atomic<uint32_t> pair{0};
@@ -104,7 +118,8 @@ class Sa {
   [[nodiscard]] Lifetime idle() const { return limits_[2].get(); }
 
   void used(uint64_t burst_bytes, uint64_t burst_packets, uint64_t wall_seconds);
-  // The gravest limit reached by now: sequence, hard, and only while MATURE soft, idle. Engine timer, and after a burst.
+  // The gravest limit reached by now: sequence, hard, and only while MATURE soft, idle. Engine timer, and after a
+  // burst.
   [[nodiscard]] Expiry due(uint64_t wall_seconds) const;
   // Whatever the state: has a soft limit been reached?
   [[nodiscard]] bool soft_reached(uint64_t wall_seconds) const { return passed(limits_[1], wall_seconds); }
@@ -120,7 +135,7 @@ class Sa {
   explicit Sa(SaSpec s);
   [[nodiscard]] bool passed(const Limits& limits, uint64_t wall_seconds) const;
   [[nodiscard]] bool idle_passed(uint64_t wall_seconds) const;
-  std::array<Limits, 3> limits_;               // hard, soft, idle
+  std::array<Limits, 3> limits_;  // hard, soft, idle
   std::atomic<uint64_t> sequence_{0};
 };
 

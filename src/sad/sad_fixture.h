@@ -7,8 +7,12 @@
 
 namespace adit::sad::testing {
 
-inline net::Address address(std::string_view text) { return *net::Address::parse(text); }
-inline net::Prefix prefix(std::string_view text) { return *net::Prefix::parse(text); }
+inline net::Address address(std::string_view text) {
+  return *net::Address::parse(text);
+}
+inline net::Prefix prefix(std::string_view text) {
+  return *net::Prefix::parse(text);
+}
 
 inline Secret key_of(size_t bytes, uint8_t seed) {
   Secret key(bytes);

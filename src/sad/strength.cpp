@@ -2,7 +2,9 @@
 
 namespace adit::sad {
 namespace {
-bool within(const spd::KeyBits& bits, uint16_t have) { return have >= bits.min && have <= bits.max; }
+bool within(const spd::KeyBits& bits, uint16_t have) {
+  return have >= bits.min && have <= bits.max;
+}
 }  // namespace
 
 Strength strength_of(const SaSpec& spec) {
@@ -13,7 +15,9 @@ Strength strength_of(const SaSpec& spec) {
 bool wants_esp(const spd::Action& action) {
   return action.verb == spd::Verb::ipsec && (action.encr || action.espa);
 }
-bool wants_ah(const spd::Action& action) { return action.verb == spd::Verb::ipsec && action.ah.has_value(); }
+bool wants_ah(const spd::Action& action) {
+  return action.verb == spd::Verb::ipsec && action.ah.has_value();
+}
 
 bool esp_fits(const spd::Action& action, const Strength& esp) {
   const crypto::EncrAlg asked = action.encr ? action.encr->alg : crypto::EncrAlg::null;

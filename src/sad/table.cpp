@@ -42,7 +42,9 @@ Shape shape_of(const InnerSelector& inner) {
           inner.destination_port != 0};
 }
 
-Shape shape_of(const Sa& sa) { return sa.spec.inner ? shape_of(*sa.spec.inner) : Shape{}; }
+Shape shape_of(const Sa& sa) {
+  return sa.spec.inner ? shape_of(*sa.spec.inner) : Shape{};
+}
 
 // The selector of that shape which covers the flow; false: none does.
 bool mask_flow(const Shape& shape, const net::Flow& flow, std::optional<InnerSelector>& inner) {

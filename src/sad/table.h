@@ -23,10 +23,10 @@ class Table {
   // Inbound: the SA of (SPI, type, destination), whatever its state; nullptr: none. Never allocates.
   [[nodiscard]] Sa* find(Spi spi, SaType type, const net::Address& destination) const;
 
-  // Outbound: what satisfies `rule` for `flow`: for the first alternative that can be satisfied whole (AH, ESP or both),
-  // MATURE before DYING, the newest first. Both null: none. The SA's inner selectors must equal the rule's, or cover the flow;
-  // an SA without inner selectors covers every flow of its outer pair. Transport-mode rules take only such SAs.
-  // Cost: one hash probe for each distinct shape of selectors between these outer addresses. Never allocates.
+  // Outbound: what satisfies `rule` for `flow`: for the first alternative that can be satisfied whole (AH, ESP or
+  // both), MATURE before DYING, the newest first. Both null: none. The SA's inner selectors must equal the rule's, or
+  // cover the flow; an SA without inner selectors covers every flow of its outer pair. Transport-mode rules take only
+  // such SAs. Cost: one hash probe for each distinct shape of selectors between these outer addresses. Never allocates.
   struct Bundle {
     Sa* esp = nullptr;
     Sa* ah = nullptr;
@@ -35,8 +35,8 @@ class Table {
   };
   [[nodiscard]] Bundle select(const spd::Rule& rule, const Endpoints& outer, const net::Flow& flow) const;
 
-  // Inbound policy: may a packet that came under these SAs be let in by this rule (algorithms, key lengths, AH and ESP as
-  // one of its alternatives asks)?
+  // Inbound policy: may a packet that came under these SAs be let in by this rule (algorithms, key lengths, AH and ESP
+  // as one of its alternatives asks)?
   static bool satisfies(const spd::Rule& rule, const Sa* esp, const Sa* ah);
 
   // A changed copy shares all but what changed. EEXIST: (SPI, type, destination) is taken. ENOSPC: more than kMaxShapes

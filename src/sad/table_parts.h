@@ -17,7 +17,7 @@ struct InboundKey {
   friend bool operator==(const InboundKey&, const InboundKey&) = default;
 };
 
-struct PairKey {                       // outer pair, in outbound direction
+struct PairKey {  // outer pair, in outbound direction
   net::Address source, destination;
   SaType type = SaType::esp;
   friend bool operator==(const PairKey&, const PairKey&) = default;
@@ -37,14 +37,14 @@ struct KeyHash {
 
 // Which parts of a flow an inner selector looks at: flows are masked to a shape, then found by hash.
 struct Shape {
-  bool any = true;                     // no inner selectors at all
+  bool any = true;  // no inner selectors at all
   net::Family family = net::Family::v4;
   uint8_t source_length = 0, destination_length = 0;
   bool protocol = false, source_port = false, destination_port = false;
   friend bool operator==(const Shape&, const Shape&) = default;
 };
 
-struct Strength {                      // what an alternative asks about
+struct Strength {  // what an alternative asks about
   crypto::EncrAlg encr = crypto::EncrAlg::none;
   crypto::AuthAlg auth = crypto::AuthAlg::none;
   uint16_t encr_bits = 0, auth_bits = 0;
@@ -60,14 +60,17 @@ struct SaList {
   std::vector<Group> groups;
 };
 
-struct ShapeCount { Shape shape; uint32_t count = 0; };
+struct ShapeCount {
+  Shape shape;
+  uint32_t count = 0;
+};
 using Shapes = std::vector<ShapeCount>;
 
 struct Table::Parts {
   PersistentMap<InboundKey, std::shared_ptr<Sa>, KeyHash> by_name;
   PersistentMap<PairKey, Shapes, KeyHash> shapes;
   PersistentMap<SelectKey, SaList, KeyHash> lists;
-  uint32_t any_source = 0;             // pairs without a source: mostly there are none, and nobody looks for them
+  uint32_t any_source = 0;  // pairs without a source: mostly there are none, and nobody looks for them
 };
 
 }  // namespace adit::sad

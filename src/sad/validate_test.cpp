@@ -46,18 +46,10 @@ TEST(Validate, EachFaultHasItsDiagnostic) {
       {D::bad_destination, [](auto& r) { r.spec.destination = address("0.0.0.0"); }},
       {D::bad_destination, [](auto& r) { r.spec.destination = address("255.255.255.255"); }},
       {D::af_mismatch, [](auto& r) { r.spec.source = address("2001:db8::1"); }},
-      {D::bad_natt_local_af,
-       [](auto& r) {
-         r.spec.nat = NatT{address("::1"), address("5.6.7.8")};
-       }},
-      {D::bad_natt_remote_af,
-       [](auto& r) {
-         r.spec.nat = NatT{address("1.2.3.4"), address("::1")};
-       }},
+      {D::bad_natt_local_af, [](auto& r) { r.spec.nat = NatT{address("::1"), address("5.6.7.8")}; }},
+      {D::bad_natt_remote_af, [](auto& r) { r.spec.nat = NatT{address("1.2.3.4"), address("::1")}; }},
       {D::inner_af_mismatch,
-       [](auto& r) {
-         r.spec.inner = InnerSelector{prefix("10.0.0.0/8"), prefix("2001:db8::/32"), 0, 0, 0};
-       }},
+       [](auto& r) { r.spec.inner = InnerSelector{prefix("10.0.0.0/8"), prefix("2001:db8::/32"), 0, 0, 0}; }},
       {D::protocol_mismatch,
        [](auto& r) {
          r.spec.inner = InnerSelector{prefix("10.0.0.0/8"), prefix("10.0.0.0/8"), 0, 0, 0}, r.spec.outer_protocol = 6;
