@@ -25,7 +25,6 @@ namespace adit::datapath {
 
 namespace {
 
-constexpr int kEmptyRoundsBeforeSleep = 20;
 constexpr size_t kReadyAtOnce = 64;
 // What epoll says became ready; a link's queue is its LinkId.
 constexpr uint64_t kWakeTag = uint64_t{1} << 32, kWireTag = uint64_t{2} << 32;
@@ -121,12 +120,8 @@ void Worker::Impl::watch(int fd, uint64_t tag) {
 }
 
 void Worker::Impl::run() {
-  int empty = 0;
-  while (!stopping.load(std::memory_order_relaxed)) {
-    const bool tired = empty >= kEmptyRoundsBeforeSleep;
-    const size_t moved = round(tired ? sleep_ms() : 0);
-    empty = moved != 0 ? 0 : empty + 1;
-  }
+  // No spinning: on few cores it takes the processor from whoever makes the next packet.
+  while (!stopping.load(std::memory_order_relaxed)) round(sleep_ms());
 }
 
 // Milliseconds until something must be done without being asked; -1: nothing.
