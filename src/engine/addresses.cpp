@@ -318,6 +318,8 @@ Result<Outcome> Addresses::set_address_up(const std::string& object, bool up, bo
       (void)unplace(*record, outcome);
     return std::unexpected(within(what, done.error()));
   }
+  context_.events.add(Severity::info, "address.changed", object,
+                      fmt::format("{} was marked {}", object, up ? "up" : "down"));
   return outcome;
 }
 
@@ -335,6 +337,8 @@ Result<Outcome> Addresses::enable_address(const std::string& object, bool enable
     record->active = !enable;
     return std::unexpected(within(what, done.error()));
   }
+  context_.events.add(Severity::info, "address.changed", object,
+                      fmt::format("{} was {}", object, enable ? "enabled" : "disabled"));
   return outcome;
 }
 
@@ -360,6 +364,7 @@ Result<Outcome> Addresses::create_interface(const std::string& interface, bool t
     interfaces_.erase(interface);
     return could_not(saved.error().code, saved.error().text);
   }
+  context_.events.add(Severity::info, "interface.created", interface, fmt::format("{} was created", interface));
   return Outcome{};
 }
 
@@ -406,6 +411,8 @@ Result<Outcome> Addresses::enable_interface(const std::string& interface, bool e
     if (auto done = enable ? place(record) : unplace(record, outcome); !done)
       outcome.notes.push_back(fmt::format("{}: {}", name, done.error().text));
   }
+  context_.events.add(Severity::info, "interface.changed", interface,
+                      fmt::format("{} was {}", interface, enable ? "enabled" : "disabled"));
   return outcome;
 }
 

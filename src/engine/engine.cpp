@@ -4,6 +4,7 @@
 #include "engine/addresses.h"
 #include "engine/algorithms.h"
 #include "engine/dataplane.h"
+#include "engine/event_numbers.h"
 #include "engine/guard.h"
 #include "engine/keys.h"
 #include "engine/links.h"
@@ -103,12 +104,14 @@ Engine::~Engine() = default;
 Result<> Engine::start() {
   Parts& p = *parts_;
   TRY_ASSIGN(p.lock, RunLock::take(p.settings.run_dir));
+  continue_event_numbers(p.context);
   TRY(p.context.platform.change_fd());  // what changes from here on is not missed
   TRY(p.guard.restore());
   crash_point("start:guard");
   p.properties.restore();
   p.services.boot(kAlgsService);
   p.services.boot(kPolicyService);
+  p.policy.say_what_was_unconfirmed();
   TRY(p.guard.assert_table());
   crash_point("start:policy");
   p.keys.addresses_changed();

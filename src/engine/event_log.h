@@ -17,7 +17,7 @@ namespace adit::engine {
 enum class Severity : uint8_t { info, warning, alert };  // alert: the promise was tried, or a layer of it was missing
 
 struct LogEvent {
-  uint64_t sequence = 0;  // from 1, without gaps
+  uint64_t sequence = 0;  // without gaps in one life of the daemon; never twice since the boot
   uint64_t wall_seconds = 0;
   Severity severity = Severity::info;
   std::string kind;     // "link.state", "guard.restored", "guard.leak-stopped", "policy.changed" …
@@ -25,16 +25,32 @@ struct LogEvent {
   std::string text;     // one sentence
 };
 
+// What a subscriber gets that comes back: the events after the one it has seen last, and what it has missed of them.
+struct Resumed {
+  std::vector<LogEvent> events;  // oldest first
+  uint64_t missed = 0;           // numbers that are gone; after a restart at most so many were events
+  bool restarted = false;        // the daemon is another one than it spoke to: what happened in between is not known
+};
+
 // Engine thread only.
 class EventLog {
  public:
-  explicit EventLog(const Clock& clock, size_t limit = 1024) : clock_(clock), limit_(limit) {}
+  explicit EventLog(const Clock& clock, size_t limit = 1024);
+
+  // This life of the daemon: 16 hexadecimal digits, random. Who keeps a sequence number keeps it beside this.
+  [[nodiscard]] const std::string& instance() const { return instance_; }
+  // The first number of this life, before the first event. `reserve(next)` is asked whenever numbers run out, from
+  // `next` on, and returns the last one that no later life will use: on disk when it returns.
+  using Reserve = std::function<uint64_t(uint64_t next)>;
+  void number_from(uint64_t first, Reserve reserve);
 
   void add(Severity severity, std::string kind, std::string subject, std::string text);
 
   // Events with sequence > `after` that are still held, oldest first.
   [[nodiscard]] std::vector<LogEvent> since(uint64_t after) const;
   [[nodiscard]] uint64_t last_sequence() const { return next_ - 1; }
+  // `instance`: of the daemon that `after` came from; empty: unknown, then only a number that is not reached yet tells.
+  [[nodiscard]] Resumed resume(uint64_t after, std::string_view instance) const;
 
   // `deliver` runs for each event added from now on, inside add(): it must not call back into the engine.
   using Deliver = std::function<void(const LogEvent&)>;
@@ -44,7 +60,10 @@ class EventLog {
  private:
   const Clock& clock_;
   size_t limit_;
-  uint64_t next_ = 1;
+  std::string instance_;
+  uint64_t first_ = 1, next_ = 1;
+  uint64_t reserved_ = 0;
+  Reserve reserve_;
   uint64_t next_subscription_ = 1;
   std::deque<LogEvent> ring_;
   std::map<uint64_t, Deliver> subscribers_;

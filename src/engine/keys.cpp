@@ -67,8 +67,24 @@ void Keys::keys_changed() {
   }
 }
 
+void Keys::tell(const char* kind, const sad::Sa& sa, const char* what) {
+  if (sa.spec.name_space.empty())
+    context_.events.add(Severity::info, kind, sa.spec.destination.str(), fmt::format("{} {}", describe(sa), what));
+  else
+    context_.events.add(Severity::info, kind, sa.spec.destination.str(),
+                        fmt::format("{} of {} {}", describe(sa), sa.spec.name_space, what));
+}
+
+// Names and numbers, never a key.
 void Keys::report(const sad::Event& event) {
-  if (const auto* expired = std::get_if<sad::SaExpired>(&event)) {
+  if (const auto* added = std::get_if<sad::SaAdded>(&event)) {
+    const bool larval = added->sa->transform == nullptr;
+    tell("key.added", *added->sa, larval ? "is reserved, without keys yet" : "is there");
+  } else if (const auto* changed = std::get_if<sad::SaChanged>(&event)) {
+    tell("key.changed", *changed->sa, "was changed");
+  } else if (const auto* deleted = std::get_if<sad::SaDeleted>(&event)) {
+    tell("key.deleted", *deleted->sa, "was deleted");
+  } else if (const auto* expired = std::get_if<sad::SaExpired>(&event)) {
     context_.events.add(Severity::info, "key.expired", expired->sa->spec.destination.str(),
                         fmt::format("{}: {} came to an end", describe(*expired->sa), describe(expired->expiry)));
   } else if (const auto* raised = std::get_if<sad::AcquireRaised>(&event)) {

@@ -55,6 +55,7 @@ class Keys final : public KeyAccess, public LinkUser {
 
  private:
   void report(const sad::Event& event);
+  void tell(const char* kind, const sad::Sa& sa, const char* what);
 
   const Context& context_;
   const Algorithms& algorithms_;

@@ -110,6 +110,7 @@ Result<Outcome> Links::change_properties(const std::string& name, bool temporary
   if (stored) TRY(save_stored());
   TRY(refresh(*tunnel));
   undo.keep();
+  context_.events.add(Severity::info, "link.changed", name, fmt::format("properties of {} were changed", name));
   return Outcome{};
 }
 

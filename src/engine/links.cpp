@@ -182,6 +182,8 @@ Result<Outcome> Links::modify(const std::string& name, const std::optional<std::
   tunnel->underlay_mtu = underlay_mtu(ends);
   TRY(refresh(*tunnel));
   undo.keep();
+  context_.events.add(Severity::info, "link.changed", name,
+                      fmt::format("the outer addresses of {} were changed", name));
   for (auto* user : users_) user->link_ready(name);  // addrconf identifiers follow the outer addresses
   return outcome;
 }
@@ -295,6 +297,7 @@ Result<Outcome> Links::rename(const std::string& name, const std::string& new_na
   undo.keep();
   policy_.tunnel_gone(name);
   policy_.tunnel_made(new_name);
+  context_.events.add(Severity::info, "link.renamed", new_name, fmt::format("{} is called {} now", name, new_name));
   if (auto forgotten = guard_.forget(name); !forgotten)
     context_.events.add(Severity::warning, "guard.failed", name, forgotten.error().text);
   for (auto* user : users_) user->link_renamed(name, new_name);

@@ -4,6 +4,7 @@
 
 #include "engine/host_rules.h"
 #include "engine/permission.h"
+#include "engine/rule_change.h"
 
 namespace adit::engine {
 namespace {
@@ -23,7 +24,12 @@ std::set<std::string> changed_heads(const spd::HeadSet& before, const spd::HeadS
 }  // namespace
 
 Policy::Policy(const Context& context, Algorithms& algorithms, Guard& guard, const LinkView& links)
-    : context_(context), algorithms_(algorithms), guard_(guard), links_(links), heads_(database_.current()) {}
+    : context_(context),
+      algorithms_(algorithms),
+      guard_(guard),
+      links_(links),
+      heads_(database_.current()),
+      unconfirmed_(context) {}
 
 Result<> Policy::permit(const PolicyCaller& caller, std::optional<std::string_view>, bool) {
   return permit_peer(caller.uid, "use PF_POLICY");
@@ -37,16 +43,25 @@ void Policy::contribute(platform::Firewall& firewall) const {
   firewall.host_rules = host_rules(heads_->find("").get());
 }
 
-// Edits, then lets everything follow. What cannot follow is taken back by the copy of the owner's rules from before.
+// Edits, then lets everything follow. What cannot follow is taken back by copies of the rules from before: the owner's,
+// and with an override everybody's.
 Result<uint64_t> Policy::change(const spd::Owner& owner, const std::function<Result<uint64_t>()>& edit) {
-  spd::Draft before = database_.empty_draft(owner.name_space);
-  database_.clone_all(before);
+  std::set<std::string> touched = {owner.name_space};
+  if (owner.override_others)
+    for (auto& name_space : database_.namespaces()) touched.insert(std::move(name_space));
+  std::vector<spd::Draft> before;
+  for (const auto& name_space : touched) database_.clone_all(before.emplace_back(database_.empty_draft(name_space)));
   TRY_ASSIGN(const uint64_t value, edit());
   if (auto followed = take_effect(database_.current()); !followed) {
-    if (auto undone = database_.flip_all(before, true, true); !undone)
-      context_.events.add(Severity::alert, "policy.failed", owner.name_space, undone.error().text);
+    for (const spd::Draft& draft : before)
+      if (auto undone = database_.take_back(draft); !undone)
+        context_.events.add(Severity::alert, "policy.failed", draft.name_space(), undone.error().text);
     return fail(followed.error().code, "{}; the policy is as it was", followed.error().text);
   }
+  // The services' refresh and stop come over whatever waits; everybody else was asked to wait.
+  if (unconfirmed_.take(owner.name_space))
+    context_.events.add(Severity::warning, "policy.superseded", owner.name_space,
+                        "a flip that waited to be confirmed was replaced by a later change; it will not be undone");
   return value;
 }
 
@@ -70,11 +85,19 @@ Result<> Policy::take_effect(std::shared_ptr<const spd::HeadSet> next) {
   guard_less(*heads_, changed);
   for (const auto& head : changed) {
     if (followers_.head_changed) followers_.head_changed(head);
-    context_.events.add(Severity::info, "policy.changed", head,
-                        fmt::format("the policy of {} changed: {} rules", head.empty() ? "the host" : head,
-                                    heads_->find(head) ? heads_->find(head)->rules().size() : 0));
+    tell_change(head, before->find(head).get());
   }
   return {};
+}
+
+void Policy::tell_change(const std::string& name, const spd::Head* before) {
+  const auto now = heads_->find(name);
+  const RuleChange change = rule_change(before, now.get());
+  if (change.added == 0 && change.removed == 0) return;
+  context_.events.add(Severity::info, "policy.changed", name,
+                      fmt::format("the policy of {} changed: {} rules added, {} removed, {} in force{}",
+                                  name.empty() ? "the host" : name, change.added, change.removed,
+                                  now ? now->rules().size() : 0, change.owners));
 }
 
 Result<> Policy::guard_more(const spd::HeadSet& next, const std::set<std::string>& changed) {
@@ -96,7 +119,7 @@ void Policy::guard_less(const spd::HeadSet& next, const std::set<std::string>& c
     if (!head || !head->active()) continue;
     const auto wanted = protected_networks(head.get());
     for (const auto& network : guard_.networks_of(name, GuardSource::policy)) {
-      if (std::ranges::find(wanted, network) == wanted.end()) gone.push_back({network, name, GuardSource::policy});
+      if (!std::ranges::binary_search(wanted, network)) gone.push_back({network, name, GuardSource::policy});
     }
   }
   if (gone.empty()) return;
@@ -105,16 +128,21 @@ void Policy::guard_less(const spd::HeadSet& next, const std::set<std::string>& c
 }
 
 void Policy::tunnel_gone(const std::string& tunnel) {
+  const auto before = heads_;
   database_.remove_head(tunnel);
+  unconfirmed_.forget_head(database_, tunnel);
   heads_ = database_.current();
+  tell_change(tunnel, before->find(tunnel).get());
   if (followers_.head_changed) followers_.head_changed(tunnel);
 }
 
 Result<uint64_t> Policy::add_rules(const PolicyCaller& caller, std::string_view head, std::vector<spd::Rule> entries) {
+  TRY(nothing_waits(caller.owner.name_space));
   return change(caller.owner, [&] { return database_.add(caller.owner, head, std::move(entries)); });
 }
 
 Result<> Policy::remove_rule(const PolicyCaller& caller, std::string_view head, uint64_t index) {
+  TRY(nothing_waits(caller.owner.name_space));
   TRY(change(caller.owner, [&]() -> Result<uint64_t> {
     TRY(database_.remove(caller.owner, head, index));
     return 0;
@@ -123,6 +151,7 @@ Result<> Policy::remove_rule(const PolicyCaller& caller, std::string_view head, 
 }
 
 Result<> Policy::remove_rules(const PolicyCaller& caller, std::string_view head, const std::vector<spd::Rule>& like) {
+  TRY(nothing_waits(caller.owner.name_space));
   TRY(change(caller.owner, [&]() -> Result<uint64_t> {
     TRY(database_.remove(caller.owner, head, like));
     return 0;
@@ -131,6 +160,7 @@ Result<> Policy::remove_rules(const PolicyCaller& caller, std::string_view head,
 }
 
 Result<> Policy::flush_rules(const PolicyCaller& caller, std::optional<std::string_view> head) {
+  TRY(nothing_waits(caller.owner.name_space));
   TRY(change(caller.owner, [&]() -> Result<uint64_t> {
     if (head)
       TRY(database_.flush(caller.owner, *head));
@@ -139,57 +169,6 @@ Result<> Policy::flush_rules(const PolicyCaller& caller, std::optional<std::stri
     return 0;
   }));
   return {};
-}
-
-Result<uint64_t> Policy::flip(const PolicyCaller& caller, spd::Draft& draft, std::optional<std::string_view> head,
-                              const FlipOptions& options) {
-  const std::string& name_space = caller.owner.name_space;
-  if (waiting_.contains(name_space))
-    return fail(EBUSY, "an earlier flip of this namespace waits to be confirmed; confirm or undo it first");
-  TRY_ASSIGN(const uint64_t generation, change(caller.owner, [&] {
-               return head ? database_.flip(draft, *head, options.force, caller.owner.override_others)
-                           : database_.flip_all(draft, options.force, caller.owner.override_others);
-             }));
-  if (options.confirm_seconds != 0) {
-    Waiting waiting{draft, std::nullopt, context_.clock.now() + Seconds(options.confirm_seconds)};
-    if (head) waiting.head = std::string(*head);
-    waiting_.emplace(name_space, std::move(waiting));
-  }
-  return generation;
-}
-
-Result<> Policy::confirm_flip(const PolicyCaller& caller) {
-  if (waiting_.erase(caller.owner.name_space) == 0)
-    return fail(ESRCH, "no flip of this namespace waits to be confirmed");
-  return {};
-}
-
-Result<> Policy::undo_flip(const PolicyCaller& caller) {
-  auto found = waiting_.extract(caller.owner.name_space);
-  if (found.empty()) return fail(ESRCH, "no flip of this namespace waits to be confirmed");
-  undo_waiting(found.key(), std::move(found.mapped()), "it was asked to be");
-  return {};
-}
-
-void Policy::undo_waiting(const std::string& name_space, Waiting waiting, const char* why) {
-  const auto undone = change({name_space, true}, [&] {
-    return waiting.head ? database_.flip(waiting.before, *waiting.head, true, true)
-                        : database_.flip_all(waiting.before, true, true);
-  });
-  context_.events.add(undone ? Severity::warning : Severity::alert, "policy.undone", name_space,
-                      undone ? fmt::format("a change of policy was undone because {}", why) : undone.error().text);
-}
-
-void Policy::tick() {
-  const MonoTime now = context_.clock.now();
-  for (auto waiting = waiting_.begin(); waiting != waiting_.end();) {
-    if (waiting->second.deadline > now) {
-      ++waiting;
-      continue;
-    }
-    auto due = waiting_.extract(waiting++);
-    undo_waiting(due.key(), std::move(due.mapped()), "nobody confirmed it in time");
-  }
 }
 
 Result<> Policy::set_algorithms(const PolicyCaller&, crypto::AlgorithmTable table) {

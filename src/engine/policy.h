@@ -3,7 +3,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -16,6 +15,7 @@
 #include "engine/seams.h"
 #include "engine/service_methods.h"
 #include "engine/tunnel_policy.h"
+#include "engine/unconfirmed.h"
 #include "spd/database.h"
 
 namespace adit::engine {
@@ -61,19 +61,18 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   Result<Outcome> flush_global();
   ServiceMethods service();
 
-  void tick();  // flips that nobody confirmed are undone
+  void tick();                      // flips that nobody confirmed are undone
+  void say_what_was_unconfirmed();  // once, at start
 
  private:
-  struct Waiting {  // a flip that waits for confirmation
-    spd::Draft before;
-    std::optional<std::string> head;
-    MonoTime deadline;
-  };
   Result<uint64_t> change(const spd::Owner& owner, const std::function<Result<uint64_t>()>& edit);
   Result<> take_effect(std::shared_ptr<const spd::HeadSet> next);
+  void tell_change(const std::string& name, const spd::Head* before);
   Result<> guard_more(const spd::HeadSet& next, const std::set<std::string>& changed);
   void guard_less(const spd::HeadSet& next, const std::set<std::string>& changed);
-  void undo_waiting(const std::string& name_space, Waiting waiting, const char* why);
+  [[nodiscard]] Result<> nothing_waits(const std::string& name_space) const;
+  Result<> undo(const std::string& name_space, Unconfirmed::Flip waiting, const char* why);
+  [[nodiscard]] std::string opened_since(const spd::HeadSet& before) const;
   [[nodiscard]] std::set<std::string> unsecured_with_policy() const;
   Result<spd::Draft> read_files(Outcome& outcome);
 
@@ -84,7 +83,7 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   Followers followers_;
   spd::Database database_;
   std::shared_ptr<const spd::HeadSet> heads_;
-  std::map<std::string, Waiting> waiting_;  // by namespace
+  Unconfirmed unconfirmed_;
 };
 
 }  // namespace adit::engine

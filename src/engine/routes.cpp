@@ -60,6 +60,7 @@ Result<> Routes::place(Wanted& wanted, const Route& route) {
   const bool tunnel = links_.tunnel(interface).has_value();
   if (tunnel) TRY(guard_.protect(route.destination, interface, GuardSource::route));
   Result<> added = context_.platform.add_route(route);
+  const bool fresh = added.has_value();
   const auto stands = [&] { return holds(context_.platform.routes(route.destination.family()), route); };
   if (!added && added.error().code == EEXIST && stands()) added = {};
   if (added && tunnel) {
@@ -72,6 +73,10 @@ Result<> Routes::place(Wanted& wanted, const Route& route) {
   }
   wanted.placed = route;
   wanted.tunnel = tunnel ? interface : "";
+  if (fresh)
+    context_.events.add(Severity::info, "route.added", route.destination.str(),
+                        fmt::format("{} is {}{}", route.destination.str(),
+                                    interface.empty() ? "closed by a route" : "routed over ", interface));
   return {};
 }
 
@@ -81,6 +86,8 @@ Result<bool> Routes::unplace(Wanted& wanted) {
   if (!removed && removed.error().code != ESRCH && removed.error().code != ENODEV)
     return std::unexpected(removed.error());
   wanted.placed.reset();
+  context_.events.add(Severity::info, "route.deleted", was.destination.str(),
+                      fmt::format("the route to {} was deleted", was.destination.str()));
   const std::string tunnel = std::exchange(wanted.tunnel, "");
   if (tunnel.empty()) return false;
   for (const Wanted& other : wanted_)  // another gateway behind the same tunnel keeps the network closed

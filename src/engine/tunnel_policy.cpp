@@ -1,22 +1,23 @@
 #include "engine/tunnel_policy.h"
 
 #include <algorithm>
-#include <set>
 
 #include "tunnel/link.h"
 
 namespace adit::engine {
 
 std::vector<net::Prefix> protected_networks(const spd::Head* head) {
-  std::set<net::Prefix> networks;
-  if (head == nullptr) return {};
+  std::vector<net::Prefix> networks;
+  if (head == nullptr) return networks;
   for (const auto& rule : head->rules()) {
     const auto& remote = rule.selector.remote;
     if (!remote || remote->length() == 0) continue;
     const bool protects = std::ranges::any_of(rule.actions, [](const auto& a) { return a.verb == spd::Verb::ipsec; });
-    if (protects) networks.insert(remote->masked());
+    if (protects) networks.push_back(remote->masked());
   }
-  return {networks.begin(), networks.end()};
+  std::ranges::sort(networks);
+  networks.erase(std::ranges::unique(networks).begin(), networks.end());
+  return networks;
 }
 
 uint32_t worst_overhead(const spd::Head* head) {

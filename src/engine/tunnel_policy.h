@@ -20,8 +20,8 @@ class TunnelPolicy {
   virtual void tunnel_gone(const std::string& tunnel) = 0;  // its rules go with it, those of every namespace
 };
 
-// What the rules of this head protect: the remote prefixes of their `ipsec` rules, masked, each once. The whole of a
-// family (0.0.0.0/0) is not among them: only a route makes that closed. Null: nothing.
+// What the rules of this head protect: the remote prefixes of their `ipsec` rules, masked, each once, sorted. The whole
+// of a family (0.0.0.0/0) is not among them: only a route makes that closed. Null: nothing.
 std::vector<net::Prefix> protected_networks(const spd::Head* head);
 
 // Bytes to reserve in the MTU: the worst case over the outbound rules (§1.6): AH 44, ESP 78. Null: 0.

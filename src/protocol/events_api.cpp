@@ -12,9 +12,11 @@ interface io.adit.events
 # severity: info, warning, or alert (the promise was tried, or a layer of it was missing).
 type Event (sequence: int, time: int, severity: string, kind: string, subject: string, text: string)
 
-# With more: first the events after `after` that are still held, then each as it comes. `missed`: how many after `after` are gone.
-method Monitor(after: ?int) -> (event: ?Event, missed: ?int)
-method Since(after: int) -> (events: []Event, missed: int)
+# With more. The first answer is the position: the life of the daemon and the last event so far; who comes back gives both
+# as `instance` and `after`, gets the events since, and is told in the first answer what it has missed: so many numbers are
+# gone, and whether the daemon is another one than then. Without `after` the events begin now.
+method Monitor(after: ?int, instance: ?string) -> (instance: ?string, sequence: ?int, missed: ?int, restarted: ?bool, event: ?Event)
+method Since(after: int, instance: ?string) -> (instance: string, sequence: int, missed: int, restarted: bool, events: []Event)
 error io.adit.Failed (code: int, text: string)
 )";
 
@@ -35,10 +37,11 @@ json event_json(const engine::LogEvent& event) {
           {"kind", event.kind},         {"subject", event.subject},   {"text", event.text}};
 }
 
-// Events after `after` that the ring no longer holds.
-uint64_t missed(const engine::EventLog& log, uint64_t after, const std::vector<engine::LogEvent>& held) {
-  const uint64_t oldest = held.empty() ? log.last_sequence() + 1 : held.front().sequence;
-  return oldest > after + 1 ? oldest - after - 1 : 0;
+json position(const engine::EventLog& log, const engine::Resumed& resumed) {
+  return {{"instance", log.instance()},
+          {"sequence", log.last_sequence()},
+          {"missed", resumed.missed},
+          {"restarted", resumed.restarted}};
 }
 
 }  // namespace
@@ -47,20 +50,20 @@ void add_event_methods(VarlinkMethods& methods, engine::Engine& engine) {
   engine::EventLog& log = engine.events();
   methods.describe("io.adit.events", kDescription);
   methods.add("io.adit.events.Since", Access::read, [&log](const json& in, const Caller&) -> Result<json> {
-    const auto after = in.at("after").get<uint64_t>();
-    const auto held = log.since(after);
-    json rows = json::array();
-    for (const engine::LogEvent& event : held) rows.push_back(event_json(event));
-    return json{{"events", rows}, {"missed", missed(log, after, held)}};
+    const auto resumed = log.resume(in.at("after").get<uint64_t>(), optional_text(in, "instance").value_or(""));
+    json answer = position(log, resumed);
+    answer["events"] = json::array();
+    for (const engine::LogEvent& event : resumed.events) answer["events"].push_back(event_json(event));
+    return answer;
   });
   methods.add_stream(
       "io.adit.events.Monitor", Access::read, [&log](const json& in, const Caller&, Emit emit) -> Result<Unsubscribe> {
         const auto wanted = in.find("after");
-        const uint64_t after =
-            wanted != in.end() && wanted->is_number_unsigned() ? wanted->get<uint64_t>() : log.last_sequence();
-        const auto held = log.since(after);
-        if (const uint64_t gone = missed(log, after, held); gone > 0) emit({{"missed", gone}});
-        for (const engine::LogEvent& event : held) emit({{"event", event_json(event)}});
+        const bool again = wanted != in.end() && wanted->is_number_unsigned();
+        const auto resumed =
+            again ? log.resume(wanted->get<uint64_t>(), optional_text(in, "instance").value_or("")) : engine::Resumed{};
+        emit(position(log, resumed));
+        for (const engine::LogEvent& event : resumed.events) emit({{"event", event_json(event)}});
         const uint64_t subscription =
             log.subscribe([emit](const engine::LogEvent& event) { emit({{"event", event_json(event)}}); });
         return [&log, subscription] { log.unsubscribe(subscription); };

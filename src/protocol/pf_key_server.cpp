@@ -1,14 +1,11 @@
 #include "protocol/pf_key_server.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 
+#include "protocol/listener.h"
 #include "protocol/pf_key_acquire.h"
 #include "protocol/pf_key_codec.h"
 #include "protocol/pf_key_connection.h"
@@ -18,27 +15,7 @@ namespace {
 using namespace sad;
 
 constexpr size_t kDumpPage = 32;
-
-Result<int> make_socket(const std::string& path, mode_t mode) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    return fail(ENAMETOOLONG, "the socket path {} is too long ({} characters are allowed)", path,
-                sizeof address.sun_path - 1);
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  const int fd = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
-  ::unlink(path.c_str());  // left by a dead daemon: the caller holds the run directory's lock
-  const mode_t old = ::umask(0777 & ~mode);
-  const bool bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  ::umask(old);
-  if (!bound || ::listen(fd, 64) != 0) {
-    const int error = errno;
-    ::close(fd);
-    return fail(error, "cannot listen on {}: {}", path, std::strerror(error));
-  }
-  return fd;
-}
+constexpr size_t kMaxClients = 256;  // more are turned away
 
 // The answer to what could not be done: the question's base header with errno and diagnostic.
 KeyMessage error_answer(const KeyHeader& header, const KeyError& error) {
@@ -54,25 +31,14 @@ KeyMessage error_answer(const KeyHeader& header, const KeyError& error) {
 }  // namespace
 
 struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
-  Impl(asio::io_context& i, int fd, engine::KeyAccess& a, std::string p)
-      : io(i), socket(i, fd), access(a), path(std::move(p)) {}
+  Impl(asio::io_context& i, engine::KeyAccess& a) : io(i), access(a) {}
 
-  void accept() {
-    socket.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](asio::error_code error) {
-      if (error) return;
-      for (int fd; (fd = ::accept4(self->socket.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0;)
-        self->adopt(fd);
-      self->accept();
-    });
-  }
-
-  void adopt(int fd) {
-    ucred credentials{};
-    socklen_t length = sizeof credentials;
-    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) {
+  void adopt(int fd, const ucred& credentials) {
+    if (clients.size() >= kMaxClients) {
       ::close(fd);
       return;
     }
+    bound_send_buffer(fd);
     const std::weak_ptr<Impl> weak = shared_from_this();
     KeyConnection::Hooks hooks;
     hooks.request = [weak](KeyConnection& client, ByteSpan bytes) {
@@ -145,30 +111,29 @@ struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
   }
 
   asio::io_context& io;
-  asio::posix::stream_descriptor socket;
   engine::KeyAccess& access;
-  std::string path;
+  std::shared_ptr<Listener> listener;
   std::vector<std::shared_ptr<KeyConnection>> clients;
   uint64_t lost = 0;
 };
 
 Result<std::unique_ptr<KeyServer>> KeyServer::listen(asio::io_context& io, const std::string& path,
                                                      engine::KeyAccess& access, mode_t mode) {
-  TRY_ASSIGN(const int fd, make_socket(path, mode));
-  auto impl = std::make_shared<Impl>(io, fd, access, path);
+  auto impl = std::make_shared<Impl>(io, access);
+  const auto adopt = [weak = std::weak_ptr(impl)](int fd, const ucred& peer) {
+    if (const auto self = weak.lock()) self->adopt(fd, peer);
+  };
+  TRY_ASSIGN(impl->listener, Listener::open(io, path, SOCK_SEQPACKET, mode, adopt));
   access.listen_to_keys([weak = std::weak_ptr(impl)](const Event& event) {
     if (const auto self = weak.lock()) self->on_event(event);
   });
-  impl->accept();
   return std::unique_ptr<KeyServer>(new KeyServer(std::move(impl)));
 }
 
 KeyServer::KeyServer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 KeyServer::~KeyServer() {
-  asio::error_code ignored;
-  impl_->socket.close(ignored);
-  ::unlink(impl_->path.c_str());
+  impl_->listener->close();
   for (const auto& client : std::vector(impl_->clients)) client->close();
 }
 

@@ -2,41 +2,18 @@
 
 #include <adit/pfpolicy.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <set>
 #include <vector>
 
+#include "protocol/listener.h"
 #include "protocol/pf_policy_session.h"
 
 namespace adit::protocol {
 namespace {
 
 using asio::posix::stream_descriptor;
-
-Result<int> make_socket(const std::string& path, mode_t mode) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    return fail(ENAMETOOLONG, "the socket path {} is too long ({} characters are allowed)", path,
-                sizeof address.sun_path - 1);
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  const int fd = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
-  ::unlink(path.c_str());  // left by a dead daemon
-  const mode_t old = ::umask(0777 & ~mode);
-  const bool bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  ::umask(old);
-  if (!bound || ::listen(fd, 64) != 0) {
-    const int error = errno;
-    ::close(fd);
-    return fail(error, "cannot listen on {}: {}", path, std::strerror(error));
-  }
-  return fd;
-}
 
 // One client. It is read only while nothing waits to be written, so that who does not read cannot ask for more.
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -113,25 +90,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
 }  // namespace
 
 struct PolicyServer::Impl : std::enable_shared_from_this<PolicyServer::Impl> {
-  Impl(asio::io_context& context, int fd, engine::PolicyAccess& policy, std::string at, Limits bounds)
-      : io(context), socket(context, fd), access(policy), path(std::move(at)), limits(bounds) {}
+  Impl(asio::io_context& context, engine::PolicyAccess& policy, Limits bounds)
+      : io(context), access(policy), limits(bounds) {}
 
-  void accept() {
-    socket.async_wait(stream_descriptor::wait_read, [self = shared_from_this()](asio::error_code error) {
-      if (error) return;
-      for (int fd; (fd = ::accept4(self->socket.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0;)
-        self->adopt(fd);
-      self->accept();
-    });
-  }
-
-  void adopt(int fd) {
-    ucred peer{};
-    socklen_t length = sizeof peer;
-    if (connections.size() >= limits.clients || ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) {
+  void adopt(int fd, const ucred& peer) {
+    if (connections.size() >= limits.clients) {
       ::close(fd);
       return;
     }
+    bound_send_buffer(fd);
     engine::PolicyCaller caller{.uid = peer.uid, .gid = peer.gid, .pid = peer.pid};
     const auto connection =
         std::make_shared<Connection>(io, fd, access, std::move(caller), limits.stall,
@@ -143,25 +110,24 @@ struct PolicyServer::Impl : std::enable_shared_from_this<PolicyServer::Impl> {
   }
 
   void stop() {
-    asio::error_code ignored;
-    socket.close(ignored);
-    ::unlink(path.c_str());
+    listener->close();
     for (const auto& connection : std::set(connections)) connection->close();
   }
 
   asio::io_context& io;
-  stream_descriptor socket;
   engine::PolicyAccess& access;
-  std::string path;
   Limits limits;
+  std::shared_ptr<Listener> listener;
   std::set<std::shared_ptr<Connection>> connections;
 };
 
 Result<std::unique_ptr<PolicyServer>> PolicyServer::listen(asio::io_context& io, const std::string& path,
                                                            engine::PolicyAccess& access, mode_t mode, Limits limits) {
-  TRY_ASSIGN(const int fd, make_socket(path, mode));
-  auto impl = std::make_shared<Impl>(io, fd, access, path, limits);
-  impl->accept();
+  auto impl = std::make_shared<Impl>(io, access, limits);
+  const auto adopt = [weak = std::weak_ptr(impl)](int fd, const ucred& peer) {
+    if (const auto self = weak.lock()) self->adopt(fd, peer);
+  };
+  TRY_ASSIGN(impl->listener, Listener::open(io, path, SOCK_SEQPACKET, mode, adopt));
   return std::unique_ptr<PolicyServer>(new PolicyServer(std::move(impl)));
 }
 

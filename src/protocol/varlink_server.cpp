@@ -1,12 +1,11 @@
 #include "protocol/varlink_server.h"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <deque>
-#include <set>
+
+#include "protocol/listener.h"
 
 namespace adit::protocol {
 namespace {
@@ -41,16 +40,11 @@ json describe_interface(const VarlinkMethods& methods, const json& parameters) {
 // One client. Lives as long as a read, a write or a stream of it is under way.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(stream_protocol::socket socket, const VarlinkMethods& methods)
-      : socket_(std::move(socket)), methods_(methods) {}
+  Connection(stream_protocol::socket socket, const VarlinkMethods& methods, const Caller& caller)
+      : socket_(std::move(socket)), methods_(methods), caller_(caller) {}
 
-  void start() {
-    ucred credentials{};
-    socklen_t length = sizeof credentials;
-    if (::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return;
-    caller_ = {credentials.pid, credentials.uid, credentials.gid};
-    read();
-  }
+  void start() { read(); }
+  [[nodiscard]] const Caller& caller() const { return caller_; }
 
   void close() {
     if (closed_) return;
@@ -157,55 +151,51 @@ class Connection : public std::enable_shared_from_this<Connection> {
 }  // namespace
 
 struct VarlinkServer::Impl : std::enable_shared_from_this<VarlinkServer::Impl> {
-  Impl(asio::io_context& io, const VarlinkMethods& m, std::string p) : acceptor(io), methods(m), path(std::move(p)) {}
+  Impl(asio::io_context& context, const VarlinkMethods& m) : io(context), methods(m) {}
 
-  void accept() {
-    acceptor.async_accept([self = shared_from_this()](asio::error_code error, stream_protocol::socket socket) {
-      if (error == asio::error::operation_aborted) return;
-      if (!error) {
-        const auto connection = std::make_shared<Connection>(std::move(socket), self->methods);
-        std::erase_if(self->connections, [](const auto& weak) { return weak.expired(); });
-        self->connections.push_back(connection);
-        connection->start();
-      }
-      self->accept();
-    });
+  void adopt(int fd, const ucred& peer) {
+    std::erase_if(connections, [](const auto& weak) { return weak.expired(); });
+    const Caller caller{peer.pid, peer.uid, peer.gid};
+    if (connections.size() >= kMaxVarlinkClients ||
+        (!caller.privileged() && connections_of(peer.uid) >= kMaxVarlinkClientsOfUser)) {
+      ::close(fd);
+      return;
+    }
+    bound_send_buffer(fd);
+    const auto connection =
+        std::make_shared<Connection>(stream_protocol::socket(io, stream_protocol(), fd), methods, caller);
+    connections.push_back(connection);
+    connection->start();
   }
 
-  stream_protocol::acceptor acceptor;
+  [[nodiscard]] size_t connections_of(uid_t user) const {
+    size_t count = 0;
+    for (const auto& weak : connections)
+      if (const auto connection = weak.lock(); connection && connection->caller().uid == user) ++count;
+    return count;
+  }
+
+  asio::io_context& io;
   const VarlinkMethods& methods;
-  std::string path;
+  std::shared_ptr<Listener> listener;
   std::vector<std::weak_ptr<Connection>> connections;
 };
 
 VarlinkServer::VarlinkServer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 VarlinkServer::~VarlinkServer() {
-  asio::error_code ignored;
-  impl_->acceptor.close(ignored);
+  impl_->listener->close();
   for (const auto& weak : impl_->connections)
     if (const auto connection = weak.lock()) connection->close();
-  ::unlink(impl_->path.c_str());
 }
 
 Result<std::unique_ptr<VarlinkServer>> VarlinkServer::listen(asio::io_context& io, const std::string& path,
                                                              const VarlinkMethods& methods, mode_t mode) {
-  auto impl = std::make_shared<Impl>(io, methods, path);
-  ::unlink(path.c_str());
-  asio::error_code error;
-  impl->acceptor.open(stream_protocol(), error);
-  if (!error) {
-    const mode_t before = ::umask(static_cast<mode_t>(0777 & ~mode));  // never there with wider permissions
-    try {
-      impl->acceptor.bind(stream_protocol::endpoint(path), error);
-    } catch (const std::system_error& too_long) {
-      error = too_long.code();
-    }
-    ::umask(before);
-  }
-  if (!error) impl->acceptor.listen(64, error);
-  if (error) return fail(error.value(), "cannot listen on {}: {}", path, error.message());
-  impl->accept();
+  auto impl = std::make_shared<Impl>(io, methods);
+  const auto adopt = [weak = std::weak_ptr(impl)](int fd, const ucred& peer) {
+    if (const auto self = weak.lock()) self->adopt(fd, peer);
+  };
+  TRY_ASSIGN(impl->listener, Listener::open(io, path, SOCK_STREAM, mode, adopt));
   return std::unique_ptr<VarlinkServer>(new VarlinkServer(std::move(impl)));
 }
 

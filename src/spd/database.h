@@ -116,6 +116,9 @@ class Database {
   Result<uint64_t> flip_all(Draft& draft, bool force = false, bool override_others = false);
   // One head only. ESRCH: unknown head.
   Result<uint64_t> flip(Draft& draft, std::string_view head, bool force = false, bool override_others = false);
+  // What `before` was cloned from is in force again, under the generation of then: nothing happened, and drafts that
+  // were made since then still flip. For a change that could not take effect.
+  Result<> take_back(Draft before);
 
  private:
   struct State;

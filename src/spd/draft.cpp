@@ -105,4 +105,11 @@ Result<uint64_t> Database::flip(Draft& draft, std::string_view head, bool force,
   return state_->flip(draft, {std::string(head)}, force, override_others);
 }
 
+Result<> Database::take_back(Draft before) {
+  const uint64_t generation = before.based_on_;
+  TRY(flip_all(before, true, true));
+  state_->space(before.name_space_).generation = generation;
+  return {};
+}
+
 }  // namespace adit::spd
