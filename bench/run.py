@@ -70,7 +70,7 @@ def udp(subject, seconds):
 
 def ping(subject, count):
     """(median, 99th percentile) in milliseconds."""
-    lines = subject.a.sh(f"ping -n -i 0.005 -c {count} {subject.target}", timeout=60).stdout.splitlines()
+    lines = subject.a.sh(f"ping -n -i 0.01 -c {count} {subject.target}", timeout=60).stdout.splitlines()
     times = sorted(float(line.split("time=")[1].split()[0]) for line in lines if "time=" in line)
     return statistics.median(times), times[int(len(times) * 0.99) - 1]
 

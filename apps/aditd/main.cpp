@@ -85,5 +85,11 @@ int run(int argc, char** argv) {
 }  // namespace adit
 
 int main(int argc, char** argv) {
-  return adit::run(argc, argv);
+  try {
+    return adit::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "aditd: an error of its own: " << error.what()
+              << "; everything stays closed until it is started again\n";
+    return 1;
+  }
 }

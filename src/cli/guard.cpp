@@ -60,6 +60,7 @@ Result<> run_program(const std::vector<std::string>& words) {
   if (child < 0) return fail(errno, "cannot start {}: {}", words[0], std::strerror(errno));
   if (child == 0) {
     std::vector<char*> argv;
+    argv.reserve(words.size() + 1);
     for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
     ::execvp(argv[0], argv.data());

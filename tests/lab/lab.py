@@ -275,8 +275,11 @@ class Lab:
                     stream.close()
         for host in self.hosts:
             subprocess.run(["ip", "netns", "del", host.ns], capture_output=True)
+        broken = [host.log() for host in self.hosts if "Sanitizer" in host.log() or "runtime error:" in host.log()]
         if not self.keep:
             shutil.rmtree(self.tmp, ignore_errors=True)
+        if broken:
+            raise LabError("a daemon did what it must not:\n" + broken[0])
 
 
 class World:
