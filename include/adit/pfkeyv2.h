@@ -103,6 +103,7 @@ struct sadb_ext {
 /* Adit's own begin at 200. */
 #define SADB_X_EXT_NAMESPACE 200
 #define SADB_X_EXT_REPLAY_WINDOW 201
+#define SADB_X_EXT_DIAGNOSTIC 202
 
 struct sadb_sa {
   uint16_t sadb_sa_len;
@@ -295,6 +296,12 @@ struct sadb_x_replay_window {
   uint32_t sadb_x_rw_packets; /* 0 to 4096 */
 };
 
+struct sadb_x_diagnostic { /* a text follows, NUL-terminated; in a request an empty one: send me sentences */
+  uint16_t sadb_x_diagnostic_len;
+  uint16_t sadb_x_diagnostic_exttype;
+  uint32_t sadb_x_diagnostic_reserved;
+};
+
 /* ---- values ----------------------------------------------------------------------------------------------------- */
 
 #define SADB_SASTATE_LARVAL 0
@@ -464,6 +471,7 @@ struct sadb_x_replay_window {
 #define SADB_X_DIAGNOSTIC_BAD_REPLAY_WINDOW 207
 #define SADB_X_DIAGNOSTIC_BAD_VERSION 208
 #define SADB_X_DIAGNOSTIC_NOT_PERMITTED 209
+#define SADB_X_DIAGNOSTIC_QUOTA 210
 
 /* ---- the layout, held ------------------------------------------------------------------------------------------- */
 
@@ -509,6 +517,7 @@ ADIT_PFKEY_ASSERT(sizeof(struct sadb_x_edump) == 16);
 ADIT_PFKEY_ASSERT(offsetof(struct sadb_x_edump, sadb_x_edump_timeout) == 8);
 ADIT_PFKEY_ASSERT(sizeof(struct sadb_x_namespace) == 8);
 ADIT_PFKEY_ASSERT(offsetof(struct sadb_x_namespace, sadb_x_namespace_flags) == 4);
+ADIT_PFKEY_ASSERT(sizeof(struct sadb_x_diagnostic) == 8);
 ADIT_PFKEY_ASSERT(sizeof(struct sadb_x_replay_window) == 8);
 
 #ifdef __cplusplus

@@ -8,6 +8,7 @@
 #include "engine/guard.h"
 #include "engine/keys.h"
 #include "engine/links.h"
+#include "engine/namespaces.h"
 #include "engine/policy.h"
 #include "engine/protocol_properties.h"
 #include "engine/routes.h"
@@ -43,25 +44,29 @@ struct Engine::Parts {
         algorithms(context),
         dataplane(context),
         guard(context, view),
-        policy(context, algorithms, guard, view),
+        namespaces(context),
+        policy(context, algorithms, guard, view, namespaces),
         links(context, dataplane, guard, policy),
-        keys(context, algorithms, dataplane, links, policy),
+        keys(context, algorithms, dataplane, links, policy, namespaces),
         properties(context, guard),
         addresses(context, links, guard),
         routes(context, links, guard),
         services(context) {
     view.links = &links;
+    namespaces.set_parts(policy, keys);
     guard.add_part(policy);
     guard.add_part(properties);
     links.add_user(addresses);
     links.add_user(routes);
     links.add_user(keys);
-    policy.follow({.picture =
-                       [this](std::shared_ptr<const spd::Head> host) {
-                         dataplane.set_host_head(std::move(host));
-                         links.policy_changed();
-                       },
-                   .head_changed = [this](const std::string& head) { keys.link_gone(head); }});
+    policy.follow(
+        {.picture =
+             [this](std::shared_ptr<const spd::Head> host) {
+               dataplane.set_host_head(std::move(host));
+               links.policy_changed();
+             },
+         .head_changed = [this](const std::string& head) { keys.link_gone(head); },
+         .keep_closed = [this](const std::string& tunnel, const std::string& why) { links.keep_closed(tunnel, why); }});
     add_services();
   }
 
@@ -86,6 +91,7 @@ struct Engine::Parts {
   Algorithms algorithms;
   Dataplane dataplane;
   Guard guard;
+  Namespaces namespaces;
   Policy policy;
   Links links;
   Keys keys;
@@ -109,6 +115,7 @@ Result<> Engine::start() {
   TRY(p.guard.restore());
   crash_point("start:guard");
   p.properties.restore();
+  p.namespaces.restore();
   p.services.boot(kAlgsService);
   p.services.boot(kPolicyService);
   p.policy.say_what_was_unconfirmed();
@@ -192,6 +199,7 @@ void Engine::tick() {
   ++p.ticks;
   p.keys.tick();
   p.policy.tick();
+  p.namespaces.tick();
   p.links.tick();
   if (p.ticks % kLeakPollTicks == 0) p.guard.poll_leaks();
   if (p.ticks % kGuardCheckTicks == 0) p.guard.reassert(true, true);
@@ -217,6 +225,9 @@ Keys& Engine::keys() {
 }
 Links& Engine::links() {
   return parts_->links;
+}
+Namespaces& Engine::namespaces() {
+  return parts_->namespaces;
 }
 Policy& Engine::policy() {
   return parts_->policy;

@@ -22,6 +22,7 @@ class Dataplane;           // workers, snapshots: engine/dataplane.h
 class Guard;               // I7:           engine/guard.h
 class Keys;                // SAD:          engine/keys.h
 class Links;               // dladm:        engine/links.h
+class Namespaces;          // who may act where: engine/namespaces.h
 class Policy;              // SPD:          engine/policy.h
 class ProtocolProperties;  // hostmodel, forwarding: engine/protocol_properties.h
 class Routes;              // route:        engine/routes.h
@@ -57,6 +58,7 @@ class Engine {
   Guard& guard();
   Keys& keys();
   Links& links();
+  Namespaces& namespaces();
   Policy& policy();
   ProtocolProperties& protocol_properties();
   Routes& routes();

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/permission.h"
-
 namespace adit::engine {
 namespace {
 
@@ -35,12 +33,13 @@ bool asks_for_ipsec(const spd::Rule& rule) {
 }  // namespace
 
 Keys::Keys(const Context& context, const Algorithms& algorithms, Dataplane& dataplane, const LinkView& links,
-           const TunnelPolicy& policy)
+           const TunnelPolicy& policy, Namespaces& namespaces)
     : context_(context),
       algorithms_(algorithms),
       dataplane_(dataplane),
       links_(links),
       policy_(policy),
+      namespaces_(namespaces),
       database_(context.clock, algorithms.table(),
                 {.is_local = [this](const net::Address& address) { return local_addresses_.contains(address); }}),
       sequences_(context) {}
@@ -97,10 +96,6 @@ void Keys::report(const sad::Event& event) {
                         fmt::format("no SA came for rule {} of {}; its packets are dropped",
                                     ended->acquire.key.rule_index, ended->acquire.key.link));
   }
-}
-
-Result<> Keys::permit(const PeerCredentials& peer, const sad::Requester&) {
-  return permit_peer(peer.uid, "use PF_KEY");
 }
 
 Result<sad::Acquire> Keys::policy_for(const sad::Endpoints& outer, const std::optional<net::Flow>& inner) {

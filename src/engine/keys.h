@@ -10,6 +10,7 @@
 #include "engine/algorithms.h"
 #include "engine/dataplane.h"
 #include "engine/key_access.h"
+#include "engine/namespaces.h"
 #include "engine/seams.h"
 #include "engine/sequence_store.h"
 #include "engine/service_methods.h"
@@ -18,10 +19,10 @@
 
 namespace adit::engine {
 
-class Keys final : public KeyAccess, public LinkUser {
+class Keys final : public KeyAccess, public LinkUser, public NamespacePart {
  public:
   Keys(const Context& context, const Algorithms& algorithms, Dataplane& dataplane, const LinkView& links,
-       const TunnelPolicy& policy);
+       const TunnelPolicy& policy, Namespaces& namespaces);
 
   // ---- KeyAccess
   sad::Database& keys() override { return database_; }
@@ -29,7 +30,20 @@ class Keys final : public KeyAccess, public LinkUser {
   void keys_changed() override;
   void listen_to_keys(std::function<void(const sad::Event&)> listener) override { listener_ = std::move(listener); }
   Result<> permit(const PeerCredentials& peer, const sad::Requester& who) override;
+  Result<> permit_outer(const PeerCredentials& peer, const sad::Requester& who, const net::Address& source,
+                        const net::Address& destination) override;
+  [[nodiscard]] bool is_privileged(const PeerCredentials& peer) const override;
+  [[nodiscard]] bool may_see(const PeerCredentials& peer, const std::string& name_space) const override;
+  void overrode(const PeerCredentials& peer, const sad::Requester& who, const std::string& what) override;
+  void connection_closed(const PeerCredentials& peer) override;
   Result<sad::Acquire> policy_for(const sad::Endpoints& outer, const std::optional<net::Flow>& inner) override;
+
+  // ---- NamespacePart
+  [[nodiscard]] size_t records_of(const std::string& name) const override { return database_.size_of(name); }
+  [[nodiscard]] std::vector<std::string> namespaces_with_records() const override { return database_.namespaces(); }
+  void set_quota(const std::string& name, const NamespaceRecord* record) override;
+  Result<> may_retire(const std::string&) const override { return {}; }
+  Result<> retire(const std::string& name, Outcome& outcome) override;
 
   // ---- LinkUser: a link that goes takes its acquires along.
   Result<> may_delete(const std::string&) const override { return {}; }
@@ -62,6 +76,7 @@ class Keys final : public KeyAccess, public LinkUser {
   Dataplane& dataplane_;
   const LinkView& links_;
   const TunnelPolicy& policy_;
+  Namespaces& namespaces_;
   std::set<net::Address> local_addresses_;
   sad::Database database_;
   SequenceStore sequences_;

@@ -18,9 +18,10 @@ tunnel::LinkState Links::state_of(const Tunnel& tunnel) const {
   auto state = tunnel::link_state(tunnel.active.name, facts);
   if (tunnel.lost_policy && !state.usable)
     state.why_closed = fmt::format(
-        "{} is closed because the rules it had were in no file and went with an earlier aditd; give it "
-        "rules, or let it pass clear text with `svcadm restart network/iptun`",
-        tunnel.active.name);
+        "{} is closed because {}; give it rules, or let it pass clear text with `svcadm restart network/iptun`",
+        tunnel.active.name,
+        tunnel.lost_because.empty() ? "the rules it had were in no file and went with an earlier aditd"
+                                    : tunnel.lost_because);
   if (!service_up_ && tunnel.device && adopted_)
     state.why_closed = fmt::format(
         "{} is down because the service network/iptun is not online; `svcadm enable network/iptun` "
@@ -124,6 +125,14 @@ void Links::remember_policies(const std::vector<Tunnel*>& tunnels) {
   if (!changed) return;
   if (auto saved = save_active(); !saved)
     context_.events.add(Severity::warning, "link.not-saved", "", saved.error().text);
+}
+
+// had_policy stays as it is on disk: the next daemon keeps it closed too.
+void Links::keep_closed(const std::string& name, const std::string& because) {
+  const auto found = tunnels_.find(name);
+  if (found == tunnels_.end() || found->second.active.secured) return;
+  found->second.lost_policy = true;
+  found->second.lost_because = because;
 }
 
 void Links::refresh_all() {

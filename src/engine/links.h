@@ -72,6 +72,9 @@ class Links final : public LinkView {
 
   // ---- the world
   void policy_changed();  // heads may have changed: states, MTUs
+  // Before the head of an unsecured tunnel goes: it shall not pass clear text, but wait for rules, or for iptun's
+  // restart, which also opens.
+  void keep_closed(const std::string& name, const std::string& because);
   void handle(const datapath::PathMtuChanged& event);
   void reassert(bool links_changed, bool addresses_changed);
   void tick();  // what failed is tried again, path MTUs age
@@ -85,7 +88,8 @@ class Links final : public LinkView {
     // Not secured, but it had rules when the last daemon died and has none now: closed until it has, or iptun is
     // restarted.
     bool lost_policy = false;
-    bool device = false;  // the TUN is there and our workers have its queues
+    std::string lost_because;  // not by a daemon's death but by a change that had to open nothing; empty: by that
+    bool device = false;       // the TUN is there and our workers have its queues
     uint32_t underlay_mtu = 1500;
     uint32_t learned_mtu = 0;  // path MTU; 0: none learned
     MonoTime learned_at{};

@@ -4,8 +4,12 @@
 
 namespace adit::engine {
 
+bool is_privileged(uid_t uid) {
+  return uid == 0 || uid == ::geteuid();
+}
+
 Result<> permit_peer(uid_t uid, std::string_view what) {
-  if (uid == 0 || uid == ::geteuid()) return {};
+  if (is_privileged(uid)) return {};
   return fail(EPERM, "permission denied: user id {} may not {}; become root, or use sudo", uid, what);
 }
 

@@ -9,7 +9,10 @@
 
 namespace adit::engine {
 
-// EPERM with a sentence unless the peer is root or runs as the daemon's own user.
+// Root, or the user that the daemon runs as.
+bool is_privileged(uid_t uid);
+
+// EPERM with a sentence unless the peer is privileged.
 Result<> permit_peer(uid_t uid, std::string_view what);
 
 }  // namespace adit::engine

@@ -23,17 +23,15 @@ std::set<std::string> changed_heads(const spd::HeadSet& before, const spd::HeadS
 
 }  // namespace
 
-Policy::Policy(const Context& context, Algorithms& algorithms, Guard& guard, const LinkView& links)
+Policy::Policy(const Context& context, Algorithms& algorithms, Guard& guard, const LinkView& links,
+               Namespaces& namespaces)
     : context_(context),
       algorithms_(algorithms),
       guard_(guard),
       links_(links),
+      namespaces_(namespaces),
       heads_(database_.current()),
       unconfirmed_(context) {}
-
-Result<> Policy::permit(const PolicyCaller& caller, std::optional<std::string_view>, bool) {
-  return permit_peer(caller.uid, "use PF_POLICY");
-}
 
 std::shared_ptr<const spd::Head> Policy::head_of(const std::string& tunnel) const {
   return heads_->find(tunnel);
@@ -45,13 +43,17 @@ void Policy::contribute(platform::Firewall& firewall) const {
 
 // Edits, then lets everything follow. What cannot follow is taken back by copies of the rules from before: the owner's,
 // and with an override everybody's.
-Result<uint64_t> Policy::change(const spd::Owner& owner, const std::function<Result<uint64_t>()>& edit) {
+Result<uint64_t> Policy::change(const spd::Owner& owner, const std::function<Result<uint64_t>()>& edit,
+                                std::string closing) {
   std::set<std::string> touched = {owner.name_space};
   if (owner.override_others)
     for (auto& name_space : database_.namespaces()) touched.insert(std::move(name_space));
   std::vector<spd::Draft> before;
   for (const auto& name_space : touched) database_.clone_all(before.emplace_back(database_.empty_draft(name_space)));
   TRY_ASSIGN(const uint64_t value, edit());
+  if (closing.empty() && namespaces_.keeps_closed(owner.name_space))
+    closing = fmt::format("{} took its rules back", owner.name_space);
+  if (!closing.empty()) keep_closed(*database_.current(), closing);
   if (auto followed = take_effect(database_.current()); !followed) {
     for (const spd::Draft& draft : before)
       if (auto undone = database_.take_back(draft); !undone)
@@ -138,7 +140,11 @@ void Policy::tunnel_gone(const std::string& tunnel) {
 
 Result<uint64_t> Policy::add_rules(const PolicyCaller& caller, std::string_view head, std::vector<spd::Rule> entries) {
   TRY(nothing_waits(caller.owner.name_space));
-  return change(caller.owner, [&] { return database_.add(caller.owner, head, std::move(entries)); });
+  TRY(check_rules(caller, entries));
+  TRY_ASSIGN(const uint64_t index,
+             change(caller.owner, [&] { return database_.add(caller.owner, head, std::move(entries)); }));
+  report_override(caller, fmt::format("added index {} to {}", index, head.empty() ? "the host" : head));
+  return index;
 }
 
 Result<> Policy::remove_rule(const PolicyCaller& caller, std::string_view head, uint64_t index) {
@@ -147,6 +153,7 @@ Result<> Policy::remove_rule(const PolicyCaller& caller, std::string_view head, 
     TRY(database_.remove(caller.owner, head, index));
     return 0;
   }));
+  report_override(caller, fmt::format("deleted index {} of {}", index, head.empty() ? "the host" : head));
   return {};
 }
 
@@ -156,6 +163,7 @@ Result<> Policy::remove_rules(const PolicyCaller& caller, std::string_view head,
     TRY(database_.remove(caller.owner, head, like));
     return 0;
   }));
+  report_override(caller, fmt::format("deleted rules of {}", head.empty() ? "the host" : head));
   return {};
 }
 
@@ -171,7 +179,8 @@ Result<> Policy::flush_rules(const PolicyCaller& caller, std::optional<std::stri
   return {};
 }
 
-Result<> Policy::set_algorithms(const PolicyCaller&, crypto::AlgorithmTable table) {
+Result<> Policy::set_algorithms(const PolicyCaller& caller, crypto::AlgorithmTable table) {
+  TRY(permit_peer(caller.uid, "change the algorithms"));
   algorithms_.set(std::move(table));
   context_.events.add(Severity::info, "algorithms.changed", "", "the algorithm table changed");
   return {};

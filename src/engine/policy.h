@@ -11,6 +11,7 @@
 
 #include "engine/algorithms.h"
 #include "engine/guard.h"
+#include "engine/namespaces.h"
 #include "engine/policy_access.h"
 #include "engine/seams.h"
 #include "engine/service_methods.h"
@@ -20,18 +21,22 @@
 
 namespace adit::engine {
 
-class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPart {
+class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPart, public NamespacePart {
  public:
   // Told after each change, with the new heads in force: publish, recompute states.
   struct Followers {
     std::function<void(std::shared_ptr<const spd::Head> host)> picture;  // the packets' picture of host and tunnels
     std::function<void(const std::string& head)> head_changed;           // acquires of that link end
+    // Before an unsecured tunnel loses its last rule by a change that must open nothing; `why` for its state.
+    std::function<void(const std::string& tunnel, const std::string& why)> keep_closed;
   };
-  Policy(const Context& context, Algorithms& algorithms, Guard& guard, const LinkView& links);
+  Policy(const Context& context, Algorithms& algorithms, Guard& guard, const LinkView& links, Namespaces& namespaces);
   void follow(Followers followers) { followers_ = std::move(followers); }
 
   // ---- PolicyAccess
   Result<> permit(const PolicyCaller& caller, std::optional<std::string_view> head, bool change) override;
+  [[nodiscard]] bool may_see(const PolicyCaller& caller, const std::string& name_space) const override;
+  void connection_closed(const PolicyCaller& caller) override;
   Result<uint64_t> add_rules(const PolicyCaller& caller, std::string_view head,
                              std::vector<spd::Rule> entries) override;
   Result<> remove_rule(const PolicyCaller& caller, std::string_view head, uint64_t index) override;
@@ -44,6 +49,13 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   Result<> undo_flip(const PolicyCaller& caller) override;
   const crypto::AlgorithmTable& algorithms() override { return algorithms_.table(); }
   Result<> set_algorithms(const PolicyCaller& caller, crypto::AlgorithmTable table) override;
+
+  // ---- NamespacePart
+  [[nodiscard]] size_t records_of(const std::string& name) const override { return database_.size_of(name); }
+  [[nodiscard]] std::vector<std::string> namespaces_with_records() const override { return database_.namespaces(); }
+  void set_quota(const std::string& name, const NamespaceRecord* record) override;
+  Result<> may_retire(const std::string& name) const override;
+  Result<> retire(const std::string& name, Outcome& outcome) override;
 
   // ---- TunnelPolicy, FirewallPart
   [[nodiscard]] std::shared_ptr<const spd::Head> head_of(const std::string& tunnel) const override;
@@ -65,9 +77,16 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   void say_what_was_unconfirmed();  // once, at start
 
  private:
-  Result<uint64_t> change(const spd::Owner& owner, const std::function<Result<uint64_t>()>& edit);
+  // `closing` not empty: a tunnel that loses its last rule stays closed, for that reason.
+  Result<uint64_t> change(const spd::Owner& owner, const std::function<Result<uint64_t>()>& edit,
+                          std::string closing = {});
   Result<> take_effect(std::shared_ptr<const spd::HeadSet> next);
   void tell_change(const std::string& name, const spd::Head* before);
+  // policy_namespaces.cpp
+  Result<> check_rules(const PolicyCaller& caller, const std::vector<spd::Rule>& rules) const;
+  Result<> check_draft(const PolicyCaller& caller, const spd::Draft& draft) const;
+  void keep_closed(const spd::HeadSet& next, const std::string& why) const;
+  void report_override(const PolicyCaller& caller, const std::string& what) const;
   Result<> guard_more(const spd::HeadSet& next, const std::set<std::string>& changed);
   void guard_less(const spd::HeadSet& next, const std::set<std::string>& changed);
   [[nodiscard]] Result<> nothing_waits(const std::string& name_space) const;
@@ -80,6 +99,7 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   Algorithms& algorithms_;
   Guard& guard_;
   const LinkView& links_;
+  Namespaces& namespaces_;
   Followers followers_;
   spd::Database database_;
   std::shared_ptr<const spd::HeadSet> heads_;

@@ -21,7 +21,9 @@ struct PolicyCaller {
   uid_t uid = 0;
   gid_t gid = 0;
   pid_t pid = 0;
-  spd::Owner owner;  // SPD_EXT_NAMESPACE; override_others only as asked, not yet allowed
+  spd::Owner owner;             // SPD_EXT_NAMESPACE; override_others only as asked, not yet allowed
+  bool all_namespaces = false;  // SPD_NAMESPACE_ALL
+  uint64_t connection = 0;      // each has a number of its own; 0: none, as in tests
 };
 
 struct FlipOptions {
@@ -37,6 +39,10 @@ class PolicyAccess {
   // the tunnel that a change is about; nullopt: none in particular. Called before every request; the methods below may
   // rely on it.
   virtual Result<> permit(const PolicyCaller& caller, std::optional<std::string_view> head, bool change) = 0;
+  // May it be told a rule of that namespace?
+  [[nodiscard]] virtual bool may_see(const PolicyCaller&, const std::string& /*name_space*/) const { return true; }
+  // The connection ended: what it owned is without it.
+  virtual void connection_closed(const PolicyCaller&) {}
 
   // In force. Errors are those of spd::Database.
   virtual Result<uint64_t> add_rules(const PolicyCaller& caller, std::string_view head,

@@ -35,6 +35,7 @@ Result<uint64_t> Policy::flip(const PolicyCaller& caller, spd::Draft& draft, std
                               const FlipOptions& options) {
   const std::string& name_space = caller.owner.name_space;
   TRY(nothing_waits(name_space));
+  TRY(check_draft(caller, draft));
   if (options.confirm_seconds != 0) TRY(unconfirmed_.note(name_space));
   spd::Draft attempt = draft;
   const auto generation = change(caller.owner, [&] {
@@ -46,6 +47,7 @@ Result<uint64_t> Policy::flip(const PolicyCaller& caller, spd::Draft& draft, std
     return generation;
   }
   draft = std::move(attempt);
+  report_override(caller, "flipped its draft into force");
   if (options.confirm_seconds != 0) {
     Unconfirmed::Flip waiting{draft, std::nullopt, context_.clock.now() + Seconds(options.confirm_seconds)};
     if (head) waiting.head = std::string(*head);

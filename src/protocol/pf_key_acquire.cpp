@@ -17,6 +17,7 @@ AddressExtension address_extension(const net::Prefix& prefix, uint8_t protocol, 
 }
 
 void put_addresses(const Acquire& acquire, KeyMessage& message) {
+  if (!acquire.rule.name_space.empty()) message.name_space = NamespaceExtension{acquire.rule.name_space, false};
   const uint8_t carried = acquire.rule.family == net::Family::v4 ? net::kProtoIpv4 : net::kProtoIpv6;
   message.source = AddressExtension{acquire.outer.local, 0, carried, 0};
   message.destination = AddressExtension{acquire.outer.remote, 0, carried, 0};

@@ -11,6 +11,7 @@
 namespace adit::protocol {
 
 constexpr size_t kKeyHeaderBytes = 16;
+constexpr size_t kMaxDiagnosticText = 1024;   // of a refusal's sentence
 constexpr size_t kMaxKeyMessage = 65535 * 8;  // what the length field can say
 constexpr size_t kMaxKeyRequest = 64 * 1024;  // what the server reads of a client
 

@@ -243,6 +243,15 @@ D read_replay_window(ByteSpan bytes, KeyMessage& message) {
   return D::none;
 }
 
+D read_text(ByteSpan bytes, KeyMessage& message) {
+  if (bytes.size() <= sizeof(sadb_x_diagnostic)) return D::bad_extension_length;
+  const ByteSpan rest = bytes.subspan(sizeof(sadb_x_diagnostic));
+  const auto end = std::ranges::find(rest, 0);
+  if (end == rest.end()) return D::malformed_extension;
+  message.text.emplace(rest.begin(), end);
+  return D::none;
+}
+
 struct ExtensionKind {
   uint16_t number;
   D duplicate;
@@ -288,6 +297,7 @@ constexpr auto kExtensions = std::to_array<ExtensionKind>({
     {SADB_X_EXT_STR_AUTH, D::duplicate_string_key, read_string_auth},
     {SADB_X_EXT_NAMESPACE, D::duplicate_extension, read_namespace},
     {SADB_X_EXT_REPLAY_WINDOW, D::duplicate_extension, read_replay_window},
+    {SADB_X_EXT_DIAGNOSTIC, D::duplicate_extension, read_text},
 });
 
 KeyResult<> read_extensions(ByteSpan rest, KeyMessage& message) {

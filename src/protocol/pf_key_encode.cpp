@@ -156,6 +156,13 @@ void put(Writer& out, const NamespaceExtension& name_space) {
                 {reinterpret_cast<const uint8_t*>(name.data()), name.size()});
 }
 
+void put_text(Writer& out, const std::string& text) {
+  std::string shown = text.substr(0, kMaxDiagnosticText);
+  shown.push_back('\0');
+  out.extension(SADB_X_EXT_DIAGNOSTIC, sadb_x_diagnostic{},
+                {reinterpret_cast<const uint8_t*>(shown.data()), shown.size()});
+}
+
 void put_addresses(Writer& out, const KeyMessage& m) {
   if (m.source) put(out, SADB_EXT_ADDRESS_SRC, *m.source);
   if (m.destination) put(out, SADB_EXT_ADDRESS_DST, *m.destination);
@@ -195,6 +202,7 @@ void put_rest(Writer& out, const KeyMessage& m) {
   if (m.string_auth) put_string_auth(out, *m.string_auth);
   if (m.name_space) put(out, *m.name_space);
   if (m.replay_window) out.extension(SADB_X_EXT_REPLAY_WINDOW, sadb_x_replay_window{0, 0, *m.replay_window});
+  if (m.text) put_text(out, *m.text);
 }
 }  // namespace
 

@@ -51,23 +51,52 @@ KeyResult<> no_extensions(const KeyMessage& message, bool dump_filter_allowed) {
   return {};
 }
 
-Answers get_spi(KeyMessage& message, KeySession&, KeyAccess& access) {
+// Who has no privilege makes SAs for its own tunnels only.
+KeyResult<> permit_outer(const KeyMessage& message, const KeySession& session, KeyAccess& access,
+                         const net::Address& source, const net::Address& destination) {
+  const auto allowed = access.permit_outer(session.peer, to_requester(message), source, destination);
+  if (!allowed) return refuse(allowed.error().code, D::not_permitted, allowed.error().text);
+  return {};
+}
+
+// UPDATE may leave out the source: then it is that of the SA that is there.
+KeyResult<> permit_request(const KeyMessage& message, const KeySession& session, KeyAccess& access,
+                           const SaSpec& spec) {
+  net::Address source = spec.source;
+  if (source.is_unspecified()) {
+    const auto there = access.keys().get({spec.type, spec.spi, spec.destination}, to_requester(message));
+    if (there) source = (*there)->spec.source;
+  }
+  return permit_outer(message, session, access, source, spec.destination);
+}
+
+KeyResult<> only_privileged(const KeySession& session, const KeyAccess& access, const char* what) {
+  if (access.is_privileged(session.peer)) return {};
+  return refuse(EPERM, D::not_permitted,
+                fmt::format("permission denied: user id {} may not {}", session.peer.uid, what));
+}
+
+Answers get_spi(KeyMessage& message, KeySession& session, KeyAccess& access) {
   TRY_ASSIGN(const SpiRequest request, to_spi_request(message));
+  TRY(permit_outer(message, session, access, request.source, request.destination));
   return tell_all(message, access.keys().get_spi(request, to_requester(message)));
 }
 
-Answers add(KeyMessage& message, KeySession&, KeyAccess& access) {
+Answers add(KeyMessage& message, KeySession& session, KeyAccess& access) {
   TRY_ASSIGN(SaRequest request, to_request(message, access.algorithms()));
+  TRY(permit_request(message, session, access, request.spec));
   return tell_all(message, access.keys().add(std::move(request), to_requester(message)));
 }
 
-Answers update(KeyMessage& message, KeySession&, KeyAccess& access) {
+Answers update(KeyMessage& message, KeySession& session, KeyAccess& access) {
   TRY_ASSIGN(SaRequest request, to_request(message, access.algorithms()));
+  TRY(permit_request(message, session, access, request.spec));
   return tell_all(message, access.keys().update(std::move(request), to_requester(message)));
 }
 
-Answers update_pair(KeyMessage& message, KeySession&, KeyAccess& access) {
+Answers update_pair(KeyMessage& message, KeySession& session, KeyAccess& access) {
   TRY_ASSIGN(SaRequest request, to_request(message, access.algorithms()));
+  TRY(permit_request(message, session, access, request.spec));
   return tell_all(message, access.keys().update_pair(std::move(request), to_requester(message)));
 }
 
@@ -114,8 +143,10 @@ Answers dump(KeyMessage& message, KeySession& session, KeyAccess&) {
 }
 
 // Who comes late hears what is open, as if it had been here before.
-void repeat_acquires(KeyAccess& access, std::optional<SaType> type, std::vector<KeyAnswer>& answers) {
+void repeat_acquires(const KeySession& session, KeyAccess& access, std::optional<SaType> type,
+                     std::vector<KeyAnswer>& answers) {
   for (const auto& [seq, acquire] : access.keys().acquires()) {
+    if (!access.may_see(session.peer, acquire.rule.name_space)) continue;
     if (!type)
       answers.push_back({extended_acquire(acquire, access.algorithms()), Audience::sender});
     else if (auto plain = plain_acquire(acquire, *type, access.algorithms()))
@@ -144,7 +175,7 @@ Answers extended_register(KeyMessage& message, KeySession& session, KeyAccess& a
   std::vector<KeyAnswer> answers;
   for (const uint8_t satype : session.registered)
     answers.push_back({register_answer(message, satype, access), Audience::sender});
-  repeat_acquires(access, std::nullopt, answers);
+  repeat_acquires(session, access, std::nullopt, answers);
   return answers;
 }
 
@@ -156,18 +187,24 @@ Answers register_socket(KeyMessage& message, KeySession& session, KeyAccess& acc
   const bool anew = !session.hears(message.satype);
   if (anew) session.registered.push_back(message.satype);
   answers.push_back({register_answer(message, message.satype, access), Audience::registered});
-  if (anew) repeat_acquires(access, type, answers);
+  if (anew) repeat_acquires(session, access, type, answers);
   return answers;
 }
 
 // From a key manager: "it failed" (errno), or a wish of its own that other key managers may serve.
-Answers acquire(KeyMessage& message, KeySession&, KeyAccess& access) {
+Answers acquire(KeyMessage& message, KeySession& session, KeyAccess& access) {
   if (message.error != 0) {
-    TRY(access.keys().acquire_failed(message.seq, message.error));
+    const Requester who = to_requester(message);
+    const bool privileged = access.is_privileged(session.peer);
+    const Acquire* open = access.keys().find_acquire(message.seq);
+    if (!privileged && open != nullptr && open->rule.name_space != who.name_space)
+      TRY(only_privileged(session, access, "end an ACQUIRE of another namespace"));
+    TRY(access.keys().acquire_failed(message.seq, message.error, privileged ? nullptr : &who));
     KeyMessage answer = echo(message);
     answer.error = message.error;
     return one(std::move(answer), Audience::registered);
   }
+  TRY(only_privileged(session, access, "ask other key managers for SAs"));
   TRY(needed_satype(message));
   KeyMessage passed_on = std::move(message);
   passed_on.auth_key.reset();
@@ -192,23 +229,50 @@ KeyResult<std::optional<net::Flow>> asked_flow(const KeyMessage& message) {
   return flow;
 }
 
-Answers inverse_acquire(KeyMessage& message, KeySession&, KeyAccess& access) {
+Answers inverse_acquire(KeyMessage& message, KeySession& session, KeyAccess& access) {
   if (!message.source) return refuse(EINVAL, D::missing_source);
   if (!message.destination) return refuse(EINVAL, D::missing_destination);
   if (message.source->address.family() != message.destination->address.family()) return refuse(EINVAL, D::af_mismatch);
   TRY_ASSIGN(const auto flow, asked_flow(message));
   const auto wanted = access.policy_for({message.source->address, message.destination->address}, flow);
   if (!wanted) return refuse(wanted.error().code, D::none, wanted.error().text);
+  if (!access.may_see(session.peer, wanted->rule.name_space))
+    TRY(only_privileged(session, access, "see what rules of another namespace want"));
   return one(answer_to(message, extended_acquire(*wanted, access.algorithms())), Audience::watched);
 }
 
-Answers promisc(KeyMessage& message, KeySession& session, KeyAccess&) {
+Answers promisc(KeyMessage& message, KeySession& session, KeyAccess& access) {
+  TRY(only_privileged(session, access, "listen to all (X_PROMISC)"));
   session.promiscuous = message.satype != 0;
   return one(echo(message), Audience::sender);
 }
 
 Answers expire(KeyMessage&, KeySession&, KeyAccess&) {
   return refuse(EOPNOTSUPP, D::none, "EXPIRE comes from the engine only");
+}
+
+// What a request with override does to records, for the event; empty: it only looks.
+std::string deed_of(const KeyMessage& message) {
+  const auto name = [&] {
+    return message.sa && message.destination
+               ? fmt::format(" of SPI {:#x} to {}", static_cast<uint32_t>(message.sa->spi),
+                             message.destination->address.str())
+               : std::string();
+  };
+  switch (message.type) {
+    case KeyMessageType::update:
+    case KeyMessageType::update_pair:
+      return "UPDATE" + name();
+    case KeyMessageType::del:
+    case KeyMessageType::delete_pair:
+      return "DELETE" + name();
+    case KeyMessageType::delete_pair_state:
+      return "DELETE of pairs by state";
+    case KeyMessageType::flush:
+      return "FLUSH";
+    default:
+      return {};
+  }
 }
 
 using Handler = Answers (*)(KeyMessage&, KeySession&, KeyAccess&);
@@ -239,7 +303,11 @@ Answers answer_key_request(KeyMessage& message, KeySession& session, KeyAccess& 
   if (type == 0 || type > kLastKeyMessageType) return refuse(EINVAL, D::unknown_message);
   if (const auto allowed = access.permit(session.peer, to_requester(message)); !allowed)
     return refuse(allowed.error().code, D::not_permitted, allowed.error().text);
-  return kHandlers[type](message, session, access);
+  const Requester who = to_requester(message);
+  std::string deed = who.override_owner ? deed_of(message) : std::string();  // the handler takes from the message
+  auto answers = kHandlers[type](message, session, access);
+  if (answers && !deed.empty()) access.overrode(session.peer, who, deed);
+  return answers;
 }
 
 std::vector<KeyMessage> next_dump_page(KeySession& session, Database& keys, size_t count) {

@@ -16,10 +16,14 @@ using namespace sad;
 
 constexpr size_t kDumpPage = 32;
 constexpr size_t kMaxClients = 256;  // more are turned away
+// Connections of one user without privilege, and of all such users.
+constexpr size_t kClientsOfUser = 16, kClientsOfUsers = 128;
 
-// The answer to what could not be done: the question's base header with errno and diagnostic.
-KeyMessage error_answer(const KeyHeader& header, const KeyError& error) {
+// The answer to what could not be done: the question's base header with errno and diagnostic, and the sentence for who
+// asked for sentences.
+KeyMessage error_answer(const KeyHeader& header, const KeyError& error, bool with_text) {
   KeyMessage message;
+  if (with_text) message.text = error.text;
   message.type = static_cast<KeyMessageType>(header.type);
   message.satype = header.satype;
   message.error = static_cast<uint8_t>(error.code);
@@ -34,7 +38,7 @@ struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
   Impl(asio::io_context& i, engine::KeyAccess& a) : io(i), access(a) {}
 
   void adopt(int fd, const ucred& credentials) {
-    if (clients.size() >= kMaxClients) {
+    if (clients.size() >= kMaxClients || !has_room_for(credentials.uid)) {
       ::close(fd);
       return;
     }
@@ -49,11 +53,14 @@ struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
       return self ? next_dump_page(client.session, self->access.keys(), kDumpPage) : std::vector<KeyMessage>{};
     };
     hooks.closed = [weak](KeyConnection& client) {
-      if (const auto self = weak.lock())
-        std::erase_if(self->clients, [&](const auto& other) { return other.get() == &client; });
+      const auto self = weak.lock();
+      if (!self) return;
+      std::erase_if(self->clients, [&](const auto& other) { return other.get() == &client; });
+      self->access.connection_closed(client.session.peer);
     };
     const auto client = std::make_shared<KeyConnection>(
-        io, fd, engine::PeerCredentials{credentials.pid, credentials.uid, credentials.gid}, std::move(hooks));
+        io, fd, engine::PeerCredentials{credentials.pid, credentials.uid, credentials.gid, ++last_connection},
+        std::move(hooks));
     clients.push_back(client);
     client->start();
   }
@@ -63,14 +70,32 @@ struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
     if (!header) return refuse_request(client, {}, {{EMSGSIZE, ""}});
     auto message = decode_key_message(bytes);
     if (!message) return refuse_request(client, *header, message.error());
+    const bool with_text = message->text.has_value();
+    message->text.reset();
     auto answers = answer_key_request(*message, client.session, access);
-    if (!answers) return refuse_request(client, *header, answers.error());
+    if (!answers) return refuse_request(client, *header, answers.error(), with_text);
     for (const KeyAnswer& answer : *answers) deliver(client, answer);
     access.keys_changed();
   }
 
-  void refuse_request(KeyConnection& client, const KeyHeader& header, const KeyError& error) {
-    client.send(error_answer(header, error), true);
+  void refuse_request(KeyConnection& client, const KeyHeader& header, const KeyError& error, bool with_text = false) {
+    client.send(error_answer(header, error, with_text), true);
+  }
+
+  // Whoever may do little cannot keep those out who may do all.
+  [[nodiscard]] bool has_room_for(uid_t user) const {
+    if (access.is_privileged({0, user, 0})) return true;
+    size_t of_user = 0, of_users = 0;
+    for (const auto& client : clients) {
+      of_user += client->session.peer.uid == user ? 1 : 0;
+      of_users += access.is_privileged(client->session.peer) ? 0 : 1;
+    }
+    return of_user < kClientsOfUser && of_users < kClientsOfUsers;
+  }
+
+  // News of a namespace are for its users and the privileged.
+  [[nodiscard]] bool may_hear(const KeySession& session, const KeyMessage& message) const {
+    return access.may_see(session.peer, message.name_space ? message.name_space->name : std::string());
   }
 
   // `clients` may shrink while we send: a broken one closes itself.
@@ -81,13 +106,13 @@ struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
       bool hears = own || answer.audience == Audience::everyone;
       if (answer.audience == Audience::watched || answer.audience == Audience::registered) hears |= session.promiscuous;
       if (answer.audience == Audience::registered) hears |= !session.extended && session.hears(answer.message.satype);
-      if (hears && !client->send(answer.message, own)) ++lost;
+      if (hears && (own || may_hear(session, answer.message)) && !client->send(answer.message, own)) ++lost;
     }
   }
 
   void tell(const KeyMessage& message, const std::function<bool(const KeySession&)>& hears) {
     for (const auto& client : std::vector(clients)) {
-      if (hears(client->session) && !client->send(message, false)) ++lost;
+      if (hears(client->session) && may_hear(client->session, message) && !client->send(message, false)) ++lost;
     }
   }
 
@@ -114,7 +139,7 @@ struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
   engine::KeyAccess& access;
   std::shared_ptr<Listener> listener;
   std::vector<std::shared_ptr<KeyConnection>> clients;
-  uint64_t lost = 0;
+  uint64_t lost = 0, last_connection = 0;
 };
 
 Result<std::unique_ptr<KeyServer>> KeyServer::listen(asio::io_context& io, const std::string& path,

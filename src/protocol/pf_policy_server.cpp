@@ -22,9 +22,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Connection(asio::io_context& io, int fd, engine::PolicyAccess& access, engine::PolicyCaller caller,
              std::chrono::seconds stall, Closed closed)
-      : socket_(io, fd), timer_(io), session_(access, std::move(caller)), stall_(stall), closed_(std::move(closed)) {}
+      : socket_(io, fd),
+        timer_(io),
+        user_(caller.uid),
+        session_(access, std::move(caller)),
+        stall_(stall),
+        closed_(std::move(closed)) {}
 
   void start() { wait_to_read(); }
+
+  [[nodiscard]] uid_t user() const { return user_; }
 
   void close() {
     if (!socket_.is_open()) return;
@@ -81,6 +88,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   stream_descriptor socket_;
   asio::steady_timer timer_;
+  uid_t user_;
   PolicySession session_;
   std::chrono::seconds stall_;
   Closed closed_;
@@ -94,12 +102,12 @@ struct PolicyServer::Impl : std::enable_shared_from_this<PolicyServer::Impl> {
       : io(context), access(policy), limits(bounds) {}
 
   void adopt(int fd, const ucred& peer) {
-    if (connections.size() >= limits.clients) {
+    if (connections.size() >= limits.clients || !has_room_for(peer.uid)) {
       ::close(fd);
       return;
     }
     bound_send_buffer(fd);
-    engine::PolicyCaller caller{.uid = peer.uid, .gid = peer.gid, .pid = peer.pid};
+    engine::PolicyCaller caller{.uid = peer.uid, .gid = peer.gid, .pid = peer.pid, .connection = ++last_connection};
     const auto connection =
         std::make_shared<Connection>(io, fd, access, std::move(caller), limits.stall,
                                      [weak = weak_from_this()](const std::shared_ptr<Connection>& gone) {
@@ -107,6 +115,17 @@ struct PolicyServer::Impl : std::enable_shared_from_this<PolicyServer::Impl> {
                                      });
     connections.insert(connection);
     connection->start();
+  }
+
+  // Whoever may do little cannot keep those out who may do all.
+  [[nodiscard]] bool has_room_for(uid_t user) const {
+    if (user == 0 || user == ::geteuid()) return true;
+    size_t of_user = 0, of_users = 0;
+    for (const auto& connection : connections) {
+      of_user += connection->user() == user ? 1 : 0;
+      of_users += connection->user() != 0 && connection->user() != ::geteuid() ? 1 : 0;
+    }
+    return of_user < limits.clients_of_user && of_users < limits.clients / 2;
   }
 
   void stop() {
@@ -118,6 +137,7 @@ struct PolicyServer::Impl : std::enable_shared_from_this<PolicyServer::Impl> {
   engine::PolicyAccess& access;
   Limits limits;
   std::shared_ptr<Listener> listener;
+  uint64_t last_connection = 0;
   std::set<std::shared_ptr<Connection>> connections;
 };
 

@@ -16,6 +16,7 @@ class PolicyServer {
  public:
   struct Limits {
     size_t clients = 256;            // more are turned away
+    size_t clients_of_user = 16;     // of one user without privilege; all such users together have half of `clients`
     std::chrono::seconds stall{30};  // a client that leaves an answer unread for so long is closed
   };
   // `access` outlives the server. The path must not be in use by a live daemon (the run directory's lock says so).

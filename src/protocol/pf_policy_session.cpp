@@ -73,15 +73,19 @@ struct PolicySession::Request {
 
 PolicySession::PolicySession(engine::PolicyAccess& access, engine::PolicyCaller caller)
     : access_(access), peer_(std::move(caller)) {}
-PolicySession::~PolicySession() = default;
+PolicySession::~PolicySession() {
+  access_.connection_closed(peer_);
+}
 
 void PolicySession::handle(ByteSpan bytes) {
   CHECK(!pending());
   auto message = decode_policy(bytes);
   if (!message) return answer_refusal(bytes, message.error());
   Request request{bytes, std::move(*message), peer_};
-  if (const auto& name_space = request.message.name_space)
+  if (const auto& name_space = request.message.name_space) {
     request.caller.owner = {name_space->name, (name_space->flags & SPD_NAMESPACE_OVERRIDE) != 0};
+    request.caller.all_namespaces = request.all_namespaces();
+  }
   if (auto done = perform(request); !done) answer_refusal(bytes, done.error());
 }
 
@@ -287,6 +291,10 @@ PolicyResult<> PolicySession::lookup(const Request& request) {
   const auto head = access_.database().current()->find(request.head());
   const auto rule = lookup_rule(request.message, head.get());
   if (!rule) return std::unexpected(rule.error());
+  if (!access_.may_see(request.caller, (*rule)->name_space))
+    return refuse(EPERM, SPD_DIAGNOSTIC_NOT_PERMITTED,
+                  fmt::format("a rule of {} decides that packet, and it is not yours to see",
+                              (*rule)->name_space.empty() ? "the global namespace" : (*rule)->name_space));
   answer(encode_policy(
       rule_message(request.message.header, request.head(), **rule, request.message.name_space.has_value())));
   return {};

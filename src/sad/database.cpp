@@ -12,12 +12,14 @@ namespace adit::sad {
 namespace {
 using D = Diagnostic;
 
+std::string owner_of(const Sa& sa) {
+  return sa.spec.name_space.empty() ? "the global namespace" : sa.spec.name_space;
+}
+
 std::unexpected<KeyError> not_yours(const Sa& sa) {
-  const std::string owner =
-      sa.spec.name_space.empty() ? "the global namespace" : "namespace \"" + sa.spec.name_space + "\"";
   return refuse(EPERM, D::other_namespace,
                 fmt::format("SA {:#x} belongs to {}; name it, or override as administrator",
-                            static_cast<uint32_t>(sa.spec.spi), owner));
+                            static_cast<uint32_t>(sa.spec.spi), owner_of(sa)));
 }
 
 // Where nothing was said, an SA is looked after when half its life passed without use (ipseckey(8)).
@@ -105,6 +107,10 @@ void Database::settle_direction(SaSpec& spec) const {
 
 KeyResult<SaPtr> Database::insert(SaPtr sa) {
   if (entries_.size() >= settings_.maximum_sas) return refuse(ENOMEM, D::too_many);
+  const std::string& name_space = sa->spec.name_space;
+  if (const auto quota = quotas_.find(name_space); quota != quotas_.end() && size_of(name_space) >= quota->second)
+    return refuse(EDQUOT, D::quota,
+                  fmt::format("{} has {} SAs, and its quota is {}", name_space, size_of(name_space), quota->second));
   sa->added = clock_.wall_seconds();
   sa->age = next_age_++;
   auto next = table_->with(sa);
@@ -116,6 +122,7 @@ KeyResult<SaPtr> Database::insert(SaPtr sa) {
   by_age_[sa->age] = entry.get();
   arm(*entry);
   entries_[name_of(*sa)] = std::move(entry);
+  ++counts_[name_space];
   events_.push_back(SaAdded{sa});
   return sa;
 }
@@ -126,11 +133,10 @@ KeyResult<SaPtr> Database::add(SaRequest request, const Requester& who) {
   if (request.spec.type == SaType::esp && request.spec.encr == crypto::EncrAlg::none)
     request.spec.encr = crypto::EncrAlg::null;
   if (const Entry* there = find({request.spec.type, request.spec.spi, request.spec.destination}))
-    return refuse(
-        EEXIST, D::none,
-        fmt::format("an SA with spi {:#x} to {} is there already{}", static_cast<uint32_t>(request.spec.spi),
-                    request.spec.destination.str(),
-                    may_touch(*there->sa, who) ? "" : ", in namespace \"" + there->sa->spec.name_space + "\""));
+    return refuse(EEXIST, D::none,
+                  fmt::format("an SA with spi {:#x} to {} is there already{}", static_cast<uint32_t>(request.spec.spi),
+                              request.spec.destination.str(),
+                              may_touch(*there->sa, who) ? "" : ", and belongs to " + owner_of(*there->sa)));
   settle_direction(request.spec);
   apply_lifetimes(request);
   auto made = Sa::make(std::move(request.spec));
@@ -278,6 +284,24 @@ KeyResult<SaPtr> Database::get_spi(const SpiRequest& request, const Requester& w
 KeyResult<SaPtr> Database::get(const SaName& name, const Requester& who) const {
   TRY_ASSIGN(const Entry* entry, owned(name, who));
   return entry->sa;
+}
+
+size_t Database::size_of(const std::string& name_space) const {
+  const auto count = counts_.find(name_space);
+  return count == counts_.end() ? 0 : count->second;
+}
+
+std::vector<std::string> Database::namespaces() const {
+  std::vector<std::string> names;
+  for (const auto& [name, count] : counts_) names.push_back(name);
+  return names;
+}
+
+void Database::set_quota(const std::string& name_space, std::optional<size_t> sas) {
+  if (sas)
+    quotas_[name_space] = *sas;
+  else
+    quotas_.erase(name_space);
 }
 
 std::vector<SaPtr> Database::page(const DumpFilter& filter, uint64_t after, size_t count) const {

@@ -127,8 +127,9 @@ class Database {
 
   // False: there is one for this key already, or the limit is reached. True: AcquireRaised is among the events.
   bool acquire(const AcquireKey& key, const Endpoints& outer, const spd::Rule& rule, const net::Flow& flow);
-  // The key manager's "it failed" (ACQUIRE with errno). ESRCH: no such record. Frees larval SAs of that seq.
-  KeyResult<> acquire_failed(uint32_t seq, int error);
+  // The key manager's "it failed" (ACQUIRE with errno). ESRCH: no such record. Frees larval SAs of that seq, those of
+  // `who` alone if given.
+  KeyResult<> acquire_failed(uint32_t seq, int error, const Requester* who = nullptr);
   [[nodiscard]] const Acquire* find_acquire(uint32_t seq) const;
   [[nodiscard]] const std::map<uint32_t, Acquire>& acquires() const { return acquires_; }  // open ones, by seq
   // The link went, or its policy changed: its records end.
@@ -149,6 +150,11 @@ class Database {
   [[nodiscard]] uint64_t generation() const { return generation_; }  // moves with every change of table()
   [[nodiscard]] std::vector<Event> take_events();
   [[nodiscard]] size_t size() const { return by_age_.size(); }
+  [[nodiscard]] size_t size_of(const std::string& name_space) const;
+  [[nodiscard]] std::vector<std::string> namespaces() const;  // those with SAs
+  // How many SAs a namespace may have, larval ones too (EDQUOT, quota, when it wants more); nullopt: no quota of its
+  // own. What is over it already stays.
+  void set_quota(const std::string& name_space, std::optional<size_t> sas);
 
  private:
   struct Entry;
@@ -185,6 +191,7 @@ class Database {
   std::map<uint32_t, Acquire> acquires_;            // by seq
   std::map<AcquireKey, uint32_t> acquire_by_key_;
   uint32_t next_seq_ = 0x80000000u;
+  std::map<std::string, size_t> counts_, quotas_;  // by namespace
   std::vector<Event> events_;
 };
 

@@ -51,6 +51,7 @@ void Database::erase(const SaName& name) {
   ++generation_;
   if (entry.armed_at != 0) timers_.erase({entry.armed_at, entry.sa->age});
   by_age_.erase(entry.sa->age);
+  if (const auto count = counts_.find(entry.sa->spec.name_space); --count->second == 0) counts_.erase(count);
   entries_.erase(at);
 }
 
@@ -99,6 +100,7 @@ size_t Database::flush(SaType type, const Requester& who) {
     ++generation_;
     timers_.clear();
     by_age_.clear();
+    counts_.clear();
     entries_.clear();
   } else {
     for (const SaPtr& sa : gone) erase(name_of(*sa));

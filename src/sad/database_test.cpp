@@ -112,6 +112,24 @@ TEST_F(DatabaseTest, GetSpiGivesAFreeSpiOfTheRange) {
   expect_refused(db_.get_spi(range, {}), EEXIST, D::none);
 }
 
+TEST_F(DatabaseTest, ANamespaceHasAQuotaOfItsOwn) {
+  db_.set_quota("vpn", 2);
+  add(esp(0x2001), {"vpn"});
+  const SpiRequest range{SaType::esp, address("5.6.7.8"), address("1.2.3.4"), 0x100, 0x103, 77};
+  ASSERT_TRUE(db_.get_spi(range, {"vpn"}));
+  expect_refused(db_.add(request(esp(0x2003)), {"vpn"}), EDQUOT, D::quota);
+  expect_refused(db_.get_spi(range, {"vpn"}), EDQUOT, D::quota);
+  add(esp(0x2004));
+  EXPECT_EQ(db_.size_of("vpn"), 2u);
+  EXPECT_EQ(db_.namespaces(), (std::vector<std::string>{"", "vpn"}));
+  ASSERT_TRUE(db_.remove(kName, {"vpn"}));
+  EXPECT_TRUE(db_.add(request(esp(0x2003)), {"vpn"}));
+  EXPECT_EQ(db_.flush(SaType::unspec, {"vpn"}), 2u);
+  EXPECT_EQ(db_.size_of("vpn"), 0u);
+  EXPECT_EQ(db_.flush(SaType::unspec, {"", true}), 1u);
+  EXPECT_TRUE(db_.namespaces().empty());
+}
+
 TEST_F(DatabaseTest, GetSpiRefusesBadRanges) {
   const auto ask = [&](uint32_t low, uint32_t high) {
     return db_.get_spi({SaType::esp, address("5.6.7.8"), address("1.2.3.4"), low, high, 0}, {});

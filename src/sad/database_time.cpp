@@ -132,9 +132,10 @@ void Database::resolve_acquires(const Sa& sa) {
   for (const uint32_t seq : served) end_acquire(seq, true, 0);
 }
 
-KeyResult<> Database::acquire_failed(uint32_t seq, int error) {
+KeyResult<> Database::acquire_failed(uint32_t seq, int error, const Requester* who) {
   std::vector<SaPtr> larval;
   for (const auto& [age, entry] : by_age_) {
+    if (who != nullptr && !may_touch(*entry->sa, *who)) continue;
     if (entry->sa->state == SaState::larval && seq != 0 && entry->sa->spec.acquire_seq == seq)
       larval.push_back(entry->sa);
   }

@@ -55,7 +55,7 @@ struct KeyExtension {
 };
 struct SensitivityExtension {
   std::vector<uint8_t> bytes;
-};                    // behind the extension header, as it came
+};  // behind the extension header, as it came
 struct Combination {  // of a PROPOSAL
   uint8_t auth = 0, encr = 0, salt_bits = 0;
   uint16_t flags = 0, auth_min = 0, auth_max = 0, encr_min = 0, encr_max = 0;
@@ -120,6 +120,7 @@ struct KeyMessage {
   std::optional<std::string> string_auth;
   std::optional<NamespaceExtension> name_space;
   std::optional<uint32_t> replay_window;
+  std::optional<std::string> text;  // of a refusal; in a request, empty: send me sentences
 
   [[nodiscard]] uint32_t window() const { return replay_window ? *replay_window : sa ? sa->replay : 0; }
 };

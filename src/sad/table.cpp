@@ -70,6 +70,12 @@ bool serves_outbound(const Sa& sa) {
   return protocol == 0 || protocol == net::kProtoIpv4 || protocol == net::kProtoIpv6;
 }
 
+// Keys that another namespace chose protect nobody's traffic but its own. Those of the global namespace, the
+// operator's and the key manager's, serve all.
+bool of_its_namespace(const Sa& sa, const spd::Rule& rule) {
+  return sa.spec.name_space.empty() || sa.spec.name_space == rule.name_space;
+}
+
 // The lists that may serve a flow: the first `exact` have the rule's own selectors.
 struct Candidates {
   std::array<const SaList*, 2 * (Table::kMaxShapes + 1)> lists;
@@ -123,10 +129,11 @@ Candidates gather(const Table::Parts& parts, SaType type, const spd::Rule& rule,
 
 // The best of one list: the newest MATURE one, else the newest DYING one, among those that fit.
 template <typename Fits>
-void best_of(const SaList& list, const Fits& fits, Sa*& mature, Sa*& dying) {
+void best_of(const SaList& list, const spd::Rule& rule, const Fits& fits, Sa*& mature, Sa*& dying) {
   for (const SaList::Group& group : list.groups) {
     if (!fits(group.strength)) continue;
     for (Sa* sa : group.sas) {
+      if (!of_its_namespace(*sa, rule)) continue;
       const SaState state = sa->state.load(std::memory_order_relaxed);
       Sa*& best = state == SaState::mature ? mature : dying;
       if (state != SaState::mature && state != SaState::dying) continue;
@@ -137,11 +144,11 @@ void best_of(const SaList& list, const Fits& fits, Sa*& mature, Sa*& dying) {
 }
 
 template <typename Fits>
-Sa* choose(const Candidates& candidates, const Fits& fits) {
+Sa* choose(const Candidates& candidates, const spd::Rule& rule, const Fits& fits) {
   Sa *mature = nullptr, *dying = nullptr;
   for (size_t i = 0; i < candidates.count; ++i) {
     if (i == candidates.exact && mature != nullptr) break;
-    best_of(*candidates.lists[i], fits, mature, dying);
+    best_of(*candidates.lists[i], rule, fits, mature, dying);
   }
   return mature != nullptr ? mature : dying;
 }
@@ -220,11 +227,11 @@ Table::Bundle Table::select(const spd::Rule& rule, const Endpoints& outer, const
     if (!wants_esp(action) && !wants_ah(action)) continue;
     Bundle bundle{nullptr, nullptr, &action};
     if (wants_esp(action)) {
-      bundle.esp = choose(esp, [&](const Strength& strength) { return esp_fits(action, strength); });
+      bundle.esp = choose(esp, rule, [&](const Strength& strength) { return esp_fits(action, strength); });
       if (bundle.esp == nullptr) continue;
     }
     if (wants_ah(action)) {
-      bundle.ah = choose(ah, [&](const Strength& strength) { return ah_fits(action, strength); });
+      bundle.ah = choose(ah, rule, [&](const Strength& strength) { return ah_fits(action, strength); });
       if (bundle.ah == nullptr) continue;
     }
     return bundle;
@@ -233,6 +240,8 @@ Table::Bundle Table::select(const spd::Rule& rule, const Endpoints& outer, const
 }
 
 bool Table::satisfies(const spd::Rule& rule, const Sa* esp, const Sa* ah) {
+  if ((esp != nullptr && !of_its_namespace(*esp, rule)) || (ah != nullptr && !of_its_namespace(*ah, rule)))
+    return false;
   return std::ranges::any_of(rule.actions, [&](const spd::Action& action) {
     if (!wants_esp(action) && !wants_ah(action)) return false;
     if (wants_esp(action) != (esp != nullptr) || wants_ah(action) != (ah != nullptr)) return false;

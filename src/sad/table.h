@@ -23,6 +23,7 @@ class Table {
   // Inbound: the SA of (SPI, type, destination), whatever its state; nullptr: none. Never allocates.
   [[nodiscard]] Sa* find(Spi spi, SaType type, const net::Address& destination) const;
 
+  // An SA of a namespace serves only rules of that namespace, one of the global namespace serves all.
   // Outbound: what satisfies `rule` for `flow`: for the first alternative that can be satisfied whole (AH, ESP or
   // both), MATURE before DYING, the newest first. Both null: none. The SA's inner selectors must equal the rule's, or
   // cover the flow; an SA without inner selectors covers every flow of its outer pair. Transport-mode rules take only

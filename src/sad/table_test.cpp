@@ -41,6 +41,28 @@ TEST_F(TableTest, FindsBySpiTypeAndDestination) {
   EXPECT_EQ(table_->find(Spi{0x2001}, SaType::esp, address("1.2.3.4")), nullptr);
 }
 
+TEST_F(TableTest, KeysOfANamespaceServeItsOwnRulesOnly) {
+  const auto of = [](const char* name_space, SaSpec spec) {
+    spec.name_space = name_space;
+    return spec;
+  };
+  const auto ruled_by = [&](const char* name_space) {
+    spd::Rule rule = cbc_;
+    rule.name_space = name_space;
+    return rule;
+  };
+  Sa* const global = put(esp(0x2001));
+  Sa* const theirs = put(of("vpn", esp(0x2002)));  // newer: what would be taken otherwise
+  EXPECT_EQ(select(ruled_by("")).esp, global);
+  EXPECT_EQ(select(ruled_by("other")).esp, global);
+  EXPECT_EQ(select(ruled_by("vpn")).esp, theirs);
+  EXPECT_TRUE(Table::satisfies(ruled_by("vpn"), theirs, nullptr));
+  EXPECT_TRUE(Table::satisfies(ruled_by("vpn"), global, nullptr));
+  EXPECT_FALSE(Table::satisfies(ruled_by(""), theirs, nullptr));
+  table_ = table_->without(*global);
+  EXPECT_FALSE(select(ruled_by("")).found());
+}
+
 TEST_F(TableTest, ANameIsTakenOnce) {
   put(esp(0x2001));
   const auto again = table_->with(*Sa::make(esp(0x2001)));

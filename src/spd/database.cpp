@@ -1,9 +1,25 @@
 #include "spd/database.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "spd/database_state.h"
 
 namespace adit::spd {
+
+namespace {
+
+std::vector<const Rule*> pointers_to(const std::vector<Rule>& rules) {
+  std::vector<const Rule*> pointers;
+  for (const Rule& rule : rules) pointers.push_back(&rule);
+  return pointers;
+}
+
+bool only_drops(const Rule& rule) {
+  return std::ranges::all_of(rule.actions, [](const Action& action) { return action.verb == Verb::drop; });
+}
+
+}  // namespace
 
 std::shared_ptr<const Head> HeadSet::find(std::string_view name) const {
   const auto found = heads.find(name);
@@ -17,6 +33,13 @@ Database::Database(Limits limits) : state_(std::make_unique<State>()) {
 Database::~Database() = default;
 Database::Database(Database&&) noexcept = default;
 Database& Database::operator=(Database&&) noexcept = default;
+
+void Database::set_quota(const std::string& name_space, std::optional<size_t> rules) {
+  if (rules)
+    state_->quotas[name_space] = *rules;
+  else
+    state_->quotas.erase(name_space);
+}
 
 std::shared_ptr<const HeadSet> Database::current() {
   if (state_->published->generation == state_->generation) return state_->published;
@@ -84,6 +107,7 @@ Result<uint64_t> Database::add(const Owner& owner, std::string_view head, std::v
   Shelf coming;
   for (const Rule& rule : entries) coming.count(rule);
   TRY(state_->check_neighbours(head, owner.name_space, coming, owner.override_others));
+  if (!owner.override_others) TRY(state_->check_precedence(head, owner.name_space, pointers_to(entries)));
   const size_t count = entries.size();
   auto& slot = state->shelves[owner.name_space];
   const bool fresh = !slot;
@@ -148,6 +172,29 @@ void Database::flush_all(const Owner& owner) {
     any = true;
   }
   if (any) state_->committed(owner.name_space);
+}
+
+size_t Database::host_drops(std::string_view name_space) const {
+  const auto shelf = shelf_in(state_->find("")->shelves, name_space);
+  if (!shelf) return 0;
+  return static_cast<size_t>(
+      std::ranges::count_if(shelf->rules(), [](const auto& entry) { return only_drops(*entry.second); }));
+}
+
+void Database::retire(const std::string& name_space) {
+  bool any = false;
+  for (auto& [name, state] : state_->heads) {
+    const auto going = shelf_in(state.shelves, name_space);
+    if (!going) continue;
+    auto staying = std::make_shared<Shelf>();
+    for (const auto& [index, rule] : going->rules()) {
+      if (name.empty() && only_drops(*rule)) staying->add(rule);
+    }
+    if (staying->size() == going->size()) continue;
+    state_->replace(name, name_space, std::move(staying));
+    any = true;
+  }
+  if (any) state_->committed(name_space);
 }
 
 }  // namespace adit::spd

@@ -76,6 +76,10 @@ class Database {
   [[nodiscard]] size_t size() const;
   [[nodiscard]] size_t size_of(std::string_view name_space) const;
   [[nodiscard]] std::vector<std::string> namespaces() const;  // those with rules
+  // Rules of the host's head that only drop. Their going would open what they close.
+  [[nodiscard]] size_t host_drops(std::string_view name_space) const;
+  // How many rules a namespace may have; nullopt: Limits::rules_of_namespace. What is over it already stays.
+  void set_quota(const std::string& name_space, std::optional<size_t> rules);
 
   // Heads live by name, whether a tunnel of that name exists or not; the first rule makes one. A tunnel pins its head,
   // so that commands about it succeed while it has no rules. Index counters go on as long as the head is known.
@@ -87,7 +91,8 @@ class Database {
   // ---- edits of what is in force; each is one generation. `entries` is one ADDRULE (what expand() made of it),
   // actions resolved; their name_space is set to the owner's. Returns the last index given. EEXIST: the same entry is
   // there, nothing added. EBUSY: tunnel and transport mode mixed. EINVAL, ENOTSUP: check_rule. EDQUOT: a limit. EPERM:
-  // a clear-text rule (pass) over a tunnel that another namespace protects, its name in the text.
+  // a clear-text rule (pass) over a tunnel that another namespace protects, or a rule that would decide traffic which
+  // a rule of another namespace decides (spd/conflict.h); its name is in the text.
   Result<uint64_t> add(const Owner& owner, std::string_view head, std::vector<Rule> entries);
   // ENOENT: unknown head. ESRCH: no such index. EPERM: another namespace's, its name in the text.
   Result<> remove(const Owner& owner, std::string_view head, uint64_t index);
@@ -97,6 +102,8 @@ class Database {
   Result<> flush(const Owner& owner, std::string_view head);
   // The owner's rules of every head.
   void flush_all(const Owner& owner);
+  // The namespace's owner is gone for good: its rules of every head go, but those of the host's that only drop.
+  void retire(const std::string& name_space);
 
   // ---- drafts
   [[nodiscard]] Draft empty_draft(std::string name_space) const;  // based on the generation of now

@@ -3,8 +3,23 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "spd/conflict.h"
 
 namespace adit::spd {
+
+namespace {
+
+// The rules of a shelf that are not in force already.
+std::vector<const Rule*> new_on(const Shelf& coming, const Shelf* going) {
+  std::vector<const Rule*> rules;
+  for (const auto& [index, rule] : coming.rules()) {
+    const auto standing = going == nullptr ? nullptr : going->find(index);
+    if (standing != rule.get()) rules.push_back(rule.get());
+  }
+  return rules;
+}
+
+}  // namespace
 
 Result<HeadState*> Database::State::make_head(std::string_view head) {
   if (HeadState* known = find(head)) return known;
@@ -19,8 +34,8 @@ Result<> Database::State::check_room(std::string_view name_space, size_t adding,
   if (adding <= removing) return {};
   const size_t more = adding - removing;
   if (rules + more > limits.rules) return fail(EDQUOT, "the policy would have more than {} entries", limits.rules);
-  if (rules_of(name_space) + more > limits.rules_of_namespace)
-    return fail(EDQUOT, "{} would have more than {} entries", spoken(name_space), limits.rules_of_namespace);
+  if (rules_of(name_space) + more > quota_of(name_space))
+    return fail(EDQUOT, "{} would have more than {} entries", spoken(name_space), quota_of(name_space));
   return {};
 }
 
@@ -39,6 +54,38 @@ Result<> Database::State::check_neighbours(std::string_view head, std::string_vi
                   "{} belongs to {}, which protects it: a rule that lets clear text pass needs its namespace or "
                   "an override",
                   spoken_head(head), spoken(neighbour));
+  }
+  return {};
+}
+
+// No namespace decides traffic that a rule of another decides, be it to let it pass, to weaken it or to drop it. What a
+// rule of its own decides already stays its own.
+Result<> Database::State::check_precedence(std::string_view head, std::string_view name_space,
+                                           const std::vector<const Rule*>& coming) const {
+  const auto found = heads.find(head);
+  if (found == heads.end() || coming.empty()) return {};
+  const uint32_t highest = (*std::ranges::max_element(coming, {}, &Rule::priority))->priority;
+  const auto own = shelf_in(found->second.shelves, name_space);
+  const auto decided_before = [&](const Rule& rule, const Rule& standing) {
+    return own && std::ranges::any_of(own->rules(), [&](const auto& entry) {
+             const Rule& mine = *entry.second;
+             const bool first = mine.priority > standing.priority ||
+                                (mine.priority == standing.priority && mine.index < standing.index);
+             return first && covers(mine, rule, standing);
+           });
+  };
+  for (const auto& [neighbour, shelf] : found->second.shelves) {
+    if (neighbour == name_space) continue;
+    for (const auto& [index, standing] : shelf->rules()) {
+      if (standing->priority > highest) continue;
+      for (const Rule* rule : coming) {
+        if (!takes_from(*rule, *standing) || decided_before(*rule, *standing)) continue;
+        return fail(EPERM,
+                    "index {} of {} belongs to {} and decides traffic that this rule would decide: give it a lower "
+                    "priority, narrow it, or override as administrator",
+                    index, spoken_head(head), spoken(neighbour));
+      }
+    }
   }
   return {};
 }
@@ -86,7 +133,9 @@ Result<uint64_t> Database::State::flip(Draft& draft, const std::vector<std::stri
     const auto going = state == nullptr ? nullptr : shelf_in(state->shelves, draft.name_space_);
     adding += coming ? coming->size() : 0;
     removing += going ? going->size() : 0;
-    if (coming) TRY(check_neighbours(name, draft.name_space_, *coming, override_others));
+    if (!coming) continue;
+    TRY(check_neighbours(name, draft.name_space_, *coming, override_others));
+    if (!override_others) TRY(check_precedence(name, draft.name_space_, new_on(*coming, going.get())));
   }
   TRY(check_room(draft.name_space_, adding, removing));
   for (const std::string& name : names) TRY(make_head(name));

@@ -16,6 +16,7 @@ struct Database::State {
   std::map<std::string, Space, std::less<>> spaces;
   size_t rules = 0;
   uint64_t generation = 0;
+  std::map<std::string, size_t, std::less<>> quotas;  // of namespaces that have one of their own
   std::shared_ptr<const HeadSet> published = std::make_shared<HeadSet>();
   std::map<std::string, bool, std::less<>> changed;  // heads to build again
 
@@ -34,8 +35,14 @@ struct Database::State {
 
   Result<HeadState*> make_head(std::string_view head);
   Result<> check_room(std::string_view name_space, size_t adding, size_t removing) const;
+  size_t quota_of(std::string_view name) const {
+    const auto found = quotas.find(name);
+    return found == quotas.end() ? limits.rules_of_namespace : found->second;
+  }
   Result<> check_neighbours(std::string_view head, std::string_view name_space, const Shelf& coming,
                             bool override) const;
+  Result<> check_precedence(std::string_view head, std::string_view name_space,
+                            const std::vector<const Rule*>& coming) const;
   void replace(std::string_view head, std::string_view name_space, std::shared_ptr<Shelf> shelf);
   void take_out(std::string_view head, const std::string& name_space, const std::vector<uint64_t>& indexes);
   void moved(std::string_view head);

@@ -21,6 +21,16 @@ Selector to(uint32_t host) {
   return {.remote = net::Prefix::host(net::Address::v4(0x0a000000 | host))};
 }
 
+// In front of, and behind everything that entries() makes.
+std::vector<Rule> before(std::vector<Rule> rules) {
+  for (Rule& rule : rules) rule.priority = UINT32_MAX;
+  return rules;
+}
+std::vector<Rule> behind(std::vector<Rule> rules) {
+  for (Rule& rule : rules) rule.priority = 1;
+  return rules;
+}
+
 template <typename T>
 int code(const Result<T>& result) {
   return result ? 0 : result.error().code;
@@ -57,7 +67,7 @@ TEST(Database, RefusesTheSameEntryAndAddsNothing) {
   EXPECT_EQ(db.size(), 4u);
   EXPECT_EQ(db.generation(), generation);
   EXPECT_TRUE(db.add(kGlobal, "mytun0", entries(cbc_sha512())).has_value());  // other actions: another entry
-  EXPECT_TRUE(db.add(kVpn, "mytun0", entries()).has_value());                 // another owner: its own
+  EXPECT_TRUE(db.add(kVpn, "mytun0", behind(entries())).has_value());         // another owner: its own
 }
 
 TEST(Database, RefusesToMixModesAlsoAcrossNamespaces) {
@@ -86,7 +96,7 @@ TEST(Database, DeletesByIndexAndByTraffic) {
 TEST(Database, AnOwnersRulesAreItsOwn) {
   Database db;
   const uint64_t theirs = db.add(kVpn, "vpn0", entries()).value();
-  ASSERT_TRUE(db.add(kGlobal, "vpn0", entries(gcm(), to(1))).has_value());
+  ASSERT_TRUE(db.add(kGlobal, "vpn0", behind(entries(gcm(), to(1)))).has_value());
   const auto refused = db.remove(kGlobal, "vpn0", theirs);
   EXPECT_EQ(code(refused), EPERM);
   EXPECT_NE(refused.error().text.find(kVpn.name_space), std::string::npos);
@@ -110,12 +120,70 @@ TEST(Database, NobodyOpensSomebodyElsesTunnel) {
   EXPECT_TRUE(db.add(kVpn, "vpn0", entries(bypass(), to(1))).has_value());  // its owner may
 }
 
+TEST(Database, NobodyDecidesWhatAnothersRuleDecides) {
+  Database db;
+  ASSERT_TRUE(db.add(kVpn, "vpn0", entries(gcm(), to(1))).has_value());
+  const Action null_cipher{.verb = Verb::ipsec, .espa = Integrity{crypto::AuthAlg::hmac_sha1, {160, 160}}};
+  for (const Action& action : {null_cipher, gcm(), drop()}) {
+    const auto refused = db.add(kGlobal, "vpn0", before(entries(action)));
+    EXPECT_EQ(code(refused), EPERM);
+    EXPECT_NE(refused.error().text.find(kVpn.name_space), std::string::npos);
+  }
+  EXPECT_TRUE(db.add(kGlobal, "vpn0", entries(null_cipher, to(2))).has_value());   // other traffic
+  EXPECT_TRUE(db.add(kGlobal, "vpn0", behind(entries(null_cipher))).has_value());  // what is left over
+  EXPECT_TRUE(db.add({.override_others = true}, "vpn0", before(entries(drop()))).has_value());
+}
+
+TEST(Database, WhatWasDecidedByItsOwnRuleStaysItsOwn) {
+  Database db;
+  ASSERT_TRUE(db.add(kGlobal, "vpn0", entries()).has_value());
+  ASSERT_TRUE(db.add(kVpn, "vpn0", behind(entries(gcm(), to(1)))).has_value());
+  Draft draft = db.empty_draft("");  // a refresh: all rules anew, one of them changed
+  ASSERT_TRUE(db.add(draft, "vpn0", entries(cbc_sha512())).has_value());
+  EXPECT_TRUE(db.flip_all(draft).has_value());
+  db.flush_all(kGlobal);
+  Draft late = db.empty_draft("");  // meanwhile the other's rule decides
+  ASSERT_TRUE(db.add(late, "vpn0", entries(gcm())).has_value());
+  EXPECT_EQ(code(db.flip_all(late)), EPERM);
+  EXPECT_EQ(db.size_of(""), 0u);
+}
+
+TEST(Database, ANamespaceHasAQuotaOfItsOwn) {
+  Database db;
+  db.set_quota(kVpn.name_space, 4);
+  ASSERT_TRUE(db.add(kVpn, "vpn0", entries()).has_value());
+  const auto refused = db.add(kVpn, "vpn1", entries());
+  EXPECT_EQ(code(refused), EDQUOT);
+  EXPECT_NE(refused.error().text.find(kVpn.name_space), std::string::npos);
+  EXPECT_TRUE(db.add(kGlobal, "vpn1", entries()).has_value());
+  Draft draft = db.empty_draft(kVpn.name_space);
+  ASSERT_TRUE(db.add(draft, "vpn2", entries()).has_value());
+  EXPECT_EQ(code(db.add(draft, "vpn3", entries())), EDQUOT);
+  EXPECT_TRUE(db.flip_all(draft).has_value());
+  db.set_quota(kVpn.name_space, std::nullopt);
+  EXPECT_TRUE(db.add(kVpn, "vpn3", entries()).has_value());
+}
+
+TEST(Database, RetiringKeepsWhatClosesTheHost) {
+  Database db;
+  ASSERT_TRUE(db.add(kVpn, "vpn0", entries()).has_value());
+  ASSERT_TRUE(db.add(kVpn, "", entries(bypass(), to(1), Mode::none)).has_value());
+  ASSERT_TRUE(db.add(kVpn, "", entries(drop(), to(2), Mode::none)).has_value());
+  ASSERT_TRUE(db.add(kGlobal, "other0", entries()).has_value());
+  EXPECT_EQ(db.host_drops(kVpn.name_space), 2u);
+  db.retire(kVpn.name_space);
+  EXPECT_EQ(db.size_of(kVpn.name_space), 2u);
+  EXPECT_EQ(db.current()->find("vpn0"), nullptr);
+  EXPECT_EQ(db.current()->find("")->rules().front().actions.front(), drop());
+  EXPECT_EQ(db.size_of(""), 4u);
+}
+
 TEST(Database, DeletingATunnelDeletesItsRulesOfEveryNamespace) {
   Database db;
   db.pin_head("vpn0");
   EXPECT_TRUE(db.flush(kGlobal, "vpn0").has_value());
   ASSERT_TRUE(db.add(kVpn, "vpn0", entries()).has_value());
-  ASSERT_TRUE(db.add(kGlobal, "vpn0", entries(gcm(), to(1))).has_value());
+  ASSERT_TRUE(db.add(kGlobal, "vpn0", behind(entries(gcm(), to(1)))).has_value());
   db.remove_head("vpn0");
   EXPECT_FALSE(db.knows_head("vpn0"));
   EXPECT_EQ(db.size(), 0u);
@@ -126,8 +194,8 @@ TEST(Database, LimitsHold) {
   Database db({.rules = 6, .heads = 3, .rules_of_namespace = 5});
   ASSERT_TRUE(db.add(kGlobal, "a0", entries()).has_value());
   EXPECT_EQ(code(db.add(kGlobal, "a0", entries(gcm(), to(1)))), EDQUOT);  // the namespace's
-  EXPECT_TRUE(db.add(kVpn, "a0", entries(gcm(), to(1))).has_value());
-  EXPECT_EQ(code(db.add(kVpn, "a0", entries(gcm(), to(2)))), EDQUOT);  // the whole
+  EXPECT_TRUE(db.add(kVpn, "a0", behind(entries(gcm(), to(1)))).has_value());
+  EXPECT_EQ(code(db.add(kVpn, "a0", behind(entries(gcm(), to(2))))), EDQUOT);  // the whole
   db.pin_head("b0");
   EXPECT_EQ(code(db.add(kVpn, "c0", {})), EDQUOT);  // heads: the host, a0, b0
 }

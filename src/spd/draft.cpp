@@ -50,8 +50,8 @@ Result<> Database::clone(Draft& draft, std::string_view head) const {
 Result<uint64_t> Database::add(Draft& draft, std::string_view head, std::vector<Rule> entries) {
   TRY_ASSIGN(HeadState * state, state_->make_head(head));
   if (entries.empty()) return state->last_index;
-  if (draft.size() + entries.size() > state_->limits.rules_of_namespace)
-    return fail(EDQUOT, "the draft would have more than {} entries", state_->limits.rules_of_namespace);
+  if (const size_t quota = state_->quota_of(draft.name_space_); draft.size() + entries.size() > quota)
+    return fail(EDQUOT, "{} would have more than {} entries", spoken(draft.name_space_), quota);
   auto shelf = shelf_in(draft.shelves_, head);
   const auto slot = draft.shelves_.find(head);
   if (slot != draft.shelves_.end()) slot->second.reset();  // the draft's own reference is not somebody else's

@@ -13,6 +13,11 @@ bool passes(const Rule& rule) {
 
 }  // namespace
 
+const Rule* Shelf::find(uint64_t index) const {
+  const auto found = rules_.find(index);
+  return found == rules_.end() ? nullptr : found->second.get();
+}
+
 const Rule* Shelf::find_same(const Rule& rule) const {
   const auto [first, last] = by_entry_.equal_range(hash_entry(rule));
   for (auto at = first; at != last; ++at)

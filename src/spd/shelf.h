@@ -16,6 +16,7 @@ class Shelf {
   [[nodiscard]] size_t size() const { return rules_.size(); }
   [[nodiscard]] const std::map<uint64_t, std::shared_ptr<const Rule>>& rules() const { return rules_; }
   [[nodiscard]] bool has(uint64_t index) const { return rules_.contains(index); }
+  [[nodiscard]] const Rule* find(uint64_t index) const;  // nullptr: not here
   // The rule that same_entry finds, or nullptr.
   [[nodiscard]] const Rule* find_same(const Rule& rule) const;
 
