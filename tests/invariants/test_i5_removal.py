@@ -42,13 +42,16 @@ def test_i5_all_sas_deleted_closes_and_new_ones_open(up):
     assert drops(up.alice, "no_sa") + drops(up.alice, "acquire_queue_full") + drops(up.alice, "acquire_timeout") > 0
 
 
-def test_i5_expired_sas_close(world):
-    guide.set_up(world, key_text=guide.keys(extra="hard_addtime 4 soft_addtime 2"))
-    with Breaking(world) as it:
-        assert world.alice_host.ping("10.0.1.2", count=2) > 0
-        wait_for(lambda: "spi=0x2001" not in world.alice.adit("ipseckey -n dump").stdout, what="the SA's end")
-        assert world.alice_host.ping("10.0.1.2", count=2, wait=1) == 0
+def test_i5_expired_sas_close(up):
+    with Breaking(up) as it:
+        for host in (up.alice, up.bob):
+            host.write("/etc/inet/secret/ipseckeys", guide.keys(extra="hard_addtime 4 soft_addtime 2"), 0o600)
+            host.adit("ipseckey flush")
+            host.adit("svcadm refresh ipsec/manual-key")
+        wait_for(lambda: "spi=0x2001" not in up.alice.adit("ipseckey -n dump").stdout, what="the SA's end")
+        assert up.alice_host.ping("10.0.1.2", count=2, wait=1) == 0
     it.nothing_readable()
+    assert "hard lifetime came to an end" in up.alice.log()
 
 
 def test_i5_byte_lifetime_ends_the_sa(world):
