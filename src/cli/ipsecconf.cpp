@@ -1,4 +1,4 @@
-// ipsecconf(8): policy by hand. Speaks PF_POLICY only. Exit status 0 or 1.
+// ipsecconf(8): policy by hand. Speaks PF_POLICY only; its diff asks what that cannot tell. Exit status 0 or 1.
 #include <unistd.h>
 
 #include <adit/pfpolicy.h>
@@ -8,6 +8,7 @@
 #include <ostream>
 
 #include "cli/commands.h"
+#include "cli/ipsecconf_files.h"
 #include "cli/ipsecconf_options.h"
 #include "cli/policy_cache.h"
 #include "cli/policy_tables.h"
@@ -54,6 +55,10 @@ class Ipsecconf {
         return list();
       case PolicyAct::check:
         return check();
+      case PolicyAct::check_files:
+        return check_policy_files(context_, options_.verbose);
+      case PolicyAct::diff:
+        return show_policy_diff(context_, options_);
       default:
         break;
     }

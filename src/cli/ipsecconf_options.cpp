@@ -10,6 +10,9 @@ const char* const kIpsecconfUsage =
     "usage: ipsecconf                                  what ipsecconf itself added, as typed\n"
     "       ipsecconf -a FILE|- [-q]                   add the rules of a file\n"
     "       ipsecconf -f|-F -a FILE|- [-q]             replace all rules by those of a file, at once\n"
+    "       ipsecconf -c [-v]                          check all files of the service ipsec/policy as a refresh would\n"
+    "       ipsecconf diff [-v] [--json]               what a refresh of the service would change; -v: what stays, "
+    "too\n"
     "       ipsecconf -c FILE|-                        check a file, change nothing\n"
     "       ipsecconf -r FILE|- [-q]                   remove the rules of a file\n"
     "       ipsecconf -d INDEX|TUNNEL,INDEX [-q]       remove one entry\n"
@@ -46,6 +49,10 @@ class Scanner {
     inside_ = 0, ++at_;
     return found;
   }
+  // Is there one that could be? "-" is, "-v" is an option.
+  [[nodiscard]] bool has_value() const {
+    return at_ < args_.size() && (inside_ > 0 || args_[at_] == "-" || !args_[at_].starts_with('-'));
+  }
   [[nodiscard]] bool finished() const { return at_ == args_.size(); }
 
   std::string word;
@@ -76,8 +83,10 @@ class Builder {
       case 'f':
       case 'F':
         return take_flush(letter == 'F');
-      case 'a':
       case 'c':
+        if (!from.has_value()) return begin(PolicyAct::check_files, true);
+        [[fallthrough]];
+      case 'a':
         return take_file(letter == 'c', from);
       case 'r':
         return take_removal(from);
@@ -110,9 +119,6 @@ class Builder {
   }
   PolicyOptions options;
 
- private:
-  enum class Act : uint8_t { none, flush, add, other };
-
   Result<> begin(PolicyAct act, bool all) {
     if (act_ != Act::none) return fail(EINVAL, "Multiple commands specified");
     act_ = Act::other;
@@ -120,6 +126,10 @@ class Builder {
     options.all_heads = all;
     return {};
   }
+
+ private:
+  enum class Act : uint8_t { none, flush, add, other };
+
   // -f and -F go with -a, before or behind it: replace.
   Result<> take_flush(bool all) {
     if (act_ == Act::add && options.act == PolicyAct::add) {
@@ -190,8 +200,12 @@ class Builder {
 
 Result<PolicyOptions> parse_policy_options(std::span<const std::string> args) {
   if (args.empty()) return PolicyOptions{};
-  Scanner scanner(args);
   Builder builder;
+  if (args[0] == "diff") {
+    TRY(builder.begin(PolicyAct::diff, true));
+    args = args.subspan(1);
+  }
+  Scanner scanner(args);
   while (const char letter = scanner.next()) TRY(builder.take(letter, scanner));
   if (!scanner.finished()) return fail(EINVAL, "Bad usage.");
   return builder.finish();

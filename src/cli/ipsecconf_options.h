@@ -10,7 +10,7 @@
 
 namespace adit::cli {
 
-enum class PolicyAct : uint8_t { view, add, replace, check, remove_index, remove_file, flush, list };
+enum class PolicyAct : uint8_t { view, add, replace, check, check_files, diff, remove_index, remove_file, flush, list };
 
 struct PolicyOptions {
   PolicyAct act = PolicyAct::view;

@@ -1,14 +1,13 @@
 #include "config/ipsecconf.h"
 
 #include <algorithm>
-#include <map>
-#include <unordered_map>
 
 #include <fmt/format.h>
 
 #include "config/ipsecconf_action.h"
 #include "config/ipsecconf_entry.h"
 #include "config/ipsecconf_lexer.h"
+#include "config/ipsecconf_memory.h"
 #include "config/ipsecconf_pattern.h"
 
 namespace adit::config {
@@ -51,12 +50,16 @@ spd::Selector selector_of(const Pattern& pattern, const Pairs::value_type& pair,
 class Loader {
  public:
   Loader(const PolicySource& source, const crypto::AlgorithmTable& table, const Resolver& resolver, Report& report)
-      : source_(source), table_(table), resolver_(resolver), report_(report) {}
+      : source_(source),
+        table_(table),
+        resolver_(resolver),
+        report_(report),
+        memory_(source.memory != nullptr ? *source.memory : own_memory_) {}
 
   std::optional<PolicyEntry> load(const Entry& entry, std::string_view text) {
     const auto pattern = read_pattern(entry, source_, resolver_, report_);
     // The other half of the entry is read too, so that its errors are told in the same run.
-    const auto actions = read_actions(entry, pattern.value_or(Pattern{}), table_, weak_, report_);
+    const auto actions = read_actions(entry, pattern.value_or(Pattern{}), table_, memory_.weak, report_);
     if (!pattern || !actions) return std::nullopt;
     const bool old_style = pattern->style == Style::old || actions->old_style;
     const auto direction = actions->direction ? actions->direction : pattern->direction;
@@ -81,7 +84,7 @@ class Loader {
  private:
   std::vector<spd::RuleSpec> specs_of(const Entry& entry, const Pattern& pattern, const Actions& actions,
                                       bool old_style, std::optional<Direction> direction) {
-    const uint32_t priority = spd::priority_of(source_.first_position + position_++, actions.actions);
+    const uint32_t priority = spd::priority_of(position_++, actions.actions);
     const bool out = !direction || *direction == Direction::out, in = !direction || *direction == Direction::in;
     std::vector<spd::RuleSpec> specs;
     for (const auto& pair : pairs_of(pattern.first, pattern.second)) {
@@ -115,38 +118,35 @@ class Loader {
           report_.error(entry.alternatives.front().action, checked.error().text);
           return false;
         }
-    const auto mode = modes_.emplace(result.head, std::pair(result.specs.front().mode, entry.open.line)).first->second;
-    if (mode.first != result.specs.front().mode) {
+    if (const spd::Origin* other = memory_.other_mode(result.head, result.specs.front())) {
       report_.error(entry.open,
                     fmt::format("tunnel {} mixes 'negotiate tunnel' and 'negotiate transport'", result.head),
-                    fmt::format("line {} has the other", mode.second));
+                    fmt::format("{} has the other", place(*other)));
       return false;
     }
-    std::erase_if(result.specs, [&](const spd::RuleSpec& spec) { return !is_new(result.head, spec); });
-    if (result.specs.empty()) report_.warning(entry.open, "Duplicate policy entry (ignored)", "the same stands above");
+    const spd::Origin* same = nullptr;
+    std::erase_if(result.specs, [&](const spd::RuleSpec& spec) {
+      const spd::Origin* earlier = memory_.same_entry(result.head, spec);
+      if (earlier != nullptr) same = earlier;
+      return earlier != nullptr;
+    });
+    if (result.specs.empty())
+      report_.warning(entry.open, "Duplicate policy entry (ignored)", fmt::format("{} has the same", place(*same)));
     return true;
   }
 
-  // Remembers it. A duplicate would be EEXIST.
-  bool is_new(const std::string& head, const spd::RuleSpec& spec) {
-    const auto entries = spd::expand(spec);
-    auto& seen = seen_[head];
-    for (const spd::Rule& rule : entries) {
-      const auto [first, last] = seen.equal_range(spd::hash_entry(rule));
-      for (auto at = first; at != last; ++at)
-        if (spd::same_entry(at->second, rule)) return false;
-    }
-    for (const spd::Rule& rule : entries) seen.emplace(spd::hash_entry(rule), rule);
-    return true;
+  // As seen from this text.
+  [[nodiscard]] std::string place(const spd::Origin& origin) const {
+    return origin.file == source_.file ? fmt::format("line {}", origin.line)
+                                       : fmt::format("{}:{}", origin.file, origin.line);
   }
 
   const PolicySource& source_;
   const crypto::AlgorithmTable& table_;
   const Resolver& resolver_;
   Report& report_;
-  WeakSeen weak_;
-  std::map<std::string, std::pair<spd::Mode, uint32_t>> modes_;
-  std::map<std::string, std::unordered_multimap<size_t, spd::Rule>> seen_;
+  LoadMemory own_memory_;
+  LoadMemory& memory_;
   uint32_t position_ = 0;
 };
 

@@ -22,11 +22,13 @@ constexpr size_t kMaxPolicyLine = 1024, kMaxPolicyEntry = 8192, kMaxPolicyWords 
 constexpr size_t kMaxTunnelName = 15;  // as long as the links are here
 constexpr size_t kMaxProblems = 50;    // errors told of one text
 
+class LoadMemory;  // ipsecconf_memory.h
+
 struct PolicySource {
   std::string file;                           // for messages and origins
   std::string name_space;                     // whose rules they shall be
   std::optional<std::string> implied_tunnel;  // ipsecinit.d/tunnels/NAME.conf: `tunnel NAME` need not be written
-  uint32_t first_position = 0;                // entries in the files before this one: priorities go on counting down
+  LoadMemory* memory = nullptr;               // of a load of several files; null: this text is all of it
   bool allow_host_ipsec = false;              // later: IPsec for the host's own traffic
 };
 

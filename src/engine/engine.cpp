@@ -35,6 +35,9 @@ struct Engine::Parts {
     [[nodiscard]] std::vector<TunnelView> tunnels() const override {
       return links == nullptr ? std::vector<TunnelView>{} : links->tunnels();
     }
+    [[nodiscard]] bool up_with(const std::string& name, bool policy) const override {
+      return links != nullptr && links->up_with(name, policy);
+    }
   };
 
   Parts(Settings given, platform::Platform& platform, const Clock& clock)

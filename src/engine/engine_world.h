@@ -4,6 +4,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -40,6 +41,7 @@ struct Killed {};  // thrown by crash points of a test
 class EngineWorld {
  public:
   EngineWorld() {
+    ::umask(022);  // a policy that others may write is refused
     std::string name = (std::filesystem::temp_directory_path() / "adit-world-XXXXXX").string();
     root = mkdtemp(name.data()) == nullptr ? "/nonexistent" : name;
     platform.add_interface("net0");

@@ -24,6 +24,10 @@ struct FakeLinks final : LinkView {
     for (const auto& [name, view] : all) list.push_back(view);
     return list;
   }
+  bool up_with(const std::string& name, bool policy) const override {
+    const auto found = tunnel(name);
+    return found && (policy || !found->secured);
+  }
 };
 
 // Writes what is asked into the platform's journal, so that a test sees the order of guard and kernel:

@@ -6,7 +6,7 @@
 
 namespace adit::engine {
 
-tunnel::LinkState Links::state_of(const Tunnel& tunnel) const {
+tunnel::LinkFacts Links::facts_of(const Tunnel& tunnel) const {
   const auto head = policy_.head_of(tunnel.active.name);
   tunnel::LinkFacts facts;
   facts.exists = tunnel.device;
@@ -15,7 +15,11 @@ tunnel::LinkState Links::state_of(const Tunnel& tunnel) const {
   facts.bound = tunnel.ends.bound() && tunnel.local_here;
   facts.secured = tunnel.active.secured || tunnel.lost_policy;
   facts.policy = head != nullptr && head->active();
-  auto state = tunnel::link_state(tunnel.active.name, facts);
+  return facts;
+}
+
+tunnel::LinkState Links::state_of(const Tunnel& tunnel) const {
+  auto state = tunnel::link_state(tunnel.active.name, facts_of(tunnel));
   if (tunnel.lost_policy && !state.usable)
     state.why_closed = fmt::format(
         "{} is closed because {}; give it rules, or let it pass clear text with `svcadm restart network/iptun`",
@@ -176,6 +180,14 @@ std::vector<TunnelView> Links::tunnels() const {
   std::vector<TunnelView> views;
   for (const auto& [name, tunnel] : tunnels_) views.push_back(view_of(tunnel));
   return views;
+}
+
+bool Links::up_with(const std::string& name, bool policy) const {
+  const auto found = tunnels_.find(name);
+  if (found == tunnels_.end()) return false;
+  tunnel::LinkFacts facts = facts_of(found->second);
+  facts.policy = policy;
+  return tunnel::link_usable(facts);
 }
 
 std::string Links::name_of(tunnel::LinkId id) const {

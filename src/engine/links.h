@@ -60,6 +60,7 @@ class Links final : public LinkView {
   // ---- LinkView
   [[nodiscard]] std::optional<TunnelView> tunnel(const std::string& name) const override;
   [[nodiscard]] std::vector<TunnelView> tunnels() const override;
+  [[nodiscard]] bool up_with(const std::string& name, bool policy) const override;
   [[nodiscard]] std::string name_of(tunnel::LinkId id) const;  // empty: unknown
   [[nodiscard]] std::optional<tunnel::LinkId> id_of(const std::string& name) const;
 
@@ -131,6 +132,7 @@ class Links final : public LinkView {
   void know_underlay(const std::vector<platform::InterfaceInfo>& interfaces);
 
   // link_state.cpp
+  [[nodiscard]] tunnel::LinkFacts facts_of(const Tunnel& tunnel) const;
   [[nodiscard]] tunnel::LinkState state_of(const Tunnel& tunnel) const;
   [[nodiscard]] uint32_t mtu_of(const Tunnel& tunnel, const spd::Head* head) const;
   [[nodiscard]] static tunnel::Outer outer_of(const Tunnel& tunnel);

@@ -13,6 +13,7 @@
 #include "engine/guard.h"
 #include "engine/namespaces.h"
 #include "engine/policy_access.h"
+#include "engine/policy_diff.h"
 #include "engine/seams.h"
 #include "engine/service_methods.h"
 #include "engine/tunnel_policy.h"
@@ -64,10 +65,12 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   void contribute(platform::Firewall& firewall) const override;
   [[nodiscard]] std::shared_ptr<const spd::HeadSet> heads() const { return heads_; }
 
-  // ---- svc:/network/ipsec/policy: the files replace the global namespace as one transaction, or nothing changes.
-  // Files: ipsecinit.conf, ipsecinit.d/*.conf, ipsecinit.d/tunnels/NAME.conf (its rules are of tunnel NAME), in this
-  // order and by name. EINVAL: every error of every file, with its line and a caret.
+  // ---- svc:/network/ipsec/policy: the files (config/policy_set.h) replace the global namespace as one transaction, or
+  // nothing changes. EINVAL: every error of every file, with its line and a caret. Rules that are there already keep
+  // their indexes; when nothing differs there is no new generation and no event. The progress is the diff's summary.
   Result<Outcome> load_files();
+  // What load_files would change; changes nothing. Errors as there.
+  Result<PolicyDiff> diff_files();
   // Empties the global namespace. The notes name each unsecured tunnel that passes clear text from now on (decision
   // 10).
   Result<Outcome> flush_global();
@@ -92,8 +95,6 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   [[nodiscard]] Result<> nothing_waits(const std::string& name_space) const;
   Result<> undo(const std::string& name_space, Unconfirmed::Flip waiting, const char* why);
   [[nodiscard]] std::string opened_since(const spd::HeadSet& before) const;
-  [[nodiscard]] std::set<std::string> unsecured_with_policy() const;
-  Result<spd::Draft> read_files(Outcome& outcome);
 
   const Context& context_;
   Algorithms& algorithms_;

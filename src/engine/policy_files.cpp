@@ -1,118 +1,67 @@
-// The policy service: files of the global namespace, applied as one transaction.
-#include <algorithm>
-#include <filesystem>
+// The policy service: files of the global namespace, applied as one transaction. What is in force already stays as it
+// is, with its indexes: the same files again change nothing.
+#include <set>
 
-#include "config/ipsecconf.h"
-#include "config/policy_file.h"
+#include "config/policy_set.h"
 #include "config/system_resolver.h"
 #include "engine/policy.h"
 
 namespace adit::engine {
 namespace {
 
-constexpr const char* kMainFile = "/etc/inet/ipsecinit.conf";
-constexpr const char* kDirectory = "/etc/inet/ipsecinit.d";
-constexpr const char* kTunnelDirectory = "/etc/inet/ipsecinit.d/tunnels";
-
-struct PolicyFile {
-  std::string path;
-  std::optional<std::string> tunnel;
-};
-
-// *.conf by name. A directory that is not there holds none.
-std::vector<std::string> configuration_files(const std::string& directory) {
-  std::vector<std::string> paths;
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
-       entry.increment(error)) {
-    const std::string name = entry->path().filename();
-    if (name.ends_with(".conf") && !name.starts_with('.') && !entry->is_directory(error))
-      paths.push_back(entry->path());
-  }
-  std::ranges::sort(paths);
-  return paths;
-}
-
-std::vector<PolicyFile> policy_files(const Context& context) {
-  std::vector<PolicyFile> files;
-  const std::string main_file = context.in_root(kMainFile);
-  std::error_code error;
-  if (std::filesystem::exists(main_file, error)) files.push_back({main_file, {}});
-  for (auto& path : configuration_files(context.in_root(kDirectory))) files.push_back({std::move(path), {}});
-  for (auto& path : configuration_files(context.in_root(kTunnelDirectory))) {
-    const std::string tunnel = std::filesystem::path(path).stem();
-    files.push_back({std::move(path), tunnel});
-  }
-  return files;
+// Each head that has rules of the global namespace now or then.
+std::vector<spd::HeadChange> changes(const spd::Draft& now, std::map<std::string, std::vector<spd::Rule>> wanted) {
+  std::vector<spd::HeadChange> heads;
+  for (const auto& name : now.heads()) wanted.try_emplace(name);
+  for (auto& [name, rules] : wanted) heads.push_back(spd::compare_rules(name, now.rules(name), std::move(rules)));
+  return heads;
 }
 
 }  // namespace
 
-Result<spd::Draft> Policy::read_files(Outcome& outcome) {
+Result<PolicyDiff> Policy::diff_files() {
   const config::SystemResolver resolver;
-  spd::Draft draft = database_.empty_draft("");
-  std::string errors;
-  uint32_t position = 0;
-  for (const auto& file : policy_files(context_)) {
-    TRY(config::check_policy_file_mode(file.path));
-    TRY_ASSIGN(const std::string text, config::read_policy_file(file.path));
-    const auto policy =
-        config::parse_policy(text, {file.path, "", file.tunnel, position, false}, algorithms_.table(), resolver);
-    for (const auto& problem : policy.problems) {
-      if (problem.severity == config::Severity::error)
-        errors += problem.str() + "\n";
-      else
-        outcome.notes.push_back(problem.headline());
-    }
-    position += static_cast<uint32_t>(policy.entries.size());
-    for (auto& [head, rules] : policy.adds()) {
-      const auto origin = rules.empty() ? spd::Origin{} : rules.front().origin;
-      const auto added = database_.add(draft, head, std::move(rules));
-      if (!added && added.error().code == EEXIST)
-        outcome.notes.push_back(fmt::format("{}:{}: Duplicate policy entry (ignored)", origin.file, origin.line));
-      else if (!added)
-        errors += fmt::format("{}:{}: {}\n", origin.file, origin.line, added.error().text);
-    }
-  }
-  if (errors.empty()) return draft;
-  errors.pop_back();
-  return fail(EINVAL, "{}", errors);
+  const auto set = config::read_policy_set(context_.settings.root, algorithms_.table(), resolver);
+  if (!set.ok()) return fail(EINVAL, "{}", set.errors());
+  PolicyDiff diff;
+  for (const auto& problem : set.problems) diff.warnings.push_back(problem.headline());
+  spd::Draft now = database_.empty_draft("");
+  database_.clone_all(now);
+  diff.heads = changes(now, set.rules());
+  finish_diff(diff, *heads_, links_);
+  return diff;
 }
 
 Result<Outcome> Policy::load_files() {
-  Outcome outcome;
-  TRY_ASSIGN(spd::Draft draft, read_files(outcome));
-  const auto had_policy = unsecured_with_policy();
-  const size_t rules = draft.size();
-  TRY(change({}, [&] { return database_.flip_all(draft, true); }));
-  for (const auto& tunnel : had_policy) {
-    if (!heads_->find(tunnel))
-      outcome.notes.push_back(
-          fmt::format("{} has no rule any more, is not secured (-S), and passes clear text now", tunnel));
+  TRY_ASSIGN(const PolicyDiff diff, diff_files());
+  // Also when only a flip waits to be undone: from now on the files are what is to be in force.
+  if (diff.changes_anything() || !nothing_waits("")) {
+    spd::Draft draft = database_.empty_draft("");
+    database_.clone_all(draft);
+    for (const spd::HeadChange& head : diff.heads)
+      if (head.changes_anything()) TRY(database_.settle(draft, head.head, head.kept, head.added));
+    TRY(change({}, [&] { return database_.flip_all(draft, true); }));
   }
-  outcome.progress.push_back(fmt::format("{} policy rules added.", rules));
+  Outcome outcome{.notes = diff.warnings, .progress = diff.summary()};
+  for (const TunnelChange& tunnel : diff.tunnels)
+    if (tunnel.what == TunnelChange::What::exposed) outcome.notes.push_back(tunnel.sentence);
   return outcome;
 }
 
-std::set<std::string> Policy::unsecured_with_policy() const {
-  std::set<std::string> names;
-  for (const auto& tunnel : links_.tunnels()) {
-    if (!tunnel.secured && tunnel.policy) names.insert(tunnel.name);
-  }
-  return names;
-}
-
 Result<Outcome> Policy::flush_global() {
-  Outcome outcome;
-  const auto had_policy = unsecured_with_policy();
+  PolicyDiff diff;
+  spd::Draft now = database_.empty_draft("");
+  database_.clone_all(now);
+  diff.heads = changes(now, {});
+  finish_diff(diff, *heads_, links_);
   TRY(change({}, [&]() -> Result<uint64_t> {
     database_.flush_all({});
     return 0;
   }));
-  for (const auto& tunnel : had_policy) {
-    if (!heads_->find(tunnel))
-      outcome.notes.push_back(fmt::format("{} is not secured (-S) and passes clear text now", tunnel));
-  }
+  Outcome outcome{.notes = {}, .progress = diff.summary()};
+  for (const TunnelChange& tunnel : diff.tunnels)
+    if (tunnel.what == TunnelChange::What::exposed)
+      outcome.notes.push_back(fmt::format("{} is not secured (-S) and passes clear text now", tunnel.tunnel));
   return outcome;
 }
 

@@ -44,6 +44,8 @@ class LinkView {
   [[nodiscard]] virtual std::optional<TunnelView> tunnel(
       const std::string& name) const = 0;                             // nullopt: not a tunnel of ours
   [[nodiscard]] virtual std::vector<TunnelView> tunnels() const = 0;  // by name
+  // Whether packets might pass if it had rules, or had none, and all else were as it is. False: not a tunnel of ours.
+  [[nodiscard]] virtual bool up_with(const std::string& tunnel, bool policy) const = 0;
 };
 
 // ---- told by Links. Addresses and Routes are link users (Engine wires them in that order).

@@ -154,7 +154,10 @@ bool Services::run(Service& service, const char* method_name, const std::functio
     outcome.notes.push_back(fmt::format("{} is in maintenance: {}", service.fmri, done.error().text));
     return false;
   }
-  for (const std::string& line : done->progress) log(service, line);
+  for (std::string& line : done->progress) {
+    log(service, line);
+    outcome.done.push_back(std::move(line));
+  }
   for (std::string& note : done->notes) {
     log(service, note);
     outcome.notes.push_back(std::move(note));

@@ -38,7 +38,7 @@ struct ServiceStatus {  // svcs -l, -x and every listing
 
 // What one svcadm operand came to. `operand` matched nothing or too much: the others are still done.
 struct ServiceOutcome : Outcome {
-  std::vector<std::string> done;    // one sentence a service: svcadm -v
+  std::vector<std::string> done;    // a sentence a service, and what its method did: svcadm -v
   std::vector<std::string> errors;  // after them the command exits 1
 };
 

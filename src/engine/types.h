@@ -85,7 +85,7 @@ struct ServiceInfo {
 // ---- what a command says besides its result: warnings and consequences, for the command's stderr
 struct Outcome {
   std::vector<std::string> notes;
-  std::vector<std::string> progress;  // what went as asked: for a service's log; commands are silent about it
+  std::vector<std::string> progress;  // what went as asked: for a service's log and svcadm -v
 };
 
 }  // namespace adit::engine

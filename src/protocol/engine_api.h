@@ -10,6 +10,8 @@ namespace adit::protocol {
 
 void add_link_methods(VarlinkMethods& methods, engine::Engine& engine);   // io.adit.links: dladm
 void add_guard_methods(VarlinkMethods& methods, engine::Engine& engine);  // io.adit.guard: what is closed, what tried
+void add_policy_methods(VarlinkMethods& methods,
+                        engine::Engine& engine);  // io.adit.policy: the files and what is in force
 void add_event_methods(VarlinkMethods& methods, engine::Engine& engine);  // io.adit.events: monitor
 // io.adit.trace: live packets. `io` outlives the methods.
 void add_trace_methods(VarlinkMethods& methods, engine::Engine& engine, asio::io_context& io);

@@ -15,8 +15,8 @@ type Dependency (kind: string, fmri: string, state: string)
 type Service (fmri: string, name: string, manual: string, state: string, next_state: string, reason: string, impact: string, logfile: string,
   config_file: string, enabled: bool, temporary: bool, since: int, dependencies: []Dependency, dependents: []Dependency)
 
-# fmris: whole names, trailing parts of names, or globs. done: a sentence a service; errors: an operand that fits none or too
-# many, the others are done all the same; services: those that were meant, as they are now.
+# fmris: whole names, trailing parts of names, or globs. done: a sentence a service, behind it what its method did; errors: an
+# operand that fits none or too many, the others are done all the same; services: those that were meant, as they are now.
 method Enable(fmris: []string, temporary: ?bool, recursive: ?bool) -> (done: []string, errors: []string, notes: []string, services: []Service)
 method Disable(fmris: []string, temporary: ?bool) -> (done: []string, errors: []string, notes: []string, services: []Service)
 method Restart(fmris: []string) -> (done: []string, errors: []string, notes: []string, services: []Service)

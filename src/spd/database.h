@@ -111,6 +111,9 @@ class Database {
   Result<> clone(Draft& draft, std::string_view head) const;      // ENOENT: unknown head
   // As above. EBUSY and EPERM against other namespaces are looked at by flip.
   Result<uint64_t> add(Draft& draft, std::string_view head, std::vector<Rule> entries);
+  // The draft's rules of that head become `kept`, each with its index (REQUIRES: rules that this namespace has in this
+  // head, no two of one entry), and behind them `added`, numbered anew. Both empty: the draft lacks the head. As add.
+  Result<> settle(Draft& draft, std::string_view head, std::vector<Rule> kept, std::vector<Rule> added);
   Result<> remove(Draft& draft, std::string_view head, uint64_t index);
   Result<> remove(Draft& draft, std::string_view head, const std::vector<Rule>& like);
   Result<> flush(Draft& draft, std::string_view head);  // ENOENT: neither here nor there known

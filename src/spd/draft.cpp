@@ -1,4 +1,6 @@
 // Drafts: what a namespace shall have, edited apart and swapped in whole.
+#include <algorithm>
+
 #include "spd/database_state.h"
 
 namespace adit::spd {
@@ -60,6 +62,23 @@ Result<uint64_t> Database::add(Draft& draft, std::string_view head, std::vector<
   put(draft.shelves_, head, std::move(shelf));
   if (!shelved) return std::unexpected(std::move(shelved).error());
   return state->last_index;
+}
+
+Result<> Database::settle(Draft& draft, std::string_view head, std::vector<Rule> kept, std::vector<Rule> added) {
+  const auto old = shelf_in(draft.shelves_, head);
+  const size_t others = draft.size() - (old ? old->size() : 0);
+  if (others + kept.size() + added.size() > state_->limits.rules_of_namespace)
+    return fail(EDQUOT, "the draft would have more than {} entries", state_->limits.rules_of_namespace);
+  auto shelf = std::make_shared<Shelf>();
+  std::ranges::sort(kept, {}, &Rule::index);
+  for (Rule& rule : kept) {
+    rule.name_space = draft.name_space_;
+    shelf->add(std::make_shared<const Rule>(std::move(rule)));
+  }
+  TRY_ASSIGN(HeadState * state, state_->make_head(head));
+  TRY(shelve(*shelf, *state, head, draft.name_space_, added));
+  put(draft.shelves_, head, std::move(shelf));
+  return {};
 }
 
 Result<> Database::remove(Draft& draft, std::string_view head, uint64_t index) {

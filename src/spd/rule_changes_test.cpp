@@ -1,0 +1,141 @@
+#include "spd/rule_changes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "spd/database.h"
+#include "spd/samples.h"
+
+namespace adit::spd {
+namespace {
+
+using namespace samples;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+// Entry number `position` of a file, about one host: out and in.
+std::vector<Rule> entry(uint32_t position, uint32_t host, Action action = gcm()) {
+  RuleSpec spec =
+      both_ways(std::move(action), Mode::tunnel, {.remote = net::Prefix::host(net::Address::v4(0x0a000000 | host))});
+  spec.priority = priority_of(position, spec.actions);
+  spec.origin = {"f.conf", position + 1};
+  return expand(spec);
+}
+
+std::vector<Rule> file(const std::vector<uint32_t>& hosts) {
+  std::vector<Rule> rules;
+  for (uint32_t position = 0; position < hosts.size(); ++position)
+    std::ranges::move(entry(position, hosts[position]), std::back_inserter(rules));
+  return rules;
+}
+
+std::vector<Rule> numbered(std::vector<Rule> rules, uint64_t first = 1) {
+  for (Rule& rule : rules) rule.index = first++;
+  return rules;
+}
+
+std::vector<uint32_t> hosts(const std::vector<Rule>& rules) {
+  std::vector<uint32_t> list;
+  for (const Rule& rule : rules)
+    if (rule.direction == Direction::out) list.push_back(rule.selector.remote->address().bytes()[3]);
+  return list;
+}
+
+TEST(RuleChanges, TheSameFileChangesNothing) {
+  const auto change = compare_rules("t0", numbered(file({1, 2, 3}), 41), file({1, 2, 3}));
+  EXPECT_FALSE(change.changes_anything());
+  EXPECT_THAT(hosts(change.kept), ElementsAre(1, 2, 3));
+  EXPECT_EQ(change.kept.front().index, 41u);
+}
+
+TEST(RuleChanges, ALineInFrontKeepsTheRestWithItsIndexes) {
+  const auto change = compare_rules("t0", numbered(file({1, 2})), file({9, 1, 2}));
+  EXPECT_THAT(hosts(change.added), ElementsAre(9));
+  EXPECT_THAT(change.removed, IsEmpty());
+  EXPECT_THAT(hosts(change.kept), ElementsAre(1, 2));
+  EXPECT_TRUE(change.renewed) << "their priorities and lines are others";
+  EXPECT_EQ(change.kept[0].index, 1u);
+  EXPECT_EQ(change.kept[0].origin.line, 2u);
+}
+
+TEST(RuleChanges, WhatMovedIsRemovedAndAdded) {
+  const auto change = compare_rules("t0", numbered(file({1, 2, 3, 4})), file({4, 1, 2, 3}));
+  EXPECT_THAT(hosts(change.added), ElementsAre(4));
+  EXPECT_THAT(hosts(change.removed), ElementsAre(4));
+  EXPECT_THAT(hosts(change.kept), ElementsAre(1, 2, 3));
+}
+
+TEST(RuleChanges, AnotherActionIsAnotherRule) {
+  const auto change = compare_rules("t0", numbered(entry(0, 1)), entry(0, 1, cbc_sha512()));
+  EXPECT_EQ(change.added.size(), 2u);
+  EXPECT_EQ(change.removed.size(), 2u);
+  EXPECT_THAT(change.kept, IsEmpty());
+}
+
+TEST(RuleChanges, FromNothingAndToNothing) {
+  EXPECT_EQ(compare_rules("t0", {}, file({1})).added.size(), 2u);
+  EXPECT_EQ(compare_rules("t0", numbered(file({1})), {}).removed.size(), 2u);
+  EXPECT_FALSE(compare_rules("t0", {}, {}).changes_anything());
+}
+
+TEST(RuleChanges, EveryOrderOfFiveRulesIsReachedAndWhatIsKeptKeepsItsIndex) {
+  const std::vector<uint32_t> order{1, 2, 3, 4, 5};
+  std::vector<uint32_t> wanted = order;
+  while (std::ranges::next_permutation(wanted).found) {
+    const auto before = numbered(file(order));
+    const auto change = compare_rules("t0", before, file(wanted));
+    EXPECT_TRUE(change.changes_rules());
+    EXPECT_EQ(change.added.size(), change.removed.size());
+    EXPECT_EQ(change.kept.size() + change.added.size(), 10u);
+    EXPECT_TRUE(std::ranges::is_sorted(change.kept, {}, &Rule::index));
+    for (const Rule& rule : change.kept)
+      EXPECT_TRUE(std::ranges::any_of(
+          before, [&](const Rule& old) { return old.index == rule.index && same_entry(old, rule); }));
+  }
+}
+
+// ---- and the draft that is made of it
+
+TEST(RuleChanges, ADraftSettledByThemKeepsIndexesAndNumbersWhatIsNew) {
+  Database db;
+  ASSERT_TRUE(db.add({}, "t0", file({1, 2})).has_value());
+  ASSERT_TRUE(db.add({}, "t1", file({1})).has_value());
+  Draft draft = db.empty_draft("");
+  db.clone_all(draft);
+  auto change = compare_rules("t0", draft.rules("t0"), file({2, 3}));
+  ASSERT_TRUE(db.settle(draft, "t0", change.kept, change.added).has_value());
+  const auto untouched = db.current()->find("t1");
+  ASSERT_TRUE(db.flip_all(draft).has_value());
+  const auto now = db.current();
+  EXPECT_EQ(now->find("t1"), untouched);
+  std::vector<uint64_t> indexes;
+  for (const Rule& rule : now->find("t0")->rules()) indexes.push_back(rule.index);
+  EXPECT_THAT(indexes, ElementsAre(3, 4, 5, 6));
+  EXPECT_EQ(now->find("t0")->rules()[0].priority, 0x000fffffu | 0x00400000u);
+  EXPECT_EQ(db.size(), 6u);
+  EXPECT_TRUE(db.flip_all(draft).has_value()) << "and back";
+  EXPECT_EQ(db.size(), 6u);
+}
+
+TEST(RuleChanges, ADraftSettledToNothingLacksTheHead) {
+  Database db;
+  ASSERT_TRUE(db.add({}, "t0", file({1})).has_value());
+  Draft draft = db.empty_draft("");
+  db.clone_all(draft);
+  ASSERT_TRUE(db.settle(draft, "t0", {}, {}).has_value());
+  EXPECT_FALSE(draft.has_head("t0"));
+  EXPECT_EQ(db.size(), 2u) << "a draft touches nothing in force";
+}
+
+TEST(RuleChanges, ADraftThatCannotBeStaysAsItWas) {
+  Database db({.rules_of_namespace = 3});
+  ASSERT_TRUE(db.add({}, "t0", file({1})).has_value());
+  Draft draft = db.empty_draft("");
+  db.clone_all(draft);
+  EXPECT_EQ(db.settle(draft, "t0", draft.rules("t0"), file({2})).error().code, EDQUOT);
+  EXPECT_EQ(db.settle(draft, "t0", {}, file({1, 1})).error().code, EDQUOT);
+  EXPECT_EQ(draft.size(), 2u);
+}
+
+}  // namespace
+}  // namespace adit::spd
