@@ -187,6 +187,20 @@ TEST_F(PolicyCommands, TheEnginesRefusalNamesTheEntry) {
   EXPECT_EQ(access_.db.size(), 4u);
 }
 
+TEST_F(PolicyCommands, TheWholeSetIsCheckedWithoutADaemon) {
+  std::filesystem::create_directories(root_ + "/etc/inet/ipsecinit.d");
+  std::filesystem::permissions(root_ + "/etc/inet/ipsecinit.d", std::filesystem::perms(0755));
+  std::filesystem::remove(root_ + "/run/pf_policy.sock");
+  ASSERT_EQ(ipsecconf({"-c"}), 0) << err_;
+  EXPECT_THAT(out_, StartsWith("IPsec configuration does not contain any errors.\n"));
+  std::ofstream(root_ + "/etc/inet/ipsecinit.d/a.conf") << "{ lport x } drop {}\n";
+  std::filesystem::permissions(root_ + "/etc/inet/ipsecinit.d/a.conf", std::filesystem::perms(0600));
+  EXPECT_EQ(ipsecconf({"-c"}), 1);
+  EXPECT_THAT(err_, StartsWith(root_ + "/etc/inet/ipsecinit.d/a.conf:1:9: error: Bad Source Port on line: 1"));
+  EXPECT_THAT(err_, HasSubstr("\nipsecconf: 1 errors in the policy of 1 files.\n"));
+  EXPECT_EQ(out_, "");
+}
+
 TEST_F(PolicyCommands, WithoutADaemonTheErrorSaysSo) {
   std::filesystem::remove(root_ + "/run/pf_policy.sock");
   EXPECT_EQ(ipsecconf({"-L"}), 1);
@@ -219,6 +233,15 @@ TEST(PolicyOptions, UsageErrorsOfTheReference) {
   EXPECT_EQ(error({"-l", "extra"}), "Bad usage.");
   EXPECT_EQ(error({"-i", "t0"}), "Cannot view for one interface only.");
   EXPECT_EQ(error({"-a"}), "option '-a' requires a value");
+  EXPECT_EQ(error({"diff", "-l"}), "Multiple commands specified");
+  EXPECT_EQ(error({"-l", "diff"}), "Bad usage.");
+  EXPECT_EQ(error({"-c", "-a", "f"}), "Multiple commands or interface not required.");
+  EXPECT_EQ(error({"-c", "-i", "t0"}), "interface name not required.");
+  EXPECT_EQ(parse_policy_options(std::vector<std::string>{"-c"})->act, PolicyAct::check_files);
+  EXPECT_EQ(parse_policy_options(std::vector<std::string>{"-c", "-v"})->act, PolicyAct::check_files);
+  EXPECT_EQ(parse_policy_options(std::vector<std::string>{"-vc"})->act, PolicyAct::check_files);
+  EXPECT_EQ(parse_policy_options(std::vector<std::string>{"-c", "-"})->act, PolicyAct::check);
+  EXPECT_EQ(parse_policy_options(std::vector<std::string>{"diff", "--json"})->act, PolicyAct::diff);
   for (const std::vector<std::string>& args :
        std::vector<std::vector<std::string>>{{"-f", "-a", "x"}, {"-a", "x", "-F"}, {"-qFa", "x"}})
     EXPECT_EQ(parse_policy_options(args)->act, PolicyAct::replace);

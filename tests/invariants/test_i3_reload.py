@@ -4,10 +4,15 @@ from breaking import Breaking
 
 
 def test_i3_five_hundred_reloads_under_traffic(up):
+    """Two files in turn, so that each refresh has something to swap: their rules differ in one, and the others move."""
+    one = guide.policy(guide.ALICE)
+    up.alice.write("/etc/inet/one", one)
+    up.alice.write("/etc/inet/two", "{tunnel v4_bob0 negotiate tunnel ulp udp} ipsec " + guide.GUIDE_PROTECTION + "\n" + one)
     with Breaking(up) as it:
         for _ in range(5):
             # a hundred in one shell: the commands' own start-up is the slowest part
-            up.alice.sh(["sh", "-c", "for i in $(seq 100); do adit svcadm refresh ipsec/policy || exit 1; done"], timeout=120)
+            up.alice.sh(["sh", "-c", """cd "$ADIT_ROOT/etc/inet"; for i in $(seq 50); do for file in two one; do
+                         cp $file ipsecinit.conf && adit svcadm refresh ipsec/policy || exit 1; done; done"""], timeout=120)
     it.nothing_readable()
     assert it.received >= (it.sent * 0.97), f"reloads lost traffic: {it.sent} sent, {it.received} received"
 
