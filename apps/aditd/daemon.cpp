@@ -44,6 +44,7 @@ Result<> Daemon::open() {
   protocol::add_link_methods(methods_, engine_);
   protocol::add_guard_methods(methods_, engine_);
   protocol::add_policy_methods(methods_, engine_);
+  protocol::add_explain_methods(methods_, engine_);
   protocol::add_event_methods(methods_, engine_);
   protocol::add_trace_methods(methods_, engine_, io_);
   protocol::add_service_methods(methods_, engine_.services());

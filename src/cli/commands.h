@@ -17,6 +17,7 @@ int cmd_ipsecalgs(Context&, std::span<const std::string>);
 int cmd_ipseckey(Context&, std::span<const std::string>);
 int cmd_svcadm(Context&, std::span<const std::string>);
 int cmd_svcs(Context&, std::span<const std::string>);
+int cmd_explain(Context&, std::span<const std::string>);
 int cmd_trace(Context&, std::span<const std::string>);
 int cmd_monitor(Context&, std::span<const std::string>);
 int cmd_status(Context&, std::span<const std::string>);
@@ -39,6 +40,7 @@ inline constexpr CommandEntry kCommands[] = {
     {"ipseckey", cmd_ipseckey, "security associations by hand", true},
     {"svcadm", cmd_svcadm, "enable, disable, refresh, restart and clear services", true},
     {"svcs", cmd_svcs, "the state of services, and why", true},
+    {"explain", cmd_explain, "why a packet would leave, and how, or why not", false},
     {"trace", cmd_trace, "live packets: which rule and SA decided, why one was dropped", false},
     {"monitor", cmd_monitor, "events as they happen", false},
     {"guard", cmd_guard, "the networks that are closed but for their tunnels", false},

@@ -5,6 +5,7 @@
 #include "engine/algorithms.h"
 #include "engine/dataplane.h"
 #include "engine/event_numbers.h"
+#include "engine/explain.h"
 #include "engine/guard.h"
 #include "engine/keys.h"
 #include "engine/links.h"
@@ -54,7 +55,8 @@ struct Engine::Parts {
         properties(context, guard),
         addresses(context, links, guard),
         routes(context, links, guard),
-        services(context) {
+        services(context),
+        explainer(context, dataplane, links, guard, policy, keys) {
     view.links = &links;
     namespaces.set_parts(policy, keys);
     guard.add_part(policy);
@@ -102,6 +104,7 @@ struct Engine::Parts {
   Addresses addresses;
   Routes routes;
   Services services;
+  Explainer explainer;
   uint64_t ticks = 0;
 };
 
@@ -219,6 +222,9 @@ Algorithms& Engine::algorithms() {
 }
 Dataplane& Engine::dataplane() {
   return parts_->dataplane;
+}
+Explainer& Engine::explainer() {
+  return parts_->explainer;
 }
 Guard& Engine::guard() {
   return parts_->guard;

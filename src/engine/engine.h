@@ -18,6 +18,7 @@ namespace adit::engine {
 
 class Addresses;           // ipadm:        engine/addresses.h
 class Algorithms;          // ipsecalgs:    engine/algorithms.h
+class Explainer;           // adit explain: engine/explain.h
 class Dataplane;           // workers, snapshots: engine/dataplane.h
 class Guard;               // I7:           engine/guard.h
 class Keys;                // SAD:          engine/keys.h
@@ -55,6 +56,7 @@ class Engine {
   Addresses& addresses();
   Algorithms& algorithms();
   Dataplane& dataplane();
+  Explainer& explainer();
   Guard& guard();
   Keys& keys();
   Links& links();

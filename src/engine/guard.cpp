@@ -284,6 +284,12 @@ platform::Firewall Guard::firewall(const GuardBook& book) const {
   return firewall;
 }
 
+std::optional<platform::GuardRange> Guard::range_of(const net::Address& address) const {
+  for (auto& range : platform::guard_ranges(firewall(book_), address.family()))
+    if (range.first <= address && address <= range.last) return std::move(range);
+  return std::nullopt;
+}
+
 Result<> Guard::apply(const GuardBook& book) {
   const auto whole = firewall(book);
   if (!says_nothing(whole)) {

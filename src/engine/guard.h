@@ -14,6 +14,7 @@
 
 #include "engine/guard_book.h"
 #include "engine/seams.h"
+#include "linux/guard_ranges.h"
 
 namespace adit::engine {
 
@@ -70,6 +71,8 @@ class Guard final : public GuardDoor, public FirewallDoor {
   // there.
   Result<> open(const net::Prefix& network);
   [[nodiscard]] std::vector<GuardInfo> list() const;
+  // The guarded network that an address is in, with the tunnels that may carry it; nullopt: the guard lets it be.
+  [[nodiscard]] std::optional<platform::GuardRange> range_of(const net::Address& address) const;
 
   // ---- the world
   void reassert(bool routes_changed, bool nftables_changed);  // somebody changed the kernel: put back, raise an event

@@ -81,4 +81,19 @@ std::vector<platform::HostRule> host_rules(const spd::Head* head) {
   return rules;
 }
 
+bool passes_always(const net::Flow& flow) {
+  const auto exchanges_keys = [](uint16_t port) { return port == kIkePort || port == kIkeNatPort; };
+  switch (flow.protocol) {
+    case net::kProtoEsp:
+    case net::kProtoAh:
+      return true;
+    case net::kProtoUdp:
+      return flow.has_ports && (exchanges_keys(flow.source_port) || exchanges_keys(flow.destination_port));
+    case net::kProtoIcmp6:
+      return flow.has_icmp && flow.icmp_type >= kNeighbourFirst && flow.icmp_type <= kNeighbourLast;
+    default:
+      return false;
+  }
+}
+
 }  // namespace adit::engine

@@ -12,4 +12,7 @@ namespace adit::engine {
 // and 4500), ESP, AH, and IPv6 neighbour discovery. Null or empty head: none.
 std::vector<platform::HostRule> host_rules(const spd::Head* head);
 
+// Is that such a packet?
+bool passes_always(const net::Flow& flow);
+
 }  // namespace adit::engine

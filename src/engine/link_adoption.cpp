@@ -77,7 +77,7 @@ void Links::put_device_back(Tunnel& tunnel, const platform::InterfaceInfo* found
     tunnel.carrier = false;
     if (tunnel.counters.empty()) tunnel.counters = dataplane_.make_counters();
     tunnel.underlay_mtu = underlay_mtu(tunnel.ends);
-    tunnel.device_mtu = mtu_of(tunnel, policy_.head_of(name).get());
+    tunnel.device_mtu = mtu_of(tunnel, policy_.head_of(name).get()).mtu;
     tunnel.device = true;
     dataplane_.put_link(picture_of(tunnel, false));
     dataplane_.publish();

@@ -71,7 +71,7 @@ Result<> Links::make_device(Tunnel& tunnel, Undo& undo) {
   TRY_ASSIGN(auto ports, context_.platform.open_tun(name, dataplane_.workers()));
   crash_point("create:opened");
   tunnel.underlay_mtu = underlay_mtu(tunnel.ends);
-  tunnel.device_mtu = mtu_of(tunnel, policy_.head_of(name).get());
+  tunnel.device_mtu = mtu_of(tunnel, policy_.head_of(name).get()).mtu;
   TRY(context_.platform.set_mtu(name, tunnel.device_mtu));
   fit_super_packets(tunnel);
   TRY(context_.platform.set_link_up(name, true));

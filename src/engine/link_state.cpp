@@ -34,14 +34,18 @@ tunnel::LinkState Links::state_of(const Tunnel& tunnel) const {
   return state;
 }
 
-uint32_t Links::mtu_of(const Tunnel& tunnel, const spd::Head* head) const {
+MtuSum Links::mtu_of(const Tunnel& tunnel, const spd::Head* head) const {
   const LinkProperties& properties = tunnel.active.properties;
-  if (properties.mtu) return *properties.mtu;
-  uint32_t overhead = worst_overhead(head);
-  if (tunnel.active.secured) overhead = std::max(overhead, tunnel::kEspOverhead);  // from birth (decision 5)
-  const uint32_t path =
-      tunnel.learned_mtu != 0 ? std::min(tunnel.learned_mtu, tunnel.underlay_mtu) : tunnel.underlay_mtu;
-  return tunnel::link_mtu(outer_of(tunnel), std::min(path, 65535u), overhead);
+  const tunnel::Outer outer = outer_of(tunnel);
+  MtuSum sum;
+  sum.learned = tunnel.learned_mtu != 0 && tunnel.learned_mtu < tunnel.underlay_mtu;
+  sum.path = std::min(sum.learned ? tunnel.learned_mtu : tunnel.underlay_mtu, 65535u);
+  sum.outer = tunnel::outer_header_bytes(outer);
+  sum.reserved = worst_overhead(head);
+  if (tunnel.active.secured) sum.reserved = std::max(sum.reserved, tunnel::kEspOverhead);  // from birth (decision 5)
+  sum.pinned = properties.mtu.has_value();
+  sum.mtu = properties.mtu.value_or(tunnel::link_mtu(outer, sum.path, sum.reserved));
+  return sum;
 }
 
 tunnel::Outer Links::outer_of(const Tunnel& tunnel) {
@@ -89,7 +93,7 @@ Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
     tunnel->carrier = false;
   }
   for (auto& [tunnel, state] : next) {
-    const uint32_t mtu = mtu_of(*tunnel, policy_.head_of(tunnel->active.name).get());
+    const uint32_t mtu = mtu_of(*tunnel, policy_.head_of(tunnel->active.name).get()).mtu;
     if (tunnel->device && mtu != tunnel->device_mtu) {
       if (note(context_.platform.set_mtu(tunnel->active.name, mtu), tunnel->active.name)) {
         tunnel->device_mtu = mtu;
@@ -188,6 +192,17 @@ bool Links::up_with(const std::string& name, bool policy) const {
   tunnel::LinkFacts facts = facts_of(found->second);
   facts.policy = policy;
   return tunnel::link_usable(facts);
+}
+
+std::string Links::why_closed(const std::string& name) const {
+  const auto found = tunnels_.find(name);
+  return found == tunnels_.end() ? std::string() : found->second.why_closed;
+}
+
+std::optional<MtuSum> Links::mtu_sum(const std::string& name) const {
+  const auto found = tunnels_.find(name);
+  if (found == tunnels_.end()) return std::nullopt;
+  return mtu_of(found->second, policy_.head_of(name).get());
 }
 
 std::string Links::name_of(tunnel::LinkId id) const {

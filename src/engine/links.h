@@ -15,6 +15,7 @@
 #include "engine/dataplane.h"
 #include "engine/endpoints.h"
 #include "engine/guard.h"
+#include "engine/mtu_sum.h"
 #include "engine/seams.h"
 #include "engine/tunnel_policy.h"
 #include "engine/undo.h"
@@ -61,6 +62,8 @@ class Links final : public LinkView {
   [[nodiscard]] std::optional<TunnelView> tunnel(const std::string& name) const override;
   [[nodiscard]] std::vector<TunnelView> tunnels() const override;
   [[nodiscard]] bool up_with(const std::string& name, bool policy) const override;
+  [[nodiscard]] std::string why_closed(const std::string& name) const;  // empty: usable, or not a tunnel of ours
+  [[nodiscard]] std::optional<MtuSum> mtu_sum(const std::string& name) const;
   [[nodiscard]] std::string name_of(tunnel::LinkId id) const;  // empty: unknown
   [[nodiscard]] std::optional<tunnel::LinkId> id_of(const std::string& name) const;
 
@@ -134,7 +137,7 @@ class Links final : public LinkView {
   // link_state.cpp
   [[nodiscard]] tunnel::LinkFacts facts_of(const Tunnel& tunnel) const;
   [[nodiscard]] tunnel::LinkState state_of(const Tunnel& tunnel) const;
-  [[nodiscard]] uint32_t mtu_of(const Tunnel& tunnel, const spd::Head* head) const;
+  [[nodiscard]] MtuSum mtu_of(const Tunnel& tunnel, const spd::Head* head) const;
   [[nodiscard]] static tunnel::Outer outer_of(const Tunnel& tunnel);
   [[nodiscard]] std::shared_ptr<const datapath::Link> picture_of(const Tunnel& tunnel, bool usable) const;
   Result<> refresh(const std::vector<Tunnel*>& tunnels);  // closes, publishes, opens: in this order

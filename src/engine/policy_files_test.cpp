@@ -120,8 +120,8 @@ TEST_F(PolicyFiles, RulesOfAnotherNamespaceKeepATunnelProtected) {
   ASSERT_TRUE(policy().load_files());
   auto rules = policy().database().empty_draft("");
   policy().database().clone_all(rules);
-  ASSERT_TRUE(
-      policy().add_rules({.owner = {.name_space = "svc:/site/vpn:default"}}, "v4_bob0", rules.rules("v4_bob0")));
+  ASSERT_TRUE(policy().add_rules({.owner = {.name_space = "svc:/site/vpn:default", .override_others = true}}, "v4_bob0",
+                                 rules.rules("v4_bob0")));
   std::filesystem::remove(world.root + "/etc/inet/ipsecinit.d/tunnels/v4_bob0.conf");
   const auto diff = policy().diff_files();
   ASSERT_TRUE(diff);

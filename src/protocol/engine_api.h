@@ -13,6 +13,8 @@ void add_guard_methods(VarlinkMethods& methods, engine::Engine& engine);  // io.
 void add_policy_methods(VarlinkMethods& methods,
                         engine::Engine& engine);  // io.adit.policy: the files and what is in force
 void add_event_methods(VarlinkMethods& methods, engine::Engine& engine);  // io.adit.events: monitor
+void add_explain_methods(VarlinkMethods& methods,
+                         engine::Engine& engine);  // io.adit.explain: why a packet leaves or not
 // io.adit.trace: live packets. `io` outlives the methods.
 void add_trace_methods(VarlinkMethods& methods, engine::Engine& engine, asio::io_context& io);
 

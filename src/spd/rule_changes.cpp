@@ -2,27 +2,34 @@
 
 #include <algorithm>
 #include <functional>
+#include <numeric>
 #include <optional>
 #include <unordered_map>
 
 namespace adit::spd {
 namespace {
 
-void sort_by_precedence(std::vector<Rule>& rules) {
-  std::ranges::stable_sort(rules, std::ranges::greater{}, &Rule::priority);
+// The places of rules, the first to match first.
+std::vector<size_t> by_precedence(const std::vector<Rule>& rules) {
+  std::vector<size_t> order(rules.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, std::ranges::greater{}, [&](size_t at) { return rules[at].priority; });
+  return order;
 }
 
-// For each wanted rule, where the same entry stands in `before`.
-std::vector<std::optional<size_t>> partners(const std::vector<Rule>& before, const std::vector<Rule>& wanted) {
-  std::unordered_multimap<size_t, size_t> places;
-  for (size_t at = 0; at < before.size(); ++at) places.emplace(hash_entry(before[at]), at);
+// For each wanted rule, in order of precedence, how manieth the same entry is in `before`.
+std::vector<std::optional<size_t>> partners(const std::vector<Rule>& before, const std::vector<size_t>& before_order,
+                                            const std::vector<Rule>& wanted, const std::vector<size_t>& wanted_order) {
+  std::unordered_multimap<size_t, size_t> ranks;
+  for (size_t rank = 0; rank < before.size(); ++rank) ranks.emplace(hash_entry(before[before_order[rank]]), rank);
   std::vector<std::optional<size_t>> found(wanted.size());
   for (size_t at = 0; at < wanted.size(); ++at) {
-    const auto [first, last] = places.equal_range(hash_entry(wanted[at]));
-    for (auto place = first; place != last; ++place) {
-      if (!same_entry(before[place->second], wanted[at])) continue;
-      found[at] = place->second;
-      places.erase(place);  // each stands for one
+    const Rule& rule = wanted[wanted_order[at]];
+    const auto [first, last] = ranks.equal_range(hash_entry(rule));
+    for (auto rank = first; rank != last; ++rank) {
+      if (!same_entry(before[before_order[rank->second]], rule)) continue;
+      found[at] = rank->second;
+      ranks.erase(rank);  // each stands for one
       break;
     }
   }
@@ -55,24 +62,21 @@ bool same_place(const Origin& a, const Origin& b) {
 }  // namespace
 
 HeadChange compare_rules(std::string head, std::vector<Rule> before, std::vector<Rule> wanted) {
-  sort_by_precedence(before);
-  sort_by_precedence(wanted);
-  auto partner = partners(before, wanted);
+  const auto before_order = by_precedence(before), wanted_order = by_precedence(wanted);
+  auto partner = partners(before, before_order, wanted, wanted_order);
   keep_in_order(partner);
   HeadChange change{.head = std::move(head)};
   std::vector<bool> stays(before.size());
+  for (Rule& rule : wanted) rule.index = 0;
   for (size_t at = 0; at < wanted.size(); ++at) {
-    if (!partner[at]) {
-      wanted[at].index = 0;
-      change.added.push_back(std::move(wanted[at]));
-      continue;
-    }
-    const Rule& old = before[*partner[at]];
-    stays[*partner[at]] = true;
-    if (old.priority != wanted[at].priority || !same_place(old.origin, wanted[at].origin)) change.renewed = true;
-    wanted[at].index = old.index;
-    change.kept.push_back(std::move(wanted[at]));
+    if (!partner[at]) continue;
+    const Rule& old = before[before_order[*partner[at]]];
+    Rule& rule = wanted[wanted_order[at]];
+    stays[before_order[*partner[at]]] = true;
+    if (old.priority != rule.priority || !same_place(old.origin, rule.origin)) change.renewed = true;
+    rule.index = old.index;
   }
+  for (Rule& rule : wanted) (rule.index == 0 ? change.added : change.kept).push_back(std::move(rule));
   for (size_t at = 0; at < before.size(); ++at)
     if (!stays[at]) change.removed.push_back(std::move(before[at]));
   return change;

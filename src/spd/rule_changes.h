@@ -21,7 +21,7 @@ struct HeadChange {
 };
 
 // A rule whose place among the others changed so that another rule may decide is removed and added, as in a text's
-// difference. All three lists come in order of precedence. Cost: n log n.
+// difference. The lists are in the order of `before` (REQUIRES: indexes not 0) and of `wanted`. Cost: n log n.
 HeadChange compare_rules(std::string head, std::vector<Rule> before, std::vector<Rule> wanted);
 
 }  // namespace adit::spd

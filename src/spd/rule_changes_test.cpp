@@ -72,6 +72,19 @@ TEST(RuleChanges, AnotherActionIsAnotherRule) {
   EXPECT_THAT(change.kept, IsEmpty());
 }
 
+TEST(RuleChanges, WhatIsNewComesAsWrittenWhateverItsClass) {
+  auto wanted = entry(0, 1);
+  std::ranges::move(entry(1, 2, bypass()), std::back_inserter(wanted));
+  EXPECT_THAT(hosts(compare_rules("t0", {}, wanted).added), ElementsAre(1, 2)) << "indexes count in that order";
+}
+
+TEST(RuleChanges, ClassesMayTradePlacesBecauseNothingElseDecidesThen) {
+  auto before = entry(0, 1), wanted = entry(0, 2, bypass());
+  std::ranges::move(entry(1, 2, bypass()), std::back_inserter(before));
+  std::ranges::move(entry(1, 1), std::back_inserter(wanted));
+  EXPECT_FALSE(compare_rules("t0", numbered(before), wanted).changes_rules());
+}
+
 TEST(RuleChanges, FromNothingAndToNothing) {
   EXPECT_EQ(compare_rules("t0", {}, file({1})).added.size(), 2u);
   EXPECT_EQ(compare_rules("t0", numbered(file({1})), {}).removed.size(), 2u);

@@ -21,7 +21,7 @@ ALIASES = sorted(page for page in MAN.glob("*.[1-8]") if page.read_text().starts
 ELSEWHERE = {("nft", "8"), ("ip", "8"), ("systemd", "1"), ("networks", "5"), ("services", "5"), ("protocols", "5")}
 
 # adit.8 holds the commands that have no page of their own.
-SHARED = ("route", "netstat", "status", "trace", "monitor", "guard")
+SHARED = ("route", "netstat", "status", "explain", "trace", "monitor", "guard")
 COMMANDS = {"adit": [[], *([name] for name in SHARED)], **{name: [[name]] for name in
             ("dladm", "ipadm", "ipsecconf", "ipsecalgs", "ipseckey", "svcadm", "svcs")}}
 WORDS_WITH_ONE_DASH = {"inet", "inet6", "net", "host", "netmask", "prefixlen", "interface", "ifp", "setsrc", "reject", "blackhole"}

@@ -1,0 +1,87 @@
+// Why a packet would leave this host, or not: what kernel, guard and packet path would do with it now, step by step,
+// each asked of who decides it. Changes nothing, sends nothing.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "datapath/decide.h"
+#include "engine/dataplane.h"
+#include "engine/guard.h"
+#include "engine/keys.h"
+#include "engine/links.h"
+#include "engine/policy.h"
+
+namespace adit::engine {
+
+struct ExplainRequest {
+  net::Flow flow;                     // the packet, as it would leave
+  std::optional<std::string> tunnel;  // as if it were routed there; nullopt: ask the kernel's routes
+};
+
+struct ExplainedRoute {
+  std::string destination, gateway, interface;  // interface empty: none leads there
+  std::string error;                            // what the kernel says then
+};
+struct ExplainedSa {
+  uint32_t spi = 0;
+  bool ah = false;
+  std::string algorithms, state, name_space;
+  std::string why_not;    // empty: it would carry the packet
+  uint32_t overhead = 0;  // bytes that it adds to the largest packet; only of one that would carry it
+};
+
+struct Explanation {
+  bool own = true;  // the source address is this host's; else it would be forwarded
+  std::optional<ExplainedRoute> route;
+  std::optional<platform::GuardRange> guard;  // the guarded network that the destination is in
+  std::optional<spd::Rule> host_rule;         // of the host's policy: it looks at own packets before any tunnel
+  std::optional<TunnelView> tunnel;
+  std::string why_down;  // of the tunnel: what is closed, why, what opens it
+  bool policy = false;   // the tunnel has rules
+  std::optional<spd::Rule> rule;
+  std::vector<ExplainedSa> sas;  // those that would carry it; where the rule asks for one and none would: those between
+                                 // the tunnel's ends, and why not
+  bool acquiring = false;        // a key manager has been asked for one and may answer yet
+  std::optional<MtuSum> mtu;
+  uint32_t largest = 0;  // bytes of the largest packet that goes whole this way; 0: none goes
+
+  bool leaves = false, clear = false;  // clear: readable on its way
+  std::string reason;   // when it does not leave: a drop reason's name, or guard, no_route, forwarding, host_rule
+  std::string verdict;  // one sentence
+};
+
+class Explainer {
+ public:
+  Explainer(const Context& context, Dataplane& dataplane, const Links& links, const Guard& guard, const Policy& policy,
+            Keys& keys)
+      : context_(context), dataplane_(dataplane), links_(links), guard_(guard), policy_(policy), keys_(keys) {}
+
+  // ENOENT: no such tunnel. EINVAL: addresses of two families.
+  Result<Explanation> explain(const ExplainRequest& request);
+
+ private:
+  // Each says whether the packet goes on; if not, reason and verdict stand.
+  bool forwarded(const net::Flow& flow, Explanation& about);
+  bool routed(const net::Flow& flow, Explanation& about);
+  bool unguarded(const net::Flow& flow, Explanation& about);
+  bool host_allows(const net::Flow& flow, Explanation& about);
+  void through_tunnel(const std::string& name, const net::Flow& flow, Explanation& about);
+  void tell_sas(const datapath::Decision& decision, const datapath::Link& link, Explanation& about);
+  void tell_verdict(const datapath::Decision& decision, Explanation& about);
+
+  [[nodiscard]] bool is_own(const net::Address& address) const;
+  [[nodiscard]] std::string interface_name(int index) const;
+  [[nodiscard]] std::string what_opens(const platform::GuardRange& guard) const;
+  [[nodiscard]] ExplainedSa described(const sad::Sa& sa) const;
+
+  const Context& context_;
+  Dataplane& dataplane_;
+  const Links& links_;
+  const Guard& guard_;
+  const Policy& policy_;
+  Keys& keys_;
+};
+
+}  // namespace adit::engine

@@ -1,0 +1,178 @@
+// adit explain over a whole engine: each way a packet may go, and what is said of it.
+#include "engine/explain.h"
+
+#include <gmock/gmock.h>
+
+#include "engine/engine_world.h"
+#include "engine/key_access.h"
+
+namespace adit::engine {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class ExplainTest : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(world.start()); }
+
+  Explanation explain(const char* source, const char* destination, std::optional<std::string> tunnel = {}) {
+    ExplainRequest request{.flow = {}, .tunnel = std::move(tunnel)};
+    request.flow.source = address_of(source);
+    request.flow.destination = address_of(destination);
+    request.flow.protocol = net::kProtoTcp;
+    request.flow.has_ports = true;
+    request.flow.source_port = 49152;
+    request.flow.destination_port = 443;
+    const auto about = world.engine->explainer().explain(request);
+    EXPECT_TRUE(about.has_value());
+    return about.value_or(Explanation{});
+  }
+  void make_tunnel(bool secured) {
+    ASSERT_TRUE(world.create("v4_bob0", secured));
+    ASSERT_TRUE(world.create_address("v4_bob0"));
+    ASSERT_TRUE(world.add_route({"10.0.1.0/24", "10.0.1.1"}));
+  }
+  void add_sa(uint32_t spi, size_t key_bytes = 16) {
+    sad::SaRequest request;
+    request.spec.spi = sad::Spi{spi};
+    request.spec.source = address_of("1.2.3.4");
+    request.spec.destination = address_of("5.6.7.8");
+    request.spec.encr = crypto::EncrAlg::aes_gcm16;
+    request.spec.encr_key = Secret(std::vector<uint8_t>(key_bytes, 1));
+    request.spec.salt = Secret(std::vector<uint8_t>(4, 2));
+    ASSERT_TRUE(world.engine->keys().keys().add(std::move(request), {}));
+    world.engine->keys().keys_changed();
+  }
+
+  EngineWorld world;
+};
+
+TEST_F(ExplainTest, WithoutATunnelItLeavesInTheClear) {
+  const auto about = explain("1.2.3.4", "192.0.2.1");
+  EXPECT_TRUE(about.leaves && about.clear && about.own);
+  EXPECT_EQ(about.route->destination, "default");
+  EXPECT_EQ(about.verdict, "It leaves over net0 in the clear: no tunnel is on its way, and no guard closes it.");
+}
+
+TEST_F(ExplainTest, ASecuredTunnelWithoutRulesSaysWhatOpensIt) {
+  make_tunnel(true);
+  const auto about = explain("10.0.0.1", "10.0.1.2");
+  EXPECT_FALSE(about.leaves);
+  EXPECT_FALSE(about.tunnel->up);
+  EXPECT_EQ(about.reason, "link_down");
+  EXPECT_EQ(about.verdict,
+            "It is dropped: v4_bob0 carries nothing: it requires security and has no policy; load rules that name it, "
+            "with ipsecconf -a FILE.");
+  EXPECT_EQ(about.guard->network, prefix_of("10.0.1.0/24"));
+}
+
+TEST_F(ExplainTest, ARuleWithoutAnSaHoldsItBack) {
+  make_tunnel(true);
+  ASSERT_TRUE(world.load_policy("# first\n" + EngineWorld::protect_all("v4_bob0")));
+  const auto about = explain("10.0.0.1", "10.0.1.2");
+  EXPECT_EQ(about.reason, "no_sa");
+  EXPECT_EQ(about.rule->origin.line, 2u);
+  EXPECT_THAT(about.verdict,
+              StartsWith("It is held back until a key manager brings an SA, and dropped when none comes: "
+                         "rule 1 (" +
+                         world.root + "/etc/inet/ipsecinit.conf:2) of v4_bob0 asks for "));
+  EXPECT_THAT(about.verdict, HasSubstr("there is no SA between the tunnel's ends"));
+  EXPECT_FALSE(about.acquiring);
+}
+
+TEST_F(ExplainTest, AnSaThatDoesNotFitSaysWhy) {
+  make_tunnel(true);
+  ASSERT_TRUE(world.load_policy("{ tunnel v4_bob0 negotiate tunnel } ipsec { encr_algs aes-gcm(256) sa shared }\n"));
+  add_sa(0x2001);
+  const auto about = explain("10.0.0.1", "10.0.1.2");
+  EXPECT_EQ(about.reason, "no_sa");
+  ASSERT_EQ(about.sas.size(), 1u);
+  EXPECT_EQ(about.sas[0].algorithms, "aes-gcm(128)");
+  EXPECT_EQ(about.sas[0].why_not, "its algorithms are not what the rule asks for");
+}
+
+TEST_F(ExplainTest, WithAnSaItLeavesProtectedAndTheMtuAddsUp) {
+  make_tunnel(true);
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("v4_bob0")));
+  add_sa(0x2001);
+  const auto about = explain("10.0.0.1", "10.0.1.2");
+  EXPECT_TRUE(about.leaves && !about.clear);
+  EXPECT_EQ(about.verdict, "It leaves through v4_bob0, protected.");
+  ASSERT_EQ(about.sas.size(), 1u);
+  EXPECT_EQ(about.sas[0].spi, 0x2001u);
+  EXPECT_EQ(about.sas[0].why_not, "");
+  EXPECT_EQ(about.mtu->path - about.mtu->outer - about.mtu->reserved, about.mtu->mtu);
+  EXPECT_EQ(about.mtu->mtu, 1402u);
+  EXPECT_EQ(about.largest, 1402u);
+  EXPECT_LE(about.largest + about.sas[0].overhead + about.mtu->outer, 1500u);
+}
+
+TEST_F(ExplainTest, TheDecidingRuleIsNamed) {
+  make_tunnel(true);
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("v4_bob0") +
+                                "{ tunnel v4_bob0 negotiate tunnel rport 443 } bypass {}\n"));
+  const auto clear = explain("10.0.0.1", "10.0.1.2");
+  EXPECT_TRUE(clear.leaves && clear.clear);
+  EXPECT_THAT(clear.verdict, HasSubstr("in the clear, because rule 5 (" + world.root + "/etc/inet/ipsecinit.conf:2)"));
+  ASSERT_TRUE(world.load_policy("{ tunnel v4_bob0 negotiate tunnel raddr 10.0.1.0/24 } drop {}\n"));
+  EXPECT_THAT(explain("10.0.0.1", "10.0.1.2").verdict, StartsWith("It is dropped by rule "));
+  EXPECT_EQ(explain("10.0.0.1", "10.0.9.9", "v4_bob0").verdict, "It is dropped: no rule of v4_bob0 matches it.");
+}
+
+TEST_F(ExplainTest, AnUnsecuredTunnelWithoutRulesIsClear) {
+  make_tunnel(false);
+  const auto about = explain("10.0.0.1", "10.0.1.2");
+  EXPECT_TRUE(about.leaves && about.clear);
+  EXPECT_EQ(about.verdict, "It leaves through v4_bob0 in the clear: v4_bob0 has no rule and is not secured (-S).");
+}
+
+TEST_F(ExplainTest, TheGuardStopsWhatAnotherRouteLeadsElsewhere) {
+  make_tunnel(true);
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("v4_bob0")));
+  world.platform.others_add_route(world.foreign_route("10.0.1.2/32"));
+  const auto about = explain("10.0.0.1", "10.0.1.2");
+  EXPECT_EQ(about.reason, "guard");
+  EXPECT_THAT(about.guard->tunnels, ElementsAre("v4_bob0"));
+  EXPECT_EQ(about.verdict,
+            "It is stopped at net0 by the guard: 10.0.1.0/24 leaves only through v4_bob0; v4_bob0 is up, and a route "
+            "into it is missing: 'adit route add 10.0.1.0/24 GATEWAY'.");
+}
+
+TEST_F(ExplainTest, ANetworkThatWasKeptClosedSaysHowToOpenIt) {
+  make_tunnel(true);
+  ASSERT_TRUE(world.engine->addresses().delete_address("v4_bob0/v4"));
+  ASSERT_TRUE(world.engine->links().remove("v4_bob0", false, true));
+  EXPECT_THAT(explain("10.0.0.1", "10.0.1.2").verdict, HasSubstr("adit guard open 10.0.1.0/24"));
+}
+
+TEST_F(ExplainTest, TheHostsPolicyComesBeforeTheTunnelForOwnPacketsOnly) {
+  make_tunnel(true);
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("v4_bob0") + "{ rport 443 ulp tcp dir out } drop {}\n"));
+  const auto own = explain("10.0.0.1", "10.0.1.2");
+  EXPECT_EQ(own.reason, "host_rule");
+  EXPECT_THAT(own.verdict, HasSubstr("ipsecinit.conf:2) of the host's policy"));
+  ASSERT_TRUE(world.platform.set_sysctl("net/ipv4/ip_forward", "1"));
+  const auto forwarded = explain("10.0.0.2", "10.0.1.2");
+  EXPECT_FALSE(forwarded.own);
+  EXPECT_EQ(forwarded.reason, "no_sa");
+}
+
+TEST_F(ExplainTest, WhatIsNotForwardedSaysHowToTurnItOn) {
+  ASSERT_TRUE(world.platform.set_sysctl("net/ipv4/ip_forward", "0"));
+  const auto about = explain("10.0.0.2", "10.0.1.2");
+  EXPECT_EQ(about.reason, "forwarding");
+  EXPECT_THAT(about.verdict, HasSubstr("ipadm set-prop -p forwarding=on ipv4"));
+}
+
+TEST_F(ExplainTest, NonsenseIsRefused) {
+  ExplainRequest request{.flow = {}, .tunnel = "v4_none0"};
+  request.flow.source = request.flow.destination = address_of("10.0.0.1");
+  EXPECT_EQ(world.engine->explainer().explain(request).error().code, ENOENT);
+  request.flow.destination = address_of("::1");
+  EXPECT_EQ(world.engine->explainer().explain(request).error().code, EINVAL);
+}
+
+}  // namespace
+}  // namespace adit::engine
