@@ -14,6 +14,8 @@
 namespace adit::protocol {
 namespace {
 
+constexpr size_t kLongestAnswer = size_t{65535} * 8;  // what a length can say
+
 Error no_daemon(const std::string& path, int error) {
   if (error == ENOENT || error == ECONNREFUSED)
     return {error, fmt::format("aditd is not running (no answer at {}); start it with 'aditd'", path)};
@@ -64,10 +66,12 @@ Result<PolicyClient> PolicyClient::connect(const std::string& socket_path) {
   return client;
 }
 
-PolicyClient::PolicyClient(PolicyClient&& other) noexcept : fd_(std::exchange(other.fd_, -1)), seq_(other.seq_) {}
+PolicyClient::PolicyClient(PolicyClient&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), seq_(other.seq_), buffer_(std::move(other.buffer_)) {}
 PolicyClient& PolicyClient::operator=(PolicyClient&& other) noexcept {
   std::swap(fd_, other.fd_);
   std::swap(seq_, other.seq_);
+  std::swap(buffer_, other.buffer_);
   return *this;
 }
 PolicyClient::~PolicyClient() {
@@ -87,13 +91,13 @@ PolicyResult<> PolicyClient::send(PolicyMessage& message) {
 }
 
 PolicyResult<PolicyMessage> PolicyClient::receive() {
-  std::vector<uint8_t> buffer(size_t{65535} * 8);
+  buffer_.resize(kLongestAnswer);  // once: a dump has many messages
   for (;;) {
-    const ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), 0);
+    const ssize_t got = ::recv(fd_, buffer_.data(), buffer_.size(), 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return refuse(errno, 0, fmt::format("no answer from aditd: {}", std::strerror(errno)));
     if (got == 0) return refuse(EPIPE, 0, "aditd closed the connection");
-    return decode_policy(ByteSpan(buffer).first(static_cast<size_t>(got)));
+    return decode_policy(ByteSpan(buffer_).first(static_cast<size_t>(got)));
   }
 }
 

@@ -45,6 +45,7 @@ class PolicyClient {
 
   int fd_ = -1;
   uint32_t seq_ = 0;
+  std::vector<uint8_t> buffer_;
 };
 
 // The message that asks for a head: no TUN_NAME for "", an empty one for nullopt.

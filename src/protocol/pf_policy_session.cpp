@@ -118,6 +118,7 @@ void PolicySession::echo(const Request& request, std::optional<uint64_t> index, 
 
 void PolicySession::answer_refusal(ByteSpan request, const PolicyRefusal& refusal) {
   PolicyMessage message{.header = read_policy_header(request).value_or(PolicyHeader{})};
+  message.header.version = PF_POLICY_V1;  // whatever was asked for: this is what is here
   message.header.error = static_cast<uint8_t>(refusal.code);
   message.header.diagnostic = refusal.diagnostic;
   if (asks_for_text(request)) message.text = refusal.text;
