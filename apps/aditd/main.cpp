@@ -37,7 +37,13 @@ Result<> check_tun() {
   return {};
 }
 
+// Security associations come and go by the thousand: they are for subscribers.
+bool is_for_log(const engine::LogEvent& event) {
+  return event.severity != engine::Severity::info || !event.kind.starts_with("key.");
+}
+
 void log_event(const engine::LogEvent& event) {
+  if (!is_for_log(event)) return;
   const char* level = event.severity == engine::Severity::alert     ? "alert: "
                       : event.severity == engine::Severity::warning ? "warning: "
                                                                     : "";

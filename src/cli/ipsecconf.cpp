@@ -72,6 +72,9 @@ class Ipsecconf {
         return remove_index();
       case PolicyAct::remove_file:
         return remove_file();
+      case PolicyAct::confirm:
+      case PolicyAct::undo:
+        return settle();
       default:
         return add();
     }
@@ -177,7 +180,7 @@ class Ipsecconf {
       const auto flipped = flip(*client);
       if (!flipped && flipped.error().code == EAGAIN && tries < kFlipTries) continue;  // somebody was faster: again
       if (!flipped) return refused("the policy is as it was", flipped.error());
-      return finish_add(added);
+      return finish_add(added, *flipped);
     }
   }
 
@@ -215,15 +218,47 @@ class Ipsecconf {
     auto request = protocol::policy_request(PolicyCommand::flip, SPD_ACTIVE, std::nullopt, name_space());
     if (options_.override_others)
       request.name_space = protocol::PolicyNamespaceExt{SPD_NAMESPACE_OVERRIDE, name_space()};
+    request.transaction = protocol::PolicyTransactionExt{0, 0, options_.confirm_seconds};
     auto flipped = client.ask(std::move(request));
+    if (flipped && options_.confirm_seconds != 0) say_until_when();
     if (flipped) (void)client.command(PolicyCommand::flush, SPD_STANDBY, std::nullopt, name_space());  // the old rules
     return flipped;
   }
 
-  int finish_add(const std::vector<CachedEntry>& added) {
+  void say_until_when() {
+    if (options_.quiet || options_.json) return;
+    const std::string where = name_space().empty() ? "" : " -N " + name_space();
+    context_.out << fmt::format("The change is undone in {} s unless 'ipsecconf confirm{}' comes.\n",
+                                options_.confirm_seconds, where);
+  }
+
+  // A change made with --confirm, by whomever.
+  int settle() {
+    const bool confirm = options_.act == PolicyAct::confirm;
+    auto client = PolicyClient::connect(context_.socket("pf_policy.sock"));
+    if (!client) return context_.failed("", client.error());
+    auto request = protocol::policy_request(PolicyCommand::flip, SPD_ACTIVE, std::nullopt, name_space());
+    request.transaction =
+        protocol::PolicyTransactionExt{uint32_t{confirm ? SPD_TRANSACTION_CONFIRM : SPD_TRANSACTION_UNDO}, 0, 0};
+    const auto settled = client->ask(std::move(request));
+    const bool stands = settled && confirm && settled->transaction;
     if (cached())
+      if (auto kept = cache_.settle(stands ? std::optional(settled->transaction->generation) : std::nullopt); !kept)
+        context_.failed("the list of what was added is not right", kept.error());
+    if (settled) return kOk;
+    if (settled.error().code == ESRCH) return failed(settled.error().text);
+    return refused("the policy is as it was", settled.error());
+  }
+
+  int finish_add(const std::vector<CachedEntry>& added, const protocol::PolicyMessage& flipped) {
+    if (cached() && options_.confirm_seconds != 0) {
+      const uint64_t generation = flipped.transaction ? flipped.transaction->generation : 0;
+      if (const auto held = cache_.hold(generation, added, options_.act == PolicyAct::add); !held)
+        context_.failed("the policy is in force, but", held.error());
+    } else if (cached()) {
       if (const auto kept = options_.act == PolicyAct::add ? cache_.append(added) : cache_.replace(added); !kept)
         context_.failed("the policy is in force, but", kept.error());
+    }
     if (!managed_) return kOk;
     if (added.empty())
       context_.out << "Policy file does not contain any valid rules.\n";

@@ -18,8 +18,10 @@ const char* const kIpsecconfUsage =
     "       ipsecconf -d INDEX|TUNNEL,INDEX [-q]       remove one entry\n"
     "       ipsecconf -f [-i TUNNEL] | -F [-q]         remove the rules of one policy head, or of all\n"
     "       ipsecconf -l [-i TUNNEL] | -L [-n] [-v]    list one policy head, or all\n"
+    "       ipsecconf confirm | undo                   a change made with --confirm stands, or is undone now\n"
     "Further: -n numbers for names, -v file and line and namespace of each rule, --json,\n"
-    "         -N NAMESPACE, --override (touch rules of other namespaces)\n";
+    "         -N NAMESPACE, --override (touch rules of other namespaces),\n"
+    "         --confirm SECONDS with -a, -r: undone after so many unless 'ipsecconf confirm' comes\n";
 
 namespace {
 
@@ -61,6 +63,8 @@ class Scanner {
   std::span<const std::string> args_;
   size_t at_ = 0, inside_ = 0;
 };
+
+constexpr uint32_t kLongestConfirm = 86400;
 
 // INDEX or TUNNEL,INDEX.
 bool take_index(std::string text, PolicyOptions& into) {
@@ -115,6 +119,9 @@ class Builder {
     if (options.help) return options;
     if (act_ == Act::none) return fail(EINVAL, options.tunnel ? "Cannot view for one interface only." : "Bad usage.");
     if (options.all_heads && options.tunnel) return fail(EINVAL, "interface name not required.");
+    const bool flips =
+        options.act == PolicyAct::add || options.act == PolicyAct::replace || options.act == PolicyAct::remove_file;
+    if (options.confirm_seconds != 0 && !flips) return fail(EINVAL, "--confirm goes with -a and -r.");
     return options;
   }
   PolicyOptions options;
@@ -183,8 +190,18 @@ class Builder {
       options.override_others = true;
     else if (from.word == "help")
       options.help = true;
+    else if (from.word == "confirm")
+      return take_seconds(from);
     else
       return fail(EINVAL, "Bad usage.");
+    return {};
+  }
+  Result<> take_seconds(Scanner& from) {
+    const std::string text = from.value().value_or("");
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), options.confirm_seconds);
+    if (error != std::errc{} || end != text.data() + text.size() || options.confirm_seconds == 0 ||
+        options.confirm_seconds > kLongestConfirm)
+      return fail(EINVAL, "--confirm takes seconds, 1 to {}, not '{}'", kLongestConfirm, text);
     return {};
   }
   static Result<std::string> value_of(char letter, Scanner& from) {
@@ -201,9 +218,12 @@ class Builder {
 Result<PolicyOptions> parse_policy_options(std::span<const std::string> args) {
   if (args.empty()) return PolicyOptions{};
   Builder builder;
-  if (args[0] == "diff") {
-    TRY(builder.begin(PolicyAct::diff, true));
+  for (const auto& [word, act] : {std::pair{"diff", PolicyAct::diff}, std::pair{"confirm", PolicyAct::confirm},
+                                  std::pair{"undo", PolicyAct::undo}}) {
+    if (args[0] != word) continue;
+    TRY(builder.begin(act, true));
     args = args.subspan(1);
+    break;
   }
   Scanner scanner(args);
   while (const char letter = scanner.next()) TRY(builder.take(letter, scanner));

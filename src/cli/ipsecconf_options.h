@@ -10,7 +10,20 @@
 
 namespace adit::cli {
 
-enum class PolicyAct : uint8_t { view, add, replace, check, check_files, diff, remove_index, remove_file, flush, list };
+enum class PolicyAct : uint8_t {
+  view,
+  add,
+  replace,
+  check,
+  check_files,
+  diff,
+  remove_index,
+  remove_file,
+  flush,
+  list,
+  confirm,
+  undo
+};
 
 struct PolicyOptions {
   PolicyAct act = PolicyAct::view;
@@ -18,6 +31,7 @@ struct PolicyOptions {
   std::optional<std::string> tunnel;  // -i, -d tunnel,index
   bool all_heads = false;             // -L, -F
   uint64_t index = 0;
+  uint32_t confirm_seconds = 0;           // --confirm; 0: it stands
   std::optional<std::string> name_space;  // -N
   bool numbers = false, quiet = false, json = false, verbose = false, override_others = false, help = false;
 

@@ -293,5 +293,51 @@ TEST_F(PolicyCommands, IpsecalgsNarrowsKeys) {
   EXPECT_EQ(access_.db.current()->find("t0")->rules().front().actions.front().encr->bits, (spd::KeyBits{256, 256}));
 }
 
+TEST_F(PolicyCommands, AChangeMayWaitToBeConfirmed) {
+  ASSERT_EQ(ipsecconf({"-a", file(kIpd), "--confirm", "30"}), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("The change is undone in 30 s unless 'ipsecconf confirm' comes.\n"));
+  EXPECT_EQ(access_.last_flip.confirm_seconds, 30u);
+  ASSERT_EQ(ipsecconf({}), 0);
+  EXPECT_EQ(out_, "") << "what is not confirmed is not yet what was added";
+  EXPECT_EQ(ipsecconf({"confirm"}), 1);
+  EXPECT_EQ(err_, "ipsecconf: no flip waits\n");
+}
+
+TEST(PolicyCacheTest, WhatIsHeldIsShownWhenItIsConfirmed) {
+  std::string folder = "/tmp/adit-cache-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const PolicyCache cache(folder + "/cache");
+  ASSERT_TRUE(cache.append({{"", 1, "{ } pass { }"}}));
+  ASSERT_TRUE(cache.hold(7, {{"t0", 2, "{ tunnel t0 } drop { }"}}, true));
+  ASSERT_TRUE(cache.settle(8)) << "of another change";
+  EXPECT_EQ(cache.shown().value(), "#INDEX 1\n{ } pass { }\n\n");
+  ASSERT_TRUE(cache.hold(9, {{"t0", 2, "{ tunnel t0 } drop { }"}}, true));
+  ASSERT_TRUE(cache.settle(9));
+  EXPECT_EQ(cache.shown().value(), "#INDEX 1\n{ } pass { }\n\n#INDEX t0,2\n{ tunnel t0 } drop { }\n\n");
+  ASSERT_TRUE(cache.hold(10, {}, false));
+  ASSERT_TRUE(cache.settle(std::nullopt)) << "undone";
+  EXPECT_NE(cache.shown().value(), "");
+  ASSERT_TRUE(cache.hold(11, {}, false));
+  ASSERT_TRUE(cache.settle(11));
+  EXPECT_EQ(cache.shown().value(), "");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(PolicyOptionsTest, ConfirmGoesWithWhatFlips) {
+  const auto parse = [](std::vector<std::string> args) { return parse_policy_options(args); };
+  EXPECT_EQ(parse({"-a", "f", "--confirm", "5"})->confirm_seconds, 5u);
+  EXPECT_EQ(parse({"-f", "-a", "f", "--confirm", "86400"})->act, PolicyAct::replace);
+  EXPECT_TRUE(parse({"-r", "f", "--confirm", "5"}));
+  EXPECT_EQ(parse({"undo", "-N", "svc:/a"})->act, PolicyAct::undo);
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"-l", "--confirm", "5"},
+                                                {"-a", "f", "--confirm", "0"},
+                                                {"-a", "f", "--confirm", "x"},
+                                                {"-a", "f", "--confirm", "86401"},
+                                                {"-a", "f", "--confirm"},
+                                                {"confirm", "-a", "f"},
+                                                {"confirm", "undo"}})
+    EXPECT_FALSE(parse(wrong)) << wrong.back();
+}
+
 }  // namespace
 }  // namespace adit::cli

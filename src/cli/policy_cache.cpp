@@ -15,6 +15,7 @@ namespace adit::cli {
 namespace {
 
 constexpr std::string_view kTag = "#INDEX ";
+constexpr std::string_view kHeld = ".unconfirmed", kGeneration = ";GENERATION ";  // a line that is not shown
 
 std::string written(const std::vector<CachedEntry>& entries) {
   std::string text;
@@ -77,9 +78,14 @@ Result<> PolicyCache::replace(const std::vector<CachedEntry>& entries) const {
     if (error) return fail(error.value(), "cannot remove {}: {}", path_, error.message());
     return {};
   }
+  return write(written(entries));
+}
+
+Result<> PolicyCache::write(const std::string& text) const {
+  std::error_code error;
   const std::string fresh = path_ + ".new";
   std::ofstream file(fresh, std::ios::trunc);
-  file << written(entries);
+  file << text;
   file.close();
   if (!file) return fail(EIO, "cannot write {}", fresh);
   std::filesystem::rename(fresh, path_, error);
@@ -98,6 +104,29 @@ Result<> PolicyCache::remove_head(std::string_view head) const {
   TRY_ASSIGN(std::vector<CachedEntry> all, read());
   const size_t gone = std::erase_if(all, [&](const CachedEntry& entry) { return entry.head == head; });
   return gone == 0 ? Result<>{} : replace(all);
+}
+
+Result<> PolicyCache::hold(uint64_t generation, const std::vector<CachedEntry>& added, bool append) const {
+  std::vector<CachedEntry> all;
+  if (append) {
+    TRY_ASSIGN(all, read());
+  }
+  all.insert(all.end(), added.begin(), added.end());
+  const PolicyCache held(path_ + std::string(kHeld));
+  return held.write(fmt::format("{}{}\n{}", kGeneration, generation, written(all)));
+}
+
+Result<> PolicyCache::settle(std::optional<uint64_t> generation) const {
+  const std::string path = path_ + std::string(kHeld);
+  std::ifstream file(path);
+  std::string first;
+  std::error_code error;
+  if (file && std::getline(file, first) && generation && first == fmt::format("{}{}", kGeneration, *generation))
+    std::filesystem::rename(path, path_, error);
+  else
+    std::filesystem::remove(path, error);
+  if (error) return fail(error.value(), "cannot settle {}: {}", path, error.message());
+  return {};
 }
 
 Result<PolicyLock> PolicyLock::take(const std::string& path) {

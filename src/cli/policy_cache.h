@@ -2,6 +2,7 @@
 // the lock that lets one ipsecconf at a time change it and the policy.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,8 +30,14 @@ class PolicyCache {
   Result<> remove(std::string_view head, uint64_t index) const;
   Result<> remove_head(std::string_view head) const;
 
+  // What the cache becomes when the change of that generation is confirmed: kept beside it until then.
+  Result<> hold(uint64_t generation, const std::vector<CachedEntry>& added, bool append) const;
+  // The change of that generation stands; nullopt: it was undone. What is held of another one is forgotten.
+  Result<> settle(std::optional<uint64_t> generation) const;
+
  private:
   Result<std::vector<CachedEntry>> read() const;
+  Result<> write(const std::string& text) const;
   std::string path_;
 };
 

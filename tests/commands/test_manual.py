@@ -18,7 +18,7 @@ from lab import BUILD, REPO
 MAN = REPO / "man"
 PAGES = sorted(page for page in MAN.glob("*.[1-8]") if not page.read_text().startswith(".so "))
 ALIASES = sorted(page for page in MAN.glob("*.[1-8]") if page.read_text().startswith(".so "))
-ELSEWHERE = {("nft", "8"), ("ip", "8"), ("systemd", "1"), ("networks", "5"), ("services", "5"), ("protocols", "5")}
+ELSEWHERE = {("poll", "2"), ("nft", "8"), ("ip", "8"), ("systemd", "1"), ("networks", "5"), ("services", "5"), ("protocols", "5")}
 
 # adit.8 holds the commands that have no page of their own.
 SHARED = ("route", "netstat", "status", "explain", "trace", "monitor", "guard")
@@ -93,6 +93,25 @@ def test_every_number_of_a_header_is_in_its_page(page, header):
     missing = [f"{name} {value}" for name, value in constants
                if name not in left_out and not re.search(rf"\b{name}(?: Ta)? {value}\b", text)]
     assert missing == []
+
+
+def test_libadit_3_names_all_of_its_header():
+    header, text = (REPO / "include/adit/adit.h").read_text(), (MAN / "libadit.3").read_text()
+    functions = re.findall(r"^(?:int|void|uint32_t) (adit_\w+)\(", header, re.M)
+    constants = re.findall(r"^#define (ADIT_\w+) \d", header, re.M)
+    exported = re.findall(r"\b(adit_\w+);", (REPO / "src/libadit/libadit.map").read_text())
+    assert len(functions) > 15 and sorted(functions) == sorted(exported)
+    assert [name for name in functions if not re.search(rf"^\.F[no] {name}\b", text, re.M)] == []
+    assert [name for name in constants if f".Dv {name}" not in text] == []
+
+
+def test_libadit_exports_nothing_else():
+    names = subprocess.run(["nm", "-D", "--defined-only", BUILD / "lib" / "libadit.so"], capture_output=True, text=True).stdout
+    shown = {line.split()[-1].split("@")[0] for line in names.splitlines()}
+    exported = set(re.findall(r"\b(adit_\w+);", (REPO / "src/libadit/libadit.map").read_text()))
+    assert exported <= shown and {name for name in shown - exported - {"ADIT_1"} if not name.startswith("__")} == set()
+    names = subprocess.run(["nm", "-g", "--defined-only", BUILD / "lib" / "libadit.a"], capture_output=True, text=True).stdout
+    assert [name for name in re.findall(r" T (\w+)$", names, re.M) if not name.startswith("adit_")] == []
 
 
 # ---- options
@@ -244,6 +263,14 @@ class Desk:
         self.links.mkdir()
         for name in (*COMMANDS, "aditd"):
             (self.links / name).symlink_to(BUILD / "bin" / ("aditd" if name == "aditd" else "adit"))
+        self.offer_libadit()
+
+    def offer_libadit(self):
+        """As pkg-config finds it where it is installed."""
+        sanitizers = "-fsanitize=address,undefined" if BUILD.name == "asan" else ""
+        text = (BUILD / "lib" / "libadit.pc.in").read_text().replace("prefix=%PREFIX%", f"prefix={REPO}")
+        text = text.replace("libdir=${prefix}/lib", f"libdir={BUILD}/lib").replace("-ladit", f"-ladit -Wl,-rpath,{BUILD}/lib {sanitizers}")
+        (self.links / "libadit.pc").write_text(text)
 
     def here(self, text):
         """The files of the page are those of this instance."""
@@ -255,7 +282,7 @@ class Desk:
         """(exit status, output)"""
         if command.startswith("systemctl "):
             return 0, self.manage(command.split()[1:])
-        script = ["env", f"PATH={self.links}:{os.environ['PATH']}", "sh", "-c", "exec 2>&1\n" + self.here(command)]
+        script = ["env", f"PATH={self.links}:{os.environ['PATH']}", f"PKG_CONFIG_PATH={self.links}", "sh", "-c", "exec 2>&1\n" + self.here(command)]
         if re.match(r"adit (trace|monitor)\b", command):
             return 0, self.watch(script)
         done = self.host.sh(script, check=False)
