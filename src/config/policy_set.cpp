@@ -14,6 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kFolder = "/etc/inet";
 constexpr const char* kMainFile = "/etc/inet/ipsecinit.conf";
 constexpr const char* kDirectory = "/etc/inet/ipsecinit.d";
 constexpr const char* kTunnelDirectory = "/etc/inet/ipsecinit.d/tunnels";
@@ -25,13 +26,7 @@ class SetReader {
       : root_(root), table_(table), resolver_(resolver) {}
 
   PolicySet read() && {
-    std::error_code error;
-    // A link that leads nowhere is there: status of the link itself.
-    const auto main_file = fs::symlink_status(root_ + kMainFile, error);
-    if (main_file.type() == fs::file_type::none)
-      wrong(root_ + kMainFile, error.message());
-    else if (fs::exists(main_file))
-      read_file(root_ + kMainFile, {});
+    if (is_trusted(root_ + kFolder)) read_main_file();
     for (const std::string& path : files_in(root_ + kDirectory)) read_file(path, {});
     for (const std::string& path : files_in(root_ + kTunnelDirectory)) read_tunnel_file(path);
     if (!set_.ok()) set_.entries.clear();
@@ -40,6 +35,16 @@ class SetReader {
   }
 
  private:
+  void read_main_file() {
+    std::error_code error;
+    // A link that leads nowhere is there: status of the link itself.
+    const auto status = fs::symlink_status(root_ + kMainFile, error);
+    if (status.type() == fs::file_type::none)
+      wrong(root_ + kMainFile, error.message());
+    else if (fs::exists(status))
+      read_file(root_ + kMainFile, {});
+  }
+
   void wrong(const std::string& path, std::string_view why) {
     set_.problems.push_back({.file = path, .text = std::string(why)});
   }
@@ -49,14 +54,19 @@ class SetReader {
     wrong(path, error.text.starts_with(head) ? error.text.substr(head.size()) : error.text);
   }
 
+  // False: it is not there, or an error.
+  bool is_trusted(const std::string& directory) {
+    std::error_code error;
+    if (fs::symlink_status(directory, error).type() == fs::file_type::not_found) return false;
+    const auto trusted = check_policy_directory(directory);
+    if (!trusted) wrong(directory, trusted.error());
+    return trusted.has_value();
+  }
+
   // *.conf in byte order. A directory that is not there holds none.
   std::vector<std::string> files_in(const std::string& directory) {
+    if (!is_trusted(directory)) return {};
     std::error_code error;
-    if (fs::symlink_status(directory, error).type() == fs::file_type::not_found) return {};
-    if (const auto trusted = check_policy_directory(directory); !trusted) {
-      wrong(directory, trusted.error());
-      return {};
-    }
     std::vector<std::string> paths;
     for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
       const std::string name = entry->path().filename();

@@ -169,6 +169,11 @@ TEST_F(PolicySetTest, ADirectoryThatOthersMayWriteIsAnError) {
   fs::permissions(directory() + "/tunnels", fs::perms(0755));
   fs::permissions(directory(), fs::perms(0775));
   EXPECT_THAT(errors(), ElementsAre(StartsWith("ipsecinit.d: error: others may write it")));
+  fs::permissions(directory(), fs::perms(0755));
+  fs::permissions(inet(), fs::perms(0777));
+  write("ipsecinit.conf", "");
+  const auto set = read();
+  EXPECT_THAT(set.errors(), inet() + ": error: others may write it (mode 0777); chmod go-w it first");
 }
 
 TEST_F(PolicySetTest, AFileWhereADirectoryShouldBeIsAnError) {

@@ -28,6 +28,7 @@ Result<PolicyDiff> Policy::diff_files() {
   spd::Draft now = database_.empty_draft("");
   database_.clone_all(now);
   diff.heads = changes(now, set.rules());
+  TRY(database_.rehearse("", diff.heads));
   finish_diff(diff, *heads_, links_);
   return diff;
 }
@@ -36,10 +37,7 @@ Result<Outcome> Policy::load_files() {
   TRY_ASSIGN(const PolicyDiff diff, diff_files());
   // Also when only a flip waits to be undone: from now on the files are what is to be in force.
   if (diff.changes_anything() || !nothing_waits("")) {
-    spd::Draft draft = database_.empty_draft("");
-    database_.clone_all(draft);
-    for (const spd::HeadChange& head : diff.heads)
-      if (head.changes_anything()) TRY(database_.settle(draft, head.head, head.kept, head.added));
+    TRY_ASSIGN(spd::Draft draft, database_.changed_draft("", diff.heads));
     TRY(change({}, [&] { return database_.flip_all(draft, true); }));
   }
   Outcome outcome{.notes = diff.warnings, .progress = diff.summary()};

@@ -132,6 +132,22 @@ TEST_F(PolicyFiles, RulesOfAnotherNamespaceKeepATunnelProtected) {
   EXPECT_EQ(indexes("v4_bob0").size(), 4u);
 }
 
+TEST_F(PolicyFiles, ARuleThatAnotherNamespaceRefusesIsNamedByDiffAndRefreshAlike) {
+  write("tunnels/v4_bob0.conf", "\n" + under_tunnel());
+  ASSERT_TRUE(policy().load_files());
+  auto rules = policy().database().empty_draft("");
+  policy().database().clone_all(rules);
+  ASSERT_TRUE(policy().flush_global());
+  ASSERT_TRUE(
+      policy().add_rules({.owner = {.name_space = "svc:/site/vpn:default"}}, "v4_bob0", rules.rules("v4_bob0")));
+  const auto before = policy().heads();
+  for (const auto& error : {policy().diff_files().error(), policy().load_files().error()}) {
+    EXPECT_THAT(error.text, HasSubstr("belongs to svc:/site/vpn:default"));
+    EXPECT_THAT(error.text, HasSubstr("the rule of " + world.root + "/etc/inet/ipsecinit.d/tunnels/v4_bob0.conf:2 "));
+  }
+  EXPECT_EQ(policy().heads(), before);
+}
+
 TEST_F(PolicyFiles, WithOneErrorNothingChangesAndAllErrorsAreTold) {
   write("tunnels/v4_bob0.conf", under_tunnel());
   ASSERT_TRUE(world.create("v4_bob0", true));

@@ -18,13 +18,14 @@ type Rule (tunnel: string, index: int, text: string, file: string, line: int)
 type Tunnel (tunnel: string, change: string, sentence: string)
 
 # What a refresh of svc:/network/ipsec/policy would change; changes nothing. The figures count SPD entries; each list holds the
-# first 10,000 of them. kept: with the list of what stays. An error of the files is the error of the call, as in a refresh.
+# first of them, as many as fit into 2 MB. kept: with the list of what stays. An error of the files is the error of the call, as in a refresh.
 method Diff(kept: ?bool) -> (added: int, removed: int, kept: int, added_rules: []Rule, removed_rules: []Rule, kept_rules: []Rule,
   tunnels: []Tunnel, warnings: []string)
 error io.adit.Failed (code: int, text: string)
 )";
 
-constexpr size_t kMaxListed = 10'000;
+constexpr size_t kMaxListed = 2 << 20;  // bytes of a list, so that an answer is a message
+constexpr size_t kFrame = 128;          // what a row adds to its texts
 
 json rule_json(const config::PolicyPrinter& printer, const std::string& head, const spd::Rule& rule) {
   return {{"tunnel", head},
@@ -38,10 +39,13 @@ using Part = std::vector<spd::Rule> spd::HeadChange::*;
 
 json rules_json(const config::PolicyPrinter& printer, const engine::PolicyDiff& diff, Part part) {
   json rows = json::array();
+  size_t bytes = 0;
   for (const spd::HeadChange& head : diff.heads)
     for (const spd::Rule& rule : head.*part) {
-      if (rows.size() == kMaxListed) return rows;
-      rows.push_back(rule_json(printer, head.head, rule));
+      json row = rule_json(printer, head.head, rule);
+      bytes += row["text"].get_ref<const std::string&>().size() + rule.origin.file.size() + kFrame;
+      if (bytes > kMaxListed) return rows;
+      rows.push_back(std::move(row));
     }
   return rows;
 }

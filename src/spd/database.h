@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "spd/head.h"
 #include "spd/rule.h"
+#include "spd/rule_changes.h"
 
 namespace adit::spd {
 
@@ -111,9 +112,11 @@ class Database {
   Result<> clone(Draft& draft, std::string_view head) const;      // ENOENT: unknown head
   // As above. EBUSY and EPERM against other namespaces are looked at by flip.
   Result<uint64_t> add(Draft& draft, std::string_view head, std::vector<Rule> entries);
-  // The draft's rules of that head become `kept`, each with its index (REQUIRES: rules that this namespace has in this
-  // head, no two of one entry), and behind them `added`, numbered anew. Both empty: the draft lacks the head. As add.
-  Result<> settle(Draft& draft, std::string_view head, std::vector<Rule> kept, std::vector<Rule> added);
+  // A draft of what the namespace has now, with these changes (REQUIRES: compare_rules of what it has now): what is
+  // kept has its index, what is added is numbered behind all others. As add.
+  Result<Draft> changed_draft(std::string name_space, const std::vector<HeadChange>& changes);
+  // Whether changed_draft and its flip would succeed; changes nothing.
+  Result<> rehearse(const std::string& name_space, const std::vector<HeadChange>& changes);
   Result<> remove(Draft& draft, std::string_view head, uint64_t index);
   Result<> remove(Draft& draft, std::string_view head, const std::vector<Rule>& like);
   Result<> flush(Draft& draft, std::string_view head);  // ENOENT: neither here nor there known
@@ -132,6 +135,7 @@ class Database {
 
  private:
   struct State;
+  Result<> settle(Draft& draft, const HeadChange& change);
   std::unique_ptr<State> state_;
 };
 

@@ -80,10 +80,12 @@ Result<> Database::State::check_precedence(std::string_view head, std::string_vi
       if (standing->priority > highest) continue;
       for (const Rule* rule : coming) {
         if (!takes_from(*rule, *standing) || decided_before(*rule, *standing)) continue;
+        const Origin& origin = rule->origin;
         return fail(EPERM,
-                    "index {} of {} belongs to {} and decides traffic that this rule would decide: give it a lower "
-                    "priority, narrow it, or override as administrator",
-                    index, spoken_head(head), spoken(neighbour));
+                    "index {} of {} belongs to {} and decides traffic that {} would decide: give it a lower priority, "
+                    "narrow it, or override as administrator",
+                    index, spoken_head(head), spoken(neighbour),
+                    origin.line == 0 ? "this rule" : fmt::format("the rule of {}:{}", origin.file, origin.line));
       }
     }
   }
@@ -120,12 +122,15 @@ void Database::State::take_out(std::string_view head, const std::string& name_sp
   committed(name_space);
 }
 
-Result<uint64_t> Database::State::flip(Draft& draft, const std::vector<std::string>& names, bool force,
-                                       bool override_others) {
-  const uint64_t now = spaces.contains(draft.name_space_) ? space(draft.name_space_).generation : 0;
-  if (draft.based_on_ != now && !force)
-    return fail(EAGAIN, "the rules of {} changed since this draft was made; clone again, or force the flip",
-                spoken(draft.name_space_));
+std::vector<std::string> Database::State::heads_of(const Draft& draft) const {
+  std::vector<std::string> names = draft.heads();
+  for (const auto& [name, state] : heads)
+    if (shelf_in(state.shelves, draft.name_space_) && !draft.has_head(name)) names.push_back(name);
+  return names;
+}
+
+Result<> Database::State::check_flip(const Draft& draft, const std::vector<std::string>& names,
+                                     bool override_others) const {
   size_t adding = 0, removing = 0;
   for (const std::string& name : names) {
     const auto coming = shelf_in(draft.shelves_, name);
@@ -137,7 +142,16 @@ Result<uint64_t> Database::State::flip(Draft& draft, const std::vector<std::stri
     TRY(check_neighbours(name, draft.name_space_, *coming, override_others));
     if (!override_others) TRY(check_precedence(name, draft.name_space_, new_on(*coming, going.get())));
   }
-  TRY(check_room(draft.name_space_, adding, removing));
+  return check_room(draft.name_space_, adding, removing);
+}
+
+Result<uint64_t> Database::State::flip(Draft& draft, const std::vector<std::string>& names, bool force,
+                                       bool override_others) {
+  const uint64_t now = spaces.contains(draft.name_space_) ? space(draft.name_space_).generation : 0;
+  if (draft.based_on_ != now && !force)
+    return fail(EAGAIN, "the rules of {} changed since this draft was made; clone again, or force the flip",
+                spoken(draft.name_space_));
+  TRY(check_flip(draft, names, override_others));
   for (const std::string& name : names) TRY(make_head(name));
 
   for (const std::string& name : names) {

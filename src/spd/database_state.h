@@ -24,6 +24,10 @@ struct Database::State {
     const auto found = heads.find(head);
     return found == heads.end() ? nullptr : &found->second;
   }
+  [[nodiscard]] const HeadState* find(std::string_view head) const {
+    const auto found = heads.find(head);
+    return found == heads.end() ? nullptr : &found->second;
+  }
   Space& space(std::string_view name) {
     const auto found = spaces.find(name);
     return found != spaces.end() ? found->second : spaces[std::string(name)];
@@ -50,6 +54,10 @@ struct Database::State {
     ++generation;
     space(name_space).generation = generation;
   }
+  // Those that the draft has rules for, and those whose rules it takes away.
+  [[nodiscard]] std::vector<std::string> heads_of(const Draft& draft) const;
+  // All that a flip looks at, but for who was faster.
+  Result<> check_flip(const Draft& draft, const std::vector<std::string>& names, bool override_others) const;
   Result<uint64_t> flip(Draft& draft, const std::vector<std::string>& names, bool force, bool override_others);
 };
 

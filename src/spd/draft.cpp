@@ -1,6 +1,4 @@
 // Drafts: what a namespace shall have, edited apart and swapped in whole.
-#include <algorithm>
-
 #include "spd/database_state.h"
 
 namespace adit::spd {
@@ -64,23 +62,6 @@ Result<uint64_t> Database::add(Draft& draft, std::string_view head, std::vector<
   return state->last_index;
 }
 
-Result<> Database::settle(Draft& draft, std::string_view head, std::vector<Rule> kept, std::vector<Rule> added) {
-  const auto old = shelf_in(draft.shelves_, head);
-  const size_t others = draft.size() - (old ? old->size() : 0);
-  if (others + kept.size() + added.size() > state_->limits.rules_of_namespace)
-    return fail(EDQUOT, "the draft would have more than {} entries", state_->limits.rules_of_namespace);
-  auto shelf = std::make_shared<Shelf>();
-  std::ranges::sort(kept, {}, &Rule::index);
-  for (Rule& rule : kept) {
-    rule.name_space = draft.name_space_;
-    shelf->add(std::make_shared<const Rule>(std::move(rule)));
-  }
-  TRY_ASSIGN(HeadState * state, state_->make_head(head));
-  TRY(shelve(*shelf, *state, head, draft.name_space_, added));
-  put(draft.shelves_, head, std::move(shelf));
-  return {};
-}
-
 Result<> Database::remove(Draft& draft, std::string_view head, uint64_t index) {
   if (!knows_head(head)) return unknown_head(head);
   auto shelf = shelf_in(draft.shelves_, head);
@@ -113,10 +94,7 @@ void Database::flush_all(Draft& draft) {
 }
 
 Result<uint64_t> Database::flip_all(Draft& draft, bool force, bool override_others) {
-  std::vector<std::string> names = draft.heads();
-  for (const auto& [name, state] : state_->heads)
-    if (shelf_in(state.shelves, draft.name_space_) && !draft.has_head(name)) names.push_back(name);
-  return state_->flip(draft, names, force, override_others);
+  return state_->flip(draft, state_->heads_of(draft), force, override_others);
 }
 
 Result<uint64_t> Database::flip(Draft& draft, std::string_view head, bool force, bool override_others) {

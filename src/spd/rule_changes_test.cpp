@@ -109,45 +109,57 @@ TEST(RuleChanges, EveryOrderOfFiveRulesIsReachedAndWhatIsKeptKeepsItsIndex) {
 
 // ---- and the draft that is made of it
 
-TEST(RuleChanges, ADraftSettledByThemKeepsIndexesAndNumbersWhatIsNew) {
-  Database db;
+struct Changed : ::testing::Test {
+  HeadChange change(const std::string& head, std::vector<Rule> wanted) {
+    Draft now = db.empty_draft("");
+    db.clone_all(now);
+    return compare_rules(head, now.rules(head), std::move(wanted));
+  }
+  std::vector<uint64_t> indexes(const std::string& head) {
+    std::vector<uint64_t> list;
+    if (const auto found = db.current()->find(head))
+      for (const Rule& rule : found->rules()) list.push_back(rule.index);
+    return list;
+  }
+  Database db{{.rules_of_namespace = 8}};
+};
+
+TEST_F(Changed, ADraftKeepsIndexesAndNumbersWhatIsNew) {
   ASSERT_TRUE(db.add({}, "t0", file({1, 2})).has_value());
   ASSERT_TRUE(db.add({}, "t1", file({1})).has_value());
-  Draft draft = db.empty_draft("");
-  db.clone_all(draft);
-  auto change = compare_rules("t0", draft.rules("t0"), file({2, 3}));
-  ASSERT_TRUE(db.settle(draft, "t0", change.kept, change.added).has_value());
   const auto untouched = db.current()->find("t1");
-  ASSERT_TRUE(db.flip_all(draft).has_value());
-  const auto now = db.current();
-  EXPECT_EQ(now->find("t1"), untouched);
-  std::vector<uint64_t> indexes;
-  for (const Rule& rule : now->find("t0")->rules()) indexes.push_back(rule.index);
-  EXPECT_THAT(indexes, ElementsAre(3, 4, 5, 6));
-  EXPECT_EQ(now->find("t0")->rules()[0].priority, 0x000fffffu | 0x00400000u);
-  EXPECT_EQ(db.size(), 6u);
-  EXPECT_TRUE(db.flip_all(draft).has_value()) << "and back";
-  EXPECT_EQ(db.size(), 6u);
+  auto draft = db.changed_draft("", {change("t0", file({2, 3})), change("t1", file({1}))});
+  ASSERT_TRUE(draft.has_value());
+  EXPECT_EQ(db.size(), 6u) << "a draft touches nothing in force";
+  ASSERT_TRUE(db.flip_all(*draft).has_value());
+  EXPECT_EQ(db.current()->find("t1"), untouched);
+  EXPECT_THAT(indexes("t0"), ElementsAre(3, 4, 5, 6));
+  EXPECT_EQ(db.current()->find("t0")->rules()[0].priority, 0x000fffffu | 0x00400000u);
+  EXPECT_TRUE(db.flip_all(*draft).has_value()) << "and back";
+  EXPECT_THAT(indexes("t0"), ElementsAre(1, 2, 3, 4));
 }
 
-TEST(RuleChanges, ADraftSettledToNothingLacksTheHead) {
-  Database db;
+TEST_F(Changed, ToNothingTheDraftLacksTheHead) {
   ASSERT_TRUE(db.add({}, "t0", file({1})).has_value());
-  Draft draft = db.empty_draft("");
-  db.clone_all(draft);
-  ASSERT_TRUE(db.settle(draft, "t0", {}, {}).has_value());
-  EXPECT_FALSE(draft.has_head("t0"));
-  EXPECT_EQ(db.size(), 2u) << "a draft touches nothing in force";
+  EXPECT_FALSE(db.changed_draft("", {change("t0", {})})->has_head("t0"));
 }
 
-TEST(RuleChanges, ADraftThatCannotBeStaysAsItWas) {
-  Database db({.rules_of_namespace = 3});
+TEST_F(Changed, ARehearsalTellsWhatAFlipWouldAndLeavesNoTrace) {
   ASSERT_TRUE(db.add({}, "t0", file({1})).has_value());
-  Draft draft = db.empty_draft("");
-  db.clone_all(draft);
-  EXPECT_EQ(db.settle(draft, "t0", draft.rules("t0"), file({2})).error().code, EDQUOT);
-  EXPECT_EQ(db.settle(draft, "t0", {}, file({1, 1})).error().code, EDQUOT);
-  EXPECT_EQ(draft.size(), 2u);
+  const uint64_t generation = db.generation();
+  EXPECT_TRUE(db.rehearse("", {change("t0", file({1, 2})), change("t9", file({1}))}).has_value());
+  EXPECT_FALSE(db.knows_head("t9"));
+  EXPECT_EQ(db.generation(), generation);
+  auto draft = db.changed_draft("", {change("t0", file({1, 2}))});
+  ASSERT_TRUE(db.flip_all(*draft).has_value());
+  EXPECT_THAT(indexes("t0"), ElementsAre(1, 2, 3, 4)) << "as if nobody had asked";
+
+  EXPECT_EQ(db.rehearse("", {change("t0", file({1, 2, 3, 4, 5}))}).error().code, EDQUOT);
+  ASSERT_TRUE(db.add({.name_space = "svc:/a"}, "t1", file({7})).has_value());
+  const auto refused = db.rehearse("", {change("t1", file({7}))});
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, EPERM);
+  EXPECT_NE(refused.error().text.find("the rule of f.conf:1 would decide"), std::string::npos) << refused.error().text;
 }
 
 }  // namespace
