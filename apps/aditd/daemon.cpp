@@ -6,6 +6,7 @@
 #include "engine/addresses.h"
 #include "engine/dataplane.h"
 #include "engine/keys.h"
+#include "engine/namespaces.h"
 #include "engine/policy.h"
 #include "engine/protocol_properties.h"
 #include "engine/routes.h"
@@ -13,6 +14,7 @@
 #include "notify.h"
 #include "protocol/addresses_api.h"
 #include "protocol/engine_api.h"
+#include "protocol/namespaces_api.h"
 #include "protocol/routes_api.h"
 #include "protocol/services_api.h"
 
@@ -26,9 +28,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds kShortestCalm{5}, kLongestCalm{500};
 constexpr int kCalmRatio = 4;
 
-// adit.sock: anybody may read, writing asks for root (the kernel's credentials). The key and policy sockets: root
-// alone.
-constexpr mode_t kOpenSocket = 0666, kOwnSocket = 0600;
+// Anybody may connect: who may do what, the kernel's credentials of the peer decide. On adit.sock anybody may read and
+// root write; on the key and policy sockets users act in the namespaces that are delegated to them.
+constexpr mode_t kOpenSocket = 0666;
 
 }  // namespace
 
@@ -49,10 +51,11 @@ Result<> Daemon::open() {
   protocol::add_trace_methods(methods_, engine_, io_);
   protocol::add_service_methods(methods_, engine_.services());
   protocol::add_address_methods(methods_, engine_.addresses(), engine_.protocol_properties());
+  protocol::add_namespace_methods(methods_, engine_.namespaces());
   protocol::add_route_methods(methods_, engine_.routes());
   const std::string& run_dir = engine_.settings().run_dir;
-  TRY_ASSIGN(keys_, protocol::KeyServer::listen(io_, run_dir + "/pf_key.sock", engine_.keys(), kOwnSocket));
-  TRY_ASSIGN(policy_, protocol::PolicyServer::listen(io_, run_dir + "/pf_policy.sock", engine_.policy(), kOwnSocket));
+  TRY_ASSIGN(keys_, protocol::KeyServer::listen(io_, run_dir + "/pf_key.sock", engine_.keys(), kOpenSocket));
+  TRY_ASSIGN(policy_, protocol::PolicyServer::listen(io_, run_dir + "/pf_policy.sock", engine_.policy(), kOpenSocket));
   TRY_ASSIGN(varlink_, protocol::VarlinkServer::listen(io_, run_dir + "/adit.sock", methods_, kOpenSocket));
   return {};
 }

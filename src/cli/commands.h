@@ -22,6 +22,7 @@ int cmd_trace(Context&, std::span<const std::string>);
 int cmd_monitor(Context&, std::span<const std::string>);
 int cmd_status(Context&, std::span<const std::string>);
 int cmd_guard(Context&, std::span<const std::string>);
+int cmd_namespace(Context&, std::span<const std::string>);
 
 struct CommandEntry {
   std::string_view name;
@@ -44,6 +45,7 @@ inline constexpr CommandEntry kCommands[] = {
     {"trace", cmd_trace, "live packets: which rule and SA decided, why one was dropped", false},
     {"monitor", cmd_monitor, "events as they happen", false},
     {"guard", cmd_guard, "the networks that are closed but for their tunnels", false},
+    {"namespace", cmd_namespace, "who may manage which tunnels' policy and keys", false},
     {"status", cmd_status, "tunnels, guard and services on one page", false},
 };
 
