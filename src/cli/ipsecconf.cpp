@@ -12,6 +12,7 @@
 #include "cli/ipsecconf_options.h"
 #include "cli/policy_cache.h"
 #include "cli/policy_tables.h"
+#include "cli/table.h"
 #include "config/ipsecconf.h"
 #include "config/ipsecconf_print.h"
 #include "config/system_resolver.h"
@@ -62,9 +63,13 @@ class Ipsecconf {
       default:
         break;
     }
-    auto lock = PolicyLock::take(context_.run_dir + "/ipsecconf.lock");
-    if (!lock) return context_.failed("", lock.error());
-    notice();
+    std::optional<PolicyLock> lock;
+    if (cached()) {
+      auto taken = PolicyLock::take(context_.run_dir + "/ipsecconf.lock");
+      if (!taken) return context_.failed("", taken.error());
+      lock.emplace(std::move(*taken));
+      notice();
+    }
     switch (options_.act) {
       case PolicyAct::flush:
         return flush();
@@ -120,16 +125,39 @@ class Ipsecconf {
       print_json(printer, *rules);
       return kOk;
     }
+    if (!options_.fields.empty()) return print_fields(printer, *rules);
     for (const protocol::DumpedRule& dumped : *rules) {
-      if (options_.verbose) print_origin(dumped.rule);
+      print_origin(dumped.rule);
       context_.out << printer.listing(dumped.head, dumped.rule);
     }
     return kOk;
   }
 
+  // A rule that is not the operator's own says whose it is, unless that was asked for by name.
   void print_origin(const spd::Rule& rule) {
-    if (rule.origin.line > 0) context_.out << "#ORIGIN " << rule.origin.file << ':' << rule.origin.line << '\n';
-    if (!rule.name_space.empty()) context_.out << "#NAMESPACE " << rule.name_space << '\n';
+    if (options_.verbose && rule.origin.line > 0)
+      context_.out << "#ORIGIN " << rule.origin.file << ':' << rule.origin.line << '\n';
+    if (!rule.name_space.empty() && (options_.verbose || !options_.name_space))
+      context_.out << "#NAMESPACE " << rule.name_space << '\n';
+  }
+
+  int print_fields(const config::PolicyPrinter& printer, const std::vector<protocol::DumpedRule>& rules) {
+    static const std::vector<Column> columns = {{"index", 6},     {"tunnel", 16}, {"namespace", 27}, {"direction", 10},
+                                                {"priority", 10}, {"origin", 40}, {"rule", 0}};
+    nlohmann::json rows = nlohmann::json::array();
+    for (const protocol::DumpedRule& dumped : rules) {
+      const spd::Rule& rule = dumped.rule;
+      rows.push_back({{"index", std::to_string(rule.index)},
+                      {"tunnel", dumped.head},
+                      {"namespace", rule.name_space},
+                      {"direction", rule.direction == spd::Direction::in ? "in" : "out"},
+                      {"priority", std::to_string(rule.priority)},
+                      {"origin", rule.origin.line > 0 ? fmt::format("{}:{}", rule.origin.file, rule.origin.line) : ""},
+                      {"rule", printer.rule(dumped.head, rule)}});
+    }
+    const auto printed =
+        print_table(context_.out, columns, rows, {.parsable = options_.parsable, .fields = options_.fields});
+    return printed ? kOk : context_.failed("", printed.error());
   }
 
   void print_json(const config::PolicyPrinter& printer, const std::vector<protocol::DumpedRule>& rules) {

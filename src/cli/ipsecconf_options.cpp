@@ -20,6 +20,7 @@ const char* const kIpsecconfUsage =
     "       ipsecconf -l [-i TUNNEL] | -L [-n] [-v]    list one policy head, or all\n"
     "       ipsecconf confirm | undo                   a change made with --confirm stands, or is undone now\n"
     "Further: -n numbers for names, -v file and line and namespace of each rule, --json,\n"
+    "         -o FIELD,... [-p] a table: index tunnel namespace direction priority origin rule,\n"
     "         -N NAMESPACE, --override (touch rules of other namespaces),\n"
     "         --confirm SECONDS with -a, -r: undone after so many unless 'ipsecconf confirm' comes\n";
 
@@ -109,6 +110,11 @@ class Builder {
         return {};
       case 'N':
         return take_namespace(from);
+      case 'o':
+        return take_fields(from);
+      case 'p':
+        options.parsable = true;
+        return {};
       case Scanner::kLong:
         return take_long(from);
       default:
@@ -122,6 +128,9 @@ class Builder {
     const bool flips =
         options.act == PolicyAct::add || options.act == PolicyAct::replace || options.act == PolicyAct::remove_file;
     if (options.confirm_seconds != 0 && !flips) return fail(EINVAL, "--confirm goes with -a and -r.");
+    if ((options.parsable || !options.fields.empty()) && options.act != PolicyAct::list)
+      return fail(EINVAL, "-o and -p are of listings (-l, -L).");
+    if (options.parsable && options.fields.empty()) return fail(EINVAL, "-p needs -o FIELD,...");
     return options;
   }
   PolicyOptions options;
@@ -176,6 +185,11 @@ class Builder {
     if (options.tunnel) return fail(EINVAL, "Interface name already selected");
     TRY_ASSIGN(options.tunnel, value_of('i', from));
     if (options.tunnel->empty()) return fail(EINVAL, "Invalid interface name.");
+    return {};
+  }
+  Result<> take_fields(Scanner& from) {
+    TRY_ASSIGN(options.fields, value_of('o', from));
+    if (options.fields.empty()) return fail(EINVAL, "option '-o' requires a value");
     return {};
   }
   Result<> take_namespace(Scanner& from) {

@@ -33,6 +33,8 @@ struct PolicyOptions {
   uint64_t index = 0;
   uint32_t confirm_seconds = 0;           // --confirm; 0: it stands
   std::optional<std::string> name_space;  // -N
+  std::string fields;                     // -o
+  bool parsable = false;                  // -p
   bool numbers = false, quiet = false, json = false, verbose = false, override_others = false, help = false;
 
   // nullopt: every head.

@@ -11,7 +11,7 @@ namespace adit::cli {
 namespace {
 
 constexpr const char* kUsageText =
-    "usage:  ipseckey [-nvp] [-N NAMESPACE] [command [TYPE] [FIELD VALUE]...]\n"
+    "usage:  ipseckey [-nvp] [-N NAMESPACE] [--override] [command [TYPE] [FIELD VALUE]...]\n"
     "        ipseckey [-nvp] [-N NAMESPACE] -f FILE    do what the file says (-: standard input)\n"
     "        ipseckey [-nvp] -c FILE                   check it only\n"
     "        ipseckey [-nvp] [-N NAMESPACE] -s FILE    save all SAs, keys and all\n";
@@ -31,6 +31,10 @@ Result<Call> read_call(std::span<const std::string> args) {
   size_t at = 0;
   for (; at < args.size() && args[at].size() > 1 && args[at][0] == '-'; ++at) {
     const std::string& arg = args[at];
+    if (arg == "--override") {
+      call.options.override_others = true;
+      continue;
+    }
     if (arg == "--") {
       ++at;
       break;

@@ -192,6 +192,11 @@ bool KeySession::send_one(KeyMessage& message, bool print_answer) {
   if (options_.verbose)
     context_.out << "VERBOSE ON:  Message to kernel looks like:\n==========================================\n"
                  << text_of(message, false) << "==========================================\n";
+  message.text = "";  // a sentence, should it be refused
+  if (message.name_space)
+    message.name_space->override_owner = options_.override_others;
+  else if (options_.override_others || message.type == KeyMessageType::get)  // to look is not to touch
+    message.name_space = sad::NamespaceExtension{"", true};
   const auto answer = client_->ask(message);
   if (!answer) {
     client_.reset();  // whatever state it is in, the next command begins anew
@@ -212,6 +217,9 @@ int KeySession::refused(const KeyMessage& question, const KeyMessage& answer) {
              fmt::format("Association (type = {}) with spi {:#x} and addr {} {}.", config::satype_name(question.satype),
                          static_cast<uint32_t>(question.sa->spi), question.destination->address.str(),
                          looks_up ? "does not exist" : "already exists")});
+  if (answer.text && !answer.text->empty())
+    return context_.failed(
+        "", {answer.error, fmt::format("PF_KEY Diagnostic code {}: {}.", answer.diagnostic, *answer.text)});
   if (answer.diagnostic != 0)
     return context_.failed("",
                            {answer.error, fmt::format("PF_KEY Diagnostic code {}: {}.", answer.diagnostic,
@@ -219,24 +227,31 @@ int KeySession::refused(const KeyMessage& question, const KeyMessage& answer) {
   return context_.failed("", {answer.error, fmt::format("PF_KEY refused: {}.", std::strerror(answer.error))});
 }
 
-Result<> KeySession::read_dump(uint8_t satype, const std::function<Result<>(const KeyMessage&)>& each) {
+Result<> KeySession::read_dump(uint8_t satype, bool all_namespaces,
+                               const std::function<Result<>(const KeyMessage&)>& each) {
   TRY(connect());
   KeyMessage question;
   question.type = KeyMessageType::dump;
   question.satype = satype;
-  if (!options_.name_space.empty()) question.name_space = sad::NamespaceExtension{options_.name_space, false};
+  if (!options_.name_space.empty())
+    question.name_space = sad::NamespaceExtension{options_.name_space, false};
+  else if (all_namespaces)
+    question.name_space = sad::NamespaceExtension{"", true};
+  question.text = "";
   TRY(client_->send(question));
   while (true) {
     TRY_ASSIGN(const KeyMessage message, client_->receive(Seconds(10)));
     if (message.type != KeyMessageType::dump || message.pid != question.pid) continue;
-    if (message.error != 0) return fail(message.error, "Dump failed: {}", std::strerror(message.error));
+    if (message.error != 0)
+      return fail(message.error, "Dump failed: {}",
+                  message.text && !message.text->empty() ? *message.text : std::strerror(message.error));
     if (message.seq == 0) return {};
     TRY(each(message));
   }
 }
 
 int KeySession::dump(uint8_t satype) {
-  const auto done = read_dump(satype, [&](const KeyMessage& message) -> Result<> {
+  const auto done = read_dump(satype, true, [&](const KeyMessage& message) -> Result<> {
     context_.out << text_of(message, false) << '\n';
     return {};
   });
@@ -248,7 +263,7 @@ int KeySession::dump(uint8_t satype) {
 int KeySession::save(const std::string& file, uint8_t satype) {
   const auto write_all = [&](const std::function<Result<>(std::string_view)>& write) -> Result<> {
     TRY(write(config::save_header()));
-    return read_dump(satype, [&](const KeyMessage& message) -> Result<> {
+    return read_dump(satype, false, [&](const KeyMessage& message) -> Result<> {
       if (!message.sa || message.sa->state == static_cast<uint8_t>(sad::SaState::larval)) return {};
       return write(config::save_association(message, table_));
     });

@@ -15,6 +15,7 @@ namespace adit::cli {
 struct KeyOptions {
   bool numeric = false, verbose = false, hide_keys = false;  // -n -v -p
   std::string name_space;                                    // -N
+  bool override_others = false;                              // --override
 };
 
 class KeySession {
@@ -39,8 +40,8 @@ class KeySession {
   int dump(uint8_t satype);
   int monitor(bool passive);
   int help();
-  // Calls `each` for every SA of a dump.
-  Result<> read_dump(uint8_t satype, const std::function<Result<>(const sad::KeyMessage&)>& each);
+  // Calls `each` for every SA of a dump: of the namespace named, else the global one's or those of all.
+  Result<> read_dump(uint8_t satype, bool all_namespaces, const std::function<Result<>(const sad::KeyMessage&)>& each);
   int refused(const sad::KeyMessage& question, const sad::KeyMessage& answer);
   Result<> connect();
   std::string text_of(const sad::KeyMessage& message, bool with_time);

@@ -27,10 +27,9 @@ size_t Namespaces::records_of(const std::string& name) const {
 void Namespaces::acts(const NamespaceActor& actor, const std::string& name) {
   if (name.empty() || actor.connection == 0) return;
   Life& life = lives_[name];
-  const bool returns = life.holders.empty() && find(name) != nullptr && records_of(name) > 0;
   life.holders[{actor.via, actor.connection}] = actor.uid;
   life.lease_over = false;
-  if (returns)
+  if (std::exchange(life.told, false))
     context_.events.add(Severity::info, "namespace.owned", name,
                         fmt::format("user id {} owns namespace {}", actor.uid, name));
 }
@@ -39,26 +38,28 @@ void Namespaces::gone(const NamespaceActor& actor) {
   for (auto life = lives_.begin(); life != lives_.end();) {
     auto& [name, about] = *life;
     const bool left = about.holders.erase({actor.via, actor.connection}) > 0 && about.holders.empty();
-    if (left) bereave(name, about);
+    if (left) about.ownerless_since = context_.clock.now();
     life = about.holders.empty() && find(name) == nullptr ? lives_.erase(life) : std::next(life);
   }
 }
 
-void Namespaces::bereave(const std::string& name, Life& life) {
-  life.ownerless_since = context_.clock.now();
+// Once a second at most: a command that comes and goes is no news, and nobody floods the events by coming and going.
+void Namespaces::tell_ownerless(const std::string& name, Life& life) {
   const NamespaceRecord* record = find(name);
   const size_t rules = rules_->records_of(name), sas = sas_->records_of(name);
-  if (record == nullptr || rules + sas == 0) return;
+  if (record == nullptr || life.told || !life.holders.empty() || rules + sas == 0) return;
+  life.told = true;
   context_.events.add(
       Severity::info, "namespace.ownerless", name,
       fmt::format(
-          "namespace {} has no owner any more; its {} rules and {} SAs {}", name, rules, sas,
-          record->lease_seconds == 0 ? "stay" : fmt::format("go in {} s, which closes", record->lease_seconds)));
+          "namespace {} has no owner; its {} rules and {} SAs {}", name, rules, sas,
+          record->lease_seconds == 0 ? "stay" : fmt::format("go after {} s, which closes", record->lease_seconds)));
 }
 
 void Namespaces::tick() {
   const MonoTime now = context_.clock.now();
   for (auto& [name, life] : lives_) {
+    tell_ownerless(name, life);
     const NamespaceRecord* record = find(name);
     if (record == nullptr || record->lease_seconds == 0 || !life.holders.empty() || life.lease_over) continue;
     if (now < life.ownerless_since + Seconds(record->lease_seconds) || records_of(name) == 0) continue;

@@ -150,9 +150,9 @@ Result<Outcome> Namespaces::revoke(const std::string& name, const NamespaceChang
   if (change.bypass) record.bypass = false;
   TRY(put(record));
   Life& life = lives_[name];
-  const bool had = !life.holders.empty();
+  const bool had = !life.holders.empty();  // else it is ownerless already
   std::erase_if(life.holders, [&](const auto& holder) { return !may_see(holder.second, name); });
-  if (had && life.holders.empty()) bereave(name, life);
+  if (had && life.holders.empty()) life.ownerless_since = context_.clock.now();
   Outcome outcome;
   if (const size_t left = records_of(name); left > 0)
     outcome.notes.push_back(

@@ -108,13 +108,14 @@ class Namespaces {
     std::map<Holder, uid_t> holders;
     MonoTime ownerless_since{};
     bool lease_over = false;  // its records that may go are gone
+    bool told = false;        // that nobody is there
   };
   [[nodiscard]] const NamespaceRecord* find(const std::string& name) const;
   Result<> apply(NamespaceRecord& record, const NamespaceChange& change) const;
   Result<> save(const std::map<std::string, NamespaceRecord>& records) const;
   Result<> put(const NamespaceRecord& record);
   Result<> retire(const std::string& name, Outcome& outcome);
-  void bereave(const std::string& name, Life& life);
+  void tell_ownerless(const std::string& name, Life& life);
   [[nodiscard]] size_t records_of(const std::string& name) const;
   [[nodiscard]] NamespaceInfo info_of(const std::string& name) const;
 

@@ -23,7 +23,7 @@ ELSEWHERE = {("poll", "2"), ("nft", "8"), ("ip", "8"), ("systemd", "1"), ("netwo
 # adit.8 holds the commands that have no page of their own.
 SHARED = ("route", "netstat", "status", "explain", "trace", "monitor", "guard")
 COMMANDS = {"adit": [[], *([name] for name in SHARED)], **{name: [[name]] for name in
-            ("dladm", "ipadm", "ipsecconf", "ipsecalgs", "ipseckey", "svcadm", "svcs")}}
+            ("dladm", "ipadm", "ipsecconf", "ipsecalgs", "ipseckey", "svcadm", "svcs")}, "adit-namespace": [["namespace"]]}
 WORDS_WITH_ONE_DASH = {"inet", "inet6", "net", "host", "netmask", "prefixlen", "interface", "ifp", "setsrc", "reject", "blackhole"}
 
 
