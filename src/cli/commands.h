@@ -41,7 +41,7 @@ inline constexpr CommandEntry kCommands[] = {
     {"ipseckey", cmd_ipseckey, "security associations by hand", true},
     {"svcadm", cmd_svcadm, "enable, disable, refresh, restart and clear services", true},
     {"svcs", cmd_svcs, "the state of services, and why", true},
-    {"explain", cmd_explain, "why a packet would leave, and how, or why not", false},
+    {"explain", cmd_explain, "why a packet would leave or be let in, and how, or why not", false},
     {"trace", cmd_trace, "live packets: which rule and SA decided, why one was dropped", false},
     {"monitor", cmd_monitor, "events as they happen", false},
     {"guard", cmd_guard, "the networks that are closed but for their tunnels", false},

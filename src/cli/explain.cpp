@@ -1,4 +1,5 @@
-// adit explain: why a packet would leave this host, or not: route, guard, tunnel, rule, SA, MTU, and the verdict.
+// adit explain: why a packet would leave this host, or be let in, or not: route, guard, tunnel, rule, SA, MTU, and the
+// verdict.
 #include <charconv>
 #include <ostream>
 
@@ -14,11 +15,12 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kUsageText =
-    "usage: adit explain [-i TUNNEL] [--json] SOURCE DESTINATION [PACKET]\n"
+    "usage: adit explain [--in] [-i TUNNEL] [--json] SOURCE DESTINATION [PACKET]\n"
     "  PACKET  tcp/PORT[/SOURCEPORT], udp/..., sctp/...: to that port; icmp[/TYPE[/CODE]], icmp6...; another protocol "
     "by\n"
     "          name or number; without: a ping\n"
-    "  -i      as if the packet were routed into that tunnel\n"
+    "  --in    a packet that comes in; without: one that leaves\n"
+    "  -i      as if the packet were routed into that tunnel, or came through it\n"
     "exit status: 0 explained, whatever the verdict, 1 failed, 2 usage\n";
 
 constexpr uint16_t kSomePort = 49152;  // the first of those that connections come from
@@ -107,11 +109,12 @@ Result<json> packet_of(const std::vector<std::string>& words) {
 
 class Page {
  public:
-  Page(std::ostream& out, const json& packet, const json& about) : out_(out), packet_(packet), about_(about) {}
+  Page(std::ostream& out, const json& packet, const json& about, bool inbound)
+      : out_(out), packet_(packet), about_(about), inbound_(inbound) {}
 
   void print() {
     line("packet", packet());
-    if (about_.contains("route")) line("route", route(about_.at("route")));
+    if (about_.contains("route")) line(inbound_ ? "way back" : "route", route(about_.at("route")));
     if (about_.contains("guard")) line("guard", guard(about_.at("guard")));
     if (about_.contains("host_rule")) rule("host rule", about_.at("host_rule"));
     if (about_.contains("tunnel")) tunnel(about_.at("tunnel"));
@@ -133,7 +136,7 @@ class Page {
                           packet_.at("destination_port").get<int>());
     if (packet_.contains("icmp_type"))
       said += fmt::format(", type {} code {}", packet_.at("icmp_type").get<int>(), packet_.at("icmp_code").get<int>());
-    return said + (about_.at("own").get<bool>() ? ", this host's own" : ", forwarded");
+    return said + (about_.at("own").get<bool>() ? (inbound_ ? ", to this host" : ", this host's own") : ", forwarded");
   }
 
   static std::string route(const json& route) {
@@ -198,12 +201,13 @@ class Page {
   std::ostream& out_;
   const json& packet_;
   const json& about_;
+  bool inbound_;
 };
 
 }  // namespace
 
 int cmd_explain(Context& context, std::span<const std::string> args) {
-  const std::vector<Option> known = {{'i', "interface", true}, {'J', "json"}, {'h', "help"}};
+  const std::vector<Option> known = {{'i', "interface", true}, {'I', "in"}, {'J', "json"}, {'h', "help"}};
   const auto options = Options::parse(args, known);
   if (!options) return context.usage(options.error().text, kUsageText);
   if (options->has('h')) {
@@ -216,12 +220,13 @@ int cmd_explain(Context& context, std::span<const std::string> args) {
   auto packet = packet_of(words);
   if (!packet) return context.usage(packet.error().text, kUsageText);
   if (const auto tunnel = options->value('i')) (*packet)["tunnel"] = *tunnel;
-  const auto about = context.call("io.adit.explain.Outbound", *packet);
+  const bool inbound = options->has('I');
+  const auto about = context.call(inbound ? "io.adit.explain.Inbound" : "io.adit.explain.Outbound", *packet);
   if (!about) return context.failed("", about.error());
   if (options->has('J'))
     context.out << about->dump(2) << '\n';
   else
-    Page(context.out, *packet, *about).print();
+    Page(context.out, *packet, *about, inbound).print();
   return kOk;
 }
 

@@ -3,22 +3,25 @@
 #include <algorithm>
 
 #include "base/drop_reason.h"
+#include "engine/explain_words.h"
 #include "engine/host_rules.h"
 #include "esp/esp.h"
 
 namespace adit::engine {
 namespace {
 
-bool stop(Explanation& about, std::string_view reason, std::string verdict) {
-  about.reason = reason;
-  about.verdict = std::move(verdict);
-  return false;
-}
-
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
   for (const auto& name : names) text += (text.empty() ? "" : " or ") + name;
   return text;
+}
+
+}  // namespace
+
+bool stop(Explanation& about, std::string_view reason, std::string verdict) {
+  about.reason = reason;
+  about.verdict = std::move(verdict);
+  return false;
 }
 
 std::string place(const spd::Rule& rule) {
@@ -36,31 +39,33 @@ bool usable(const sad::Sa& sa) {
   return state == sad::SaState::mature || state == sad::SaState::dying;
 }
 
-}  // namespace
+Result<Explanation> Explainer::begin(const ExplainRequest& request, const net::Address& near, const net::Address& far) {
+  if (near.family() != far.family())
+    return fail(EINVAL, "{} and {} are of two families: no packet has both", request.flow.source.str(),
+                request.flow.destination.str());
+  if (request.tunnel && !links_.tunnel(*request.tunnel))
+    return fail(ENOENT, "object not found: there is no tunnel {}", *request.tunnel);
+  Explanation about;
+  about.own = is_own(near);
+  about.guard = guard_.range_of(far);
+  return about;
+}
 
 Result<Explanation> Explainer::explain(const ExplainRequest& request) {
   const net::Flow& flow = request.flow;
-  if (flow.source.family() != flow.destination.family())
-    return fail(EINVAL, "{} and {} are of two families: no packet has both", flow.source.str(), flow.destination.str());
-  Explanation about;
-  about.own = is_own(flow.source);
-  about.guard = guard_.range_of(flow.destination);
-  std::string tunnel;
-  if (request.tunnel) {
-    if (!links_.tunnel(*request.tunnel))
-      return fail(ENOENT, "object not found: there is no tunnel {}", *request.tunnel);
-    tunnel = *request.tunnel;
-  } else {
-    if (!forwarded(flow, about) || !routed(flow, about)) return about;
+  TRY_ASSIGN(Explanation about, begin(request, flow.source, flow.destination));
+  std::string tunnel = request.tunnel.value_or("");
+  if (!request.tunnel) {
+    if (!forwarded(flow.source, about) || !routed(flow, about)) return about;
     tunnel = about.route->interface;
   }
-  if (about.own && !host_allows(flow, about)) return about;
+  if (about.own && !host_allows(flow, spd::Direction::out, about)) return about;
   if (links_.tunnel(tunnel)) {
     through_tunnel(tunnel, flow, about);
     return about;
   }
-  if (!unguarded(flow, about)) return about;
-  about.leaves = about.clear = true;
+  if (!unguarded(about)) return about;
+  about.passes = about.clear = true;
   about.verdict =
       fmt::format("It leaves over {} in the clear: no tunnel is on its way, and no guard closes it.", tunnel);
   return about;
@@ -80,24 +85,28 @@ std::string Explainer::interface_name(int index) const {
   return found == all->end() ? "" : found->name;
 }
 
-bool Explainer::forwarded(const net::Flow& flow, Explanation& about) {
+bool Explainer::forwarded(const net::Address& near, Explanation& about) {
   if (about.own) return true;
-  const bool v4 = flow.source.is_v4();
+  const bool v4 = near.is_v4();
   const auto value = context_.platform.sysctl(v4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding");
   if (!value || value->starts_with('1')) return true;
   return stop(
       about, "forwarding",
       fmt::format("It is not forwarded: {} is no address of this host, and forwarding is off; 'ipadm set-prop -p "
                   "forwarding=on {}' turns it on.",
-                  flow.source.str(), v4 ? "ipv4" : "ipv6"));
+                  near.str(), v4 ? "ipv4" : "ipv6"));
+}
+
+ExplainedRoute Explainer::told_route(const platform::Route& route) const {
+  return {route.destination.length() == 0 ? "default" : route.destination.str(),
+          route.gateway ? route.gateway->str() : "", interface_name(route.interface_index), ""};
 }
 
 // The guard's own route answers when the tunnel's is gone or its link is down.
 bool Explainer::routed(const net::Flow& flow, Explanation& about) {
   const auto way = context_.platform.lookup_route(flow.destination, 0);
   if (way) {
-    about.route = {way->destination.length() == 0 ? "default" : way->destination.str(),
-                   way->gateway ? way->gateway->str() : "", interface_name(way->interface_index), ""};
+    about.route = told_route(*way);
     if (about.route->interface != "lo") return true;
     return stop(about, "no_route",
                 fmt::format("It does not leave: {} is an address of this host itself.", flow.destination.str()));
@@ -126,38 +135,43 @@ std::string Explainer::what_opens(const platform::GuardRange& guard) const {
   return text + ".";
 }
 
-bool Explainer::unguarded(const net::Flow&, Explanation& about) {
+bool Explainer::unguarded(Explanation& about) {
   if (!about.guard) return true;
   return stop(about, "guard",
               fmt::format("It is stopped at {} by the guard: {}", about.route->interface, what_opens(*about.guard)));
 }
 
-bool Explainer::host_allows(const net::Flow& flow, Explanation& about) {
+bool Explainer::host_allows(const net::Flow& flow, spd::Direction direction, Explanation& about) {
   const auto head = policy_.head_of("");
-  const spd::Rule* rule = head == nullptr ? nullptr : head->lookup(flow, spd::Direction::out);
+  const spd::Rule* rule = head == nullptr ? nullptr : head->lookup(flow, direction);
   if (rule == nullptr || passes_always(flow)) return true;
   about.host_rule = *rule;
   if (rule->actions.front().verb != spd::Verb::drop) return true;
   return stop(about, "host_rule", fmt::format("It is dropped by {} of the host's policy.", place(*rule)));
 }
 
-void Explainer::through_tunnel(const std::string& name, const net::Flow& flow, Explanation& about) {
+const datapath::Link* Explainer::tell_tunnel(const std::string& name, spd::Direction direction, const net::Flow& flow,
+                                             const datapath::Snapshot* snapshot, Explanation& about) {
   about.tunnel = links_.tunnel(name);
   about.why_down = links_.why_closed(name);
   about.mtu = links_.mtu_sum(name);
-  const auto snapshot = dataplane_.shared().publisher.get();
-  const datapath::Link* link = snapshot ? snapshot->by_id(about.tunnel->id) : nullptr;
+  const datapath::Link* link = snapshot == nullptr ? nullptr : snapshot->by_id(about.tunnel->id);
   if (link == nullptr) {
     stop(about, "link_down", fmt::format("It is dropped: {}.", about.why_down));
-    return;
+    return nullptr;
   }
   about.policy = link->head != nullptr && link->head->active();
   if (about.policy)
-    if (const spd::Rule* rule = link->head->lookup(flow, spd::Direction::out)) about.rule = *rule;
-  if (about.guard && std::ranges::find(about.guard->tunnels, name) == about.guard->tunnels.end()) {
-    stop(about, "guard", fmt::format("It is stopped at {} by the guard: {}", name, what_opens(*about.guard)));
-    return;
-  }
+    if (const spd::Rule* rule = link->head->lookup(flow, direction)) about.rule = *rule;
+  if (!about.guard || std::ranges::find(about.guard->tunnels, name) != about.guard->tunnels.end()) return link;
+  stop(about, "guard", fmt::format("It is stopped at {} by the guard: {}", name, what_opens(*about.guard)));
+  return nullptr;
+}
+
+void Explainer::through_tunnel(const std::string& name, const net::Flow& flow, Explanation& about) {
+  const auto snapshot = dataplane_.shared().publisher.get();
+  const datapath::Link* link = tell_tunnel(name, spd::Direction::out, flow, snapshot.get(), about);
+  if (link == nullptr) return;
   const auto decision = datapath::decide(*snapshot, *link, flow);
   tell_sas(decision, *link, about);
   tell_verdict(decision, about);
@@ -209,7 +223,7 @@ void Explainer::tell_verdict(const datapath::Decision& decision, Explanation& ab
   const std::string& name = about.tunnel->name;
   const datapath::Way& way = decision.way;
   if (decision.drop == DropReason::none) {
-    about.leaves = true;
+    about.passes = true;
     about.clear = way.clear();
     if (!way.clear())
       about.verdict = fmt::format("It leaves through {}, protected.", name);

@@ -1,5 +1,5 @@
-// Why a packet would leave this host, or not: what kernel, guard and packet path would do with it now, step by step,
-// each asked of who decides it. Changes nothing, sends nothing.
+// Why a packet would leave this host, or be let in, or not: what kernel, guard and packet path would do with it now,
+// step by step, each asked of who decides it. Changes nothing, sends nothing.
 #pragma once
 
 #include <optional>
@@ -16,7 +16,7 @@
 namespace adit::engine {
 
 struct ExplainRequest {
-  net::Flow flow;                     // the packet, as it would leave
+  net::Flow flow;                     // the packet: its own source and destination
   std::optional<std::string> tunnel;  // as if it were routed there; nullopt: ask the kernel's routes
 };
 
@@ -33,9 +33,9 @@ struct ExplainedSa {
 };
 
 struct Explanation {
-  bool own = true;  // the source address is this host's; else it would be forwarded
-  std::optional<ExplainedRoute> route;
-  std::optional<platform::GuardRange> guard;  // the guarded network that the destination is in
+  bool own = true;  // this host's own: the source going out, the destination coming in; else it would be forwarded
+  std::optional<ExplainedRoute> route;        // coming in: the way back, which says through which tunnel it should come
+  std::optional<platform::GuardRange> guard;  // the guarded network that the far address is in
   std::optional<spd::Rule> host_rule;         // of the host's policy: it looks at own packets before any tunnel
   std::optional<TunnelView> tunnel;
   std::string why_down;  // of the tunnel: what is closed, why, what opens it
@@ -47,8 +47,8 @@ struct Explanation {
   std::optional<MtuSum> mtu;
   uint32_t largest = 0;  // bytes of the largest packet that goes whole this way; 0: none goes
 
-  bool leaves = false, clear = false;  // clear: readable on its way
-  std::string reason;   // when it does not leave: a drop reason's name, or guard, no_route, forwarding, host_rule
+  bool passes = false, clear = false;  // it leaves, or is let in; clear: readable on its way
+  std::string reason;   // when it does not: a drop reason's name, or guard, no_route, forwarding, host_rule
   std::string verdict;  // one sentence
 };
 
@@ -60,19 +60,28 @@ class Explainer {
 
   // ENOENT: no such tunnel. EINVAL: addresses of two families.
   Result<Explanation> explain(const ExplainRequest& request);
+  Result<Explanation> explain_inbound(const ExplainRequest& request);
 
  private:
+  Result<Explanation> begin(const ExplainRequest& request, const net::Address& near, const net::Address& far);
   // Each says whether the packet goes on; if not, reason and verdict stand.
-  bool forwarded(const net::Flow& flow, Explanation& about);
+  bool forwarded(const net::Address& near, Explanation& about);
   bool routed(const net::Flow& flow, Explanation& about);
-  bool unguarded(const net::Flow& flow, Explanation& about);
-  bool host_allows(const net::Flow& flow, Explanation& about);
+  bool unguarded(Explanation& about);
+  bool host_allows(const net::Flow& flow, spd::Direction direction, Explanation& about);
+
+  // What is known of the tunnel; null: the packet ends there, and reason and verdict stand.
+  const datapath::Link* tell_tunnel(const std::string& name, spd::Direction direction, const net::Flow& flow,
+                                    const datapath::Snapshot* snapshot, Explanation& about);
   void through_tunnel(const std::string& name, const net::Flow& flow, Explanation& about);
   void tell_sas(const datapath::Decision& decision, const datapath::Link& link, Explanation& about);
   void tell_verdict(const datapath::Decision& decision, Explanation& about);
+  void in_through_tunnel(const std::string& name, const net::Flow& flow, Explanation& about);
+  static void tell_inbound_verdict(Explanation& about);
 
   [[nodiscard]] bool is_own(const net::Address& address) const;
   [[nodiscard]] std::string interface_name(int index) const;
+  [[nodiscard]] ExplainedRoute told_route(const platform::Route& route) const;
   [[nodiscard]] std::string what_opens(const platform::GuardRange& guard) const;
   [[nodiscard]] ExplainedSa described(const sad::Sa& sa) const;
 

@@ -17,7 +17,8 @@ class ExplainTest : public ::testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(world.start()); }
 
-  Explanation explain(const char* source, const char* destination, std::optional<std::string> tunnel = {}) {
+  Explanation explain(const char* source, const char* destination, std::optional<std::string> tunnel = {},
+                      bool inbound = false) {
     ExplainRequest request{.flow = {}, .tunnel = std::move(tunnel)};
     request.flow.source = address_of(source);
     request.flow.destination = address_of(destination);
@@ -25,7 +26,8 @@ class ExplainTest : public ::testing::Test {
     request.flow.has_ports = true;
     request.flow.source_port = 49152;
     request.flow.destination_port = 443;
-    const auto about = world.engine->explainer().explain(request);
+    Explainer& explainer = world.engine->explainer();
+    const auto about = inbound ? explainer.explain_inbound(request) : explainer.explain(request);
     EXPECT_TRUE(about.has_value());
     return about.value_or(Explanation{});
   }
@@ -34,11 +36,12 @@ class ExplainTest : public ::testing::Test {
     ASSERT_TRUE(world.create_address("v4_bob0"));
     ASSERT_TRUE(world.add_route({"10.0.1.0/24", "10.0.1.1"}));
   }
-  void add_sa(uint32_t spi, size_t key_bytes = 16) {
+  Explanation coming(const char* source, const char* destination) { return explain(source, destination, {}, true); }
+  void add_sa(uint32_t spi, size_t key_bytes = 16, const char* from = "1.2.3.4", const char* to = "5.6.7.8") {
     sad::SaRequest request;
     request.spec.spi = sad::Spi{spi};
-    request.spec.source = address_of("1.2.3.4");
-    request.spec.destination = address_of("5.6.7.8");
+    request.spec.source = address_of(from);
+    request.spec.destination = address_of(to);
     request.spec.encr = crypto::EncrAlg::aes_gcm16;
     request.spec.encr_key = Secret(std::vector<uint8_t>(key_bytes, 1));
     request.spec.salt = Secret(std::vector<uint8_t>(4, 2));
@@ -51,7 +54,7 @@ class ExplainTest : public ::testing::Test {
 
 TEST_F(ExplainTest, WithoutATunnelItLeavesInTheClear) {
   const auto about = explain("1.2.3.4", "192.0.2.1");
-  EXPECT_TRUE(about.leaves && about.clear && about.own);
+  EXPECT_TRUE(about.passes && about.clear && about.own);
   EXPECT_EQ(about.route->destination, "default");
   EXPECT_EQ(about.verdict, "It leaves over net0 in the clear: no tunnel is on its way, and no guard closes it.");
 }
@@ -59,7 +62,7 @@ TEST_F(ExplainTest, WithoutATunnelItLeavesInTheClear) {
 TEST_F(ExplainTest, ASecuredTunnelWithoutRulesSaysWhatOpensIt) {
   make_tunnel(true);
   const auto about = explain("10.0.0.1", "10.0.1.2");
-  EXPECT_FALSE(about.leaves);
+  EXPECT_FALSE(about.passes);
   EXPECT_FALSE(about.tunnel->up);
   EXPECT_EQ(about.reason, "link_down");
   EXPECT_EQ(about.verdict,
@@ -98,7 +101,7 @@ TEST_F(ExplainTest, WithAnSaItLeavesProtectedAndTheMtuAddsUp) {
   ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("v4_bob0")));
   add_sa(0x2001);
   const auto about = explain("10.0.0.1", "10.0.1.2");
-  EXPECT_TRUE(about.leaves && !about.clear);
+  EXPECT_TRUE(about.passes && !about.clear);
   EXPECT_EQ(about.verdict, "It leaves through v4_bob0, protected.");
   ASSERT_EQ(about.sas.size(), 1u);
   EXPECT_EQ(about.sas[0].spi, 0x2001u);
@@ -114,7 +117,7 @@ TEST_F(ExplainTest, TheDecidingRuleIsNamed) {
   ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("v4_bob0") +
                                 "{ tunnel v4_bob0 negotiate tunnel rport 443 } bypass {}\n"));
   const auto clear = explain("10.0.0.1", "10.0.1.2");
-  EXPECT_TRUE(clear.leaves && clear.clear);
+  EXPECT_TRUE(clear.passes && clear.clear);
   EXPECT_THAT(clear.verdict, HasSubstr("in the clear, because rule 5 (" + world.root + "/etc/inet/ipsecinit.conf:2)"));
   ASSERT_TRUE(world.load_policy("{ tunnel v4_bob0 negotiate tunnel raddr 10.0.1.0/24 } drop {}\n"));
   EXPECT_THAT(explain("10.0.0.1", "10.0.1.2").verdict, StartsWith("It is dropped by rule "));
@@ -124,7 +127,7 @@ TEST_F(ExplainTest, TheDecidingRuleIsNamed) {
 TEST_F(ExplainTest, AnUnsecuredTunnelWithoutRulesIsClear) {
   make_tunnel(false);
   const auto about = explain("10.0.0.1", "10.0.1.2");
-  EXPECT_TRUE(about.leaves && about.clear);
+  EXPECT_TRUE(about.passes && about.clear);
   EXPECT_EQ(about.verdict, "It leaves through v4_bob0 in the clear: v4_bob0 has no rule and is not secured (-S).");
 }
 
@@ -164,6 +167,52 @@ TEST_F(ExplainTest, WhatIsNotForwardedSaysHowToTurnItOn) {
   const auto about = explain("10.0.0.2", "10.0.1.2");
   EXPECT_EQ(about.reason, "forwarding");
   EXPECT_THAT(about.verdict, HasSubstr("ipadm set-prop -p forwarding=on ipv4"));
+}
+
+// ---- coming in
+
+TEST_F(ExplainTest, WhatComesInMustComeUnderAnSaOfThePeer) {
+  make_tunnel(true);
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("v4_bob0")));
+  EXPECT_THAT(coming("10.0.1.2", "10.0.0.1").verdict,
+              HasSubstr("asks for IPsec, and there is no SA from the tunnel's peer"));
+  add_sa(0x2002, 16, "5.6.7.8", "1.2.3.4");
+  const auto about = coming("10.0.1.2", "10.0.0.1");
+  EXPECT_TRUE(about.passes && !about.clear && about.own);
+  EXPECT_EQ(about.rule->direction, spd::Direction::in);
+  ASSERT_EQ(about.sas.size(), 1u);
+  EXPECT_EQ(about.sas[0].why_not, "");
+  EXPECT_EQ(about.route->interface, "v4_bob0");
+}
+
+TEST_F(ExplainTest, AnSaOfThePeerThatDoesNotFitSaysWhy) {
+  make_tunnel(true);
+  ASSERT_TRUE(world.load_policy("{ tunnel v4_bob0 negotiate tunnel } ipsec { encr_algs aes-gcm(256) sa shared }\n"));
+  add_sa(0x2002, 16, "5.6.7.8", "1.2.3.4");
+  const auto about = coming("10.0.1.2", "10.0.0.1");
+  EXPECT_EQ(about.reason, "wrong_protection");
+  EXPECT_EQ(about.sas.at(0).why_not, "the inner packet came under an SA that its rule does not allow");
+}
+
+TEST_F(ExplainTest, WhatComesInMayBeDroppedOrCleared) {
+  make_tunnel(true);
+  EXPECT_EQ(coming("10.0.1.2", "10.0.0.1").reason, "link_down");
+  ASSERT_TRUE(
+      world.load_policy("{ tunnel v4_bob0 negotiate tunnel raddr 10.0.1.2 } drop {}\n"
+                        "{ tunnel v4_bob0 negotiate tunnel raddr 10.0.1.3 } bypass {}\n"));
+  EXPECT_THAT(coming("10.0.1.2", "10.0.0.1").verdict, StartsWith("It is dropped by rule "));
+  EXPECT_TRUE(coming("10.0.1.3", "10.0.0.1").clear);
+  EXPECT_EQ(coming("10.0.1.4", "10.0.0.1").reason, "no_inbound_rule");
+}
+
+TEST_F(ExplainTest, WhatComesBesideItsTunnelIsStoppedByTheGuard) {
+  make_tunnel(true);
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("v4_bob0")));
+  world.platform.others_add_route(world.foreign_route("10.0.1.2/32"));
+  const auto about = coming("10.0.1.2", "10.0.0.1");
+  EXPECT_EQ(about.reason, "guard");
+  EXPECT_FALSE(about.passes);
+  EXPECT_TRUE(coming("192.0.2.1", "1.2.3.4").clear);
 }
 
 TEST_F(ExplainTest, NonsenseIsRefused) {

@@ -10,7 +10,7 @@ namespace {
 using engine::Explanation;
 using nlohmann::json;
 
-constexpr const char* kDescription = R"(# Why a packet would leave this host, or not.
+constexpr const char* kDescription = R"(# Why a packet would leave this host, or be let in, or not.
 interface io.adit.explain
 
 # error: what the kernel says when no route leads there; interface is empty then.
@@ -25,11 +25,15 @@ type Association (protocol: string, spi: int, algorithms: string, state: string,
 # mtu = max(1280, path - outer - reserved) unless pinned by the property. largest: bytes of the largest packet that goes whole.
 type Mtu (path: int, learned: bool, outer: int, reserved: int, pinned: bool, mtu: int, largest: int)
 
-# Nothing is sent and nothing changes. own: the source address is this host's; else the packet would be forwarded. tunnel: as if
-# it were routed there. reason "": it leaves; else a drop reason, or guard, no_route, forwarding, host_rule.
+# Nothing is sent and nothing changes. own: the near address is this host's (the source going out, the destination coming in);
+# else the packet would be forwarded. tunnel: as if it were routed there, or came through it. reason "": it passes; else a drop
+# reason, or guard, no_route, forwarding, host_rule. route: coming in, the way back.
 method Outbound(source: string, destination: string, protocol: int, source_port: ?int, destination_port: ?int, icmp_type: ?int,
   icmp_code: ?int, tunnel: ?string) -> (own: bool, route: ?Route, guard: ?Guard, host_rule: ?Rule, tunnel: ?Tunnel, rule: ?Rule,
-  associations: []Association, acquiring: bool, mtu: ?Mtu, leaves: bool, clear: bool, reason: string, verdict: string)
+  associations: []Association, acquiring: bool, mtu: ?Mtu, passes: bool, clear: bool, reason: string, verdict: string)
+method Inbound(source: string, destination: string, protocol: int, source_port: ?int, destination_port: ?int, icmp_type: ?int,
+  icmp_code: ?int, tunnel: ?string) -> (own: bool, route: ?Route, guard: ?Guard, host_rule: ?Rule, tunnel: ?Tunnel, rule: ?Rule,
+  associations: []Association, acquiring: bool, mtu: ?Mtu, passes: bool, clear: bool, reason: string, verdict: string)
 error io.adit.Failed (code: int, text: string)
 )";
 
@@ -94,7 +98,7 @@ json association_json(const engine::ExplainedSa& sa) {
 json answer(const Explanation& about, const crypto::AlgorithmTable& table) {
   const config::PolicyPrinter printer{table, nullptr};
   json out = {{"own", about.own},        {"associations", json::array()}, {"acquiring", about.acquiring},
-              {"leaves", about.leaves},  {"clear", about.clear},          {"reason", about.reason},
+              {"passes", about.passes},  {"clear", about.clear},          {"reason", about.reason},
               {"verdict", about.verdict}};
   if (about.route)
     out["route"] = {{"destination", about.route->destination},
@@ -118,11 +122,16 @@ json answer(const Explanation& about, const crypto::AlgorithmTable& table) {
 // Rules and SPIs are shown to those who may list them: privileged callers.
 void add_explain_methods(VarlinkMethods& methods, engine::Engine& engine) {
   methods.describe("io.adit.explain", kDescription);
-  methods.add("io.adit.explain.Outbound", Access::write, [&engine](const json& in, const Caller&) -> Result<json> {
-    TRY_ASSIGN(const auto request, request_of(in));
-    TRY_ASSIGN(const auto explanation, engine.explainer().explain(request));
-    return answer(explanation, engine.policy().algorithms());
-  });
+  using Explain = Result<Explanation> (engine::Explainer::*)(const engine::ExplainRequest&);
+  const auto add = [&](const char* method, Explain explain) {
+    methods.add(method, Access::write, [&engine, explain](const json& in, const Caller&) -> Result<json> {
+      TRY_ASSIGN(const auto request, request_of(in));
+      TRY_ASSIGN(const auto explanation, (engine.explainer().*explain)(request));
+      return answer(explanation, engine.policy().algorithms());
+    });
+  };
+  add("io.adit.explain.Outbound", &engine::Explainer::explain);
+  add("io.adit.explain.Inbound", &engine::Explainer::explain_inbound);
 }
 
 }  // namespace adit::protocol

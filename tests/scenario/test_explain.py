@@ -44,14 +44,14 @@ def test_the_mtu_is_what_a_ping_finds(up):
 
 def test_six_is_explained_like_four(up):
     about = explained(up.alice, "2001:470:24:c66::2 2001:470:24:c67::2 icmp6")
-    assert about["leaves"] and not about["clear"] and about["rule"]["index"] == 2
+    assert about["passes"] and not about["clear"] and about["rule"]["index"] == 2
     assert up.alice_host.ping("2001:470:24:c67::2") > 0
 
 
 def test_without_an_sa(up):
     up.alice.adit("ipseckey flush")
     about = explained(up.alice, f"{SOURCE} {TARGET}")
-    assert about["reason"] == "no_sa" and not about["leaves"]
+    assert about["reason"] == "no_sa" and not about["passes"]
     assert about["verdict"] == ("It is held back until a key manager brings an SA, and dropped when none comes: rule 1 "
                                 f"({up.alice.root}/etc/inet/ipsecinit.conf:1) of v4_bob0 asks for IPsec, and there is no SA between the "
                                 "tunnel's ends.")
@@ -91,7 +91,7 @@ def test_a_route_around_the_tunnel_is_stopped_by_the_guard(up):
 
 def test_the_underlay_is_in_the_clear(up):
     about = explained(up.alice, "1.2.3.4 5.6.7.8 tcp/22")
-    assert (about["leaves"], about["clear"]) == (True, True)
+    assert (about["passes"], about["clear"]) == (True, True)
     assert about["verdict"] == "It leaves over net0 in the clear: no tunnel is on its way, and no guard closes it."
 
 
@@ -108,7 +108,43 @@ def test_forwarding_that_is_off(up):
     about = explained(up.alice, f"{SOURCE} {TARGET}")
     assert about["reason"] == "forwarding" and "ipadm set-prop -p forwarding=on ipv4" in about["verdict"]
     assert up.alice_host.ping(TARGET, wait=1) == 0
-    assert explained(up.alice, f"10.0.0.1 {TARGET}")["leaves"], "the host's own go"
+    assert explained(up.alice, f"10.0.0.1 {TARGET}")["passes"], "the host's own go"
+
+
+# ---- coming in
+
+def test_what_comes_in_and_under_which_sa(up):
+    shown = page(up.alice, f"--in {TARGET} {SOURCE} tcp/50000/443")
+    assert shown["packet"] == [f"{TARGET} > {SOURCE}, protocol 6, port 443 > 50000, forwarded"]
+    assert shown["way back"] == ["10.0.1.0/24 by 10.0.1.1, v4_bob0"]
+    assert shown["rule"][1].startswith("{ tunnel v4_bob0 negotiate tunnel dir in } ipsec ")
+    assert shown["SA"] == ["ESP SPI 0x2002, aes-cbc(256) hmac-sha512, mature"]
+    assert "MTU" not in shown
+    assert shown["verdict"][0].startswith("It is let in through v4_bob0 when it comes under an SA")
+    assert up.alice_host.ping(TARGET) > 0
+
+
+def test_an_answer_that_is_not_let_in(up):
+    """Alice drops what comes back: going out all is well, coming in a rule decides."""
+    up.alice.write("/etc/inet/ipsecinit.d/10_in.conf", "{ tunnel v4_bob0 negotiate tunnel raddr 10.0.1.2 dir in } drop {}\n")
+    (up.alice.root / "etc/inet/ipsecinit.conf").write_text(
+        "{ tunnel v4_bob0 negotiate tunnel raddr 10.0.1.2 dir out } ipsec " + guide.GUIDE_PROTECTION + "\n")
+    up.alice.adit("svcadm refresh ipsec/policy")
+    assert explained(up.alice, f"{SOURCE} {TARGET}")["passes"]
+    about = explained(up.alice, f"--in {TARGET} {SOURCE}")
+    assert about["reason"] == "rule_drop" and not about["passes"]
+    assert f"{up.alice.root}/etc/inet/ipsecinit.d/10_in.conf:1) of v4_bob0" in about["verdict"]
+    before = drops(up.alice, "rule_drop")
+    assert up.alice_host.ping(TARGET, wait=1) == 0
+    assert drops(up.alice, "rule_drop") > before
+
+
+def test_what_comes_beside_the_tunnel(up):
+    about = explained(up.alice, f"--in {TARGET} 10.0.0.1")
+    assert about["passes"] and not about["clear"]
+    up.alice.sh(f"ip route add {TARGET}/32 via 1.2.3.1")
+    about = explained(up.alice, f"--in {TARGET} 10.0.0.1")
+    assert about["reason"] == "guard" and not about["passes"]
 
 
 @pytest.mark.parametrize("words,says", [

@@ -1,0 +1,134 @@
+// Why a packet would be let in, or not: the other direction of engine/explain.cpp.
+#include <algorithm>
+
+#include "base/drop_reason.h"
+#include "datapath/admit.h"
+#include "engine/explain.h"
+#include "engine/explain_words.h"
+#include "engine/host_rules.h"
+
+namespace adit::engine {
+namespace {
+
+using datapath::Arrival;
+
+bool passes(const Arrival& arrival, const net::Flow& flow) {
+  return datapath::admit_arrival(arrival, flow, flow) == DropReason::none &&
+         datapath::admit(arrival, flow, flow).drop == DropReason::none;
+}
+
+// The SAs of the tunnel's peer, with which a packet may come alone or, AH around ESP, together.
+struct PeerSas {
+  std::vector<const sad::Sa*> esp, ah;
+};
+PeerSas sas_from_peer(const std::vector<std::shared_ptr<sad::Sa>>& all, const tunnel::Outer& outer) {
+  PeerSas found;
+  for (const auto& sa : all)
+    if (sa->spec.source == outer.remote && sa->spec.destination == outer.local)
+      (sa->spec.type == sad::SaType::ah ? found.ah : found.esp).push_back(sa.get());
+  return found;
+}
+
+// Alone, or with one of the other kind.
+bool lets_in(const datapath::Link& link, const sad::Sa& sa, const PeerSas& sas, const net::Flow& flow) {
+  const bool is_ah = sa.spec.type == sad::SaType::ah;
+  if (passes(is_ah ? Arrival{&link, nullptr, &sa} : Arrival{&link, &sa, nullptr}, flow)) return true;
+  return std::ranges::any_of(is_ah ? sas.esp : sas.ah, [&](const sad::Sa* other) {
+    return usable(*other) && passes(is_ah ? Arrival{&link, other, &sa} : Arrival{&link, &sa, other}, flow);
+  });
+}
+
+std::string why_refused(const datapath::Link& link, const sad::Sa& sa, const net::Flow& flow) {
+  if (!usable(sa)) return fmt::format("it is {}", name_of(sa.state.load(std::memory_order_relaxed)));
+  const bool is_ah = sa.spec.type == sad::SaType::ah;
+  const auto drop =
+      datapath::admit(is_ah ? Arrival{&link, nullptr, &sa} : Arrival{&link, &sa, nullptr}, flow, flow).drop;
+  return std::string(text_of(drop).sentence);
+}
+
+}  // namespace
+
+Result<Explanation> Explainer::explain_inbound(const ExplainRequest& request) {
+  const net::Flow& flow = request.flow;
+  TRY_ASSIGN(Explanation about, begin(request, flow.destination, flow.source));
+  std::string tunnel = request.tunnel.value_or("");
+  if (!request.tunnel) {
+    if (!forwarded(flow.destination, about)) return about;
+    const auto back = context_.platform.lookup_route(flow.source, 0);
+    about.route = back ? told_route(*back) : ExplainedRoute{.error = back.error().text};
+    tunnel = about.route->interface;
+  }
+  if (about.own && !host_allows(flow, spd::Direction::in, about)) return about;
+  if (links_.tunnel(tunnel)) {
+    in_through_tunnel(tunnel, flow, about);
+    return about;
+  }
+  if (about.guard) {
+    stop(about, "guard",
+         fmt::format("It is stopped by the guard unless it comes through a tunnel: {}", what_opens(*about.guard)));
+    return about;
+  }
+  about.passes = about.clear = true;
+  about.verdict = tunnel.empty() ? "It is let in, and no route leads back."
+                                 : fmt::format("It is let in, in the clear; the way back is over {}.", tunnel);
+  return about;
+}
+
+void Explainer::in_through_tunnel(const std::string& name, const net::Flow& flow, Explanation& about) {
+  const auto snapshot = dataplane_.shared().publisher.get();
+  const datapath::Link* link = tell_tunnel(name, spd::Direction::in, flow, snapshot.get(), about);
+  if (link == nullptr) return;
+  about.mtu.reset();
+  if (!link->up) {
+    stop(about, "link_down", fmt::format("It is dropped: {}.", about.why_down));
+    return;
+  }
+  if (datapath::is_martian(*link, flow.source)) {
+    stop(about, "martian", fmt::format("It is dropped: {}.", text_of(DropReason::martian).sentence));
+    return;
+  }
+  about.clear = passes(Arrival{link}, flow);
+  const auto all = keys_.keys().table()->all();
+  const PeerSas sas = sas_from_peer(all, link->outer);
+  for (const auto* list : {&sas.esp, &sas.ah})
+    for (const sad::Sa* sa : *list) {
+      ExplainedSa told = described(*sa);
+      if (usable(*sa) && lets_in(*link, *sa, sas, flow))
+        about.passes = true;
+      else
+        told.why_not = why_refused(*link, *sa, flow);
+      about.sas.push_back(std::move(told));
+    }
+  tell_inbound_verdict(about);
+}
+
+void Explainer::tell_inbound_verdict(Explanation& about) {
+  const std::string& name = about.tunnel->name;
+  if (about.clear) {
+    about.passes = true;
+    about.verdict =
+        about.rule
+            ? fmt::format("It is let in through {} in the clear, because {} says so.", name, place(*about.rule))
+            : fmt::format("It is let in through {0} in the clear: {0} has no rule and is not secured (-S).", name);
+    return;
+  }
+  if (about.passes) {
+    about.verdict = fmt::format(
+        "It is let in through {} when it comes under an SA that is shown without a but; in the clear "
+        "it is dropped.",
+        name);
+    return;
+  }
+  if (!about.rule) {
+    stop(about, "no_inbound_rule", fmt::format("It is dropped: no rule of {} matches it.", name));
+  } else if (about.rule->actions.front().verb == spd::Verb::drop) {
+    stop(about, "rule_drop", fmt::format("It is dropped by {} of {}.", place(*about.rule), name));
+  } else {
+    stop(about, "wrong_protection",
+         fmt::format("It is dropped: {} of {} asks for IPsec, and {}.", place(*about.rule), name,
+                     about.sas.empty() ? "there is no SA from the tunnel's peer"
+                                       : "no SA from the tunnel's peer satisfies it"));
+  }
+}
+
+}  // namespace adit::engine
