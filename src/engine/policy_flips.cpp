@@ -49,7 +49,8 @@ Result<uint64_t> Policy::flip(const PolicyCaller& caller, spd::Draft& draft, std
   draft = std::move(attempt);
   report_override(caller, "flipped its draft into force");
   if (options.confirm_seconds != 0) {
-    Unconfirmed::Flip waiting{draft, std::nullopt, context_.clock.now() + Seconds(options.confirm_seconds)};
+    Unconfirmed::Flip waiting{draft, std::nullopt, context_.clock.now() + Seconds(options.confirm_seconds),
+                              caller.owner.override_others};
     if (head) waiting.head = std::string(*head);
     unconfirmed_.add(name_space, std::move(waiting));
     context_.events.add(Severity::info, "policy.waiting", name_space,
@@ -73,12 +74,14 @@ Result<> Policy::undo_flip(const PolicyCaller& caller) {
   return undo(caller.owner.name_space, std::move(*waiting), "it was asked to be");
 }
 
-// One that fails is tried again: nobody who counts on it is there any more.
+// With the right that the flip had: what others protect since then is not opened by going back. One that fails is tried
+// again: nobody who counts on it is there any more.
 Result<> Policy::undo(const std::string& name_space, Unconfirmed::Flip waiting, const char* why) {
   const auto before = heads_;
   spd::Draft attempt = waiting.before;
-  const auto undone = change({name_space, true}, [&] {
-    return waiting.head ? database_.flip(attempt, *waiting.head, true, true) : database_.flip_all(attempt, true, true);
+  const auto undone = change({name_space, waiting.override_others}, [&] {
+    return waiting.head ? database_.flip(attempt, *waiting.head, true, waiting.override_others)
+                        : database_.flip_all(attempt, true, waiting.override_others);
   });
   if (undone) {
     const std::string opened = opened_since(*before);

@@ -113,6 +113,24 @@ TEST_F(PolicyFlipsTest, AnUndoThatFailsIsTriedAgain) {
   EXPECT_EQ(protected_networks(policy().head_of("t0").get()).at(0), prefix_of("10.7.0.0/24"));
 }
 
+TEST_F(PolicyFlipsTest, AnUndoDoesNotOpenWhatAnotherProtectsMeanwhile) {
+  spd::Draft passing = draft_of("10.7.0.0/24", "t0", "", spd::Verb::pass);
+  ASSERT_TRUE(policy().flip(caller(), passing, {}, {}));
+  spd::Draft nothing = policy().database().empty_draft("");
+  ASSERT_TRUE(policy().flip(caller(), nothing, {}, {.confirm_seconds = 5}));
+  spd::Draft theirs = draft_of("10.7.0.0/24", "t0", "svc:/other");
+  ASSERT_TRUE(policy().flip(caller("svc:/other"), theirs, {}, {}));
+  world.clock.advance(Seconds(6));
+  world.engine->tick();
+  ASSERT_EQ(policy().head_of("t0")->rules().size(), 2u);
+  EXPECT_EQ(policy().head_of("t0")->rules()[0].actions[0].verb, spd::Verb::ipsec);
+  EXPECT_EQ(told("policy.failed").size(), 1u);
+  ASSERT_TRUE(policy().flush_rules(caller("svc:/other"), {}));
+  world.clock.advance(Seconds(11));
+  world.engine->tick();
+  EXPECT_EQ(told("policy.undone").size(), 1u);
+}
+
 TEST_F(PolicyFlipsTest, ADeletedTunnelsRulesDoNotComeBackByAnUndo) {
   ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("t0") + EngineWorld::protect_all("t1")));
   spd::Draft draft = draft_of("10.7.0.0/24", "t1");

@@ -19,7 +19,8 @@ class Unconfirmed {
     spd::Draft before;                // what was in force, to be flipped in again
     std::optional<std::string> head;  // nullopt: all
     MonoTime deadline;
-    bool tried = false;  // undoing it failed once
+    bool override_others = false;  // as who flipped it could
+    bool tried = false;            // undoing it failed once
   };
 
   explicit Unconfirmed(const Context& context) : context_(context) {}

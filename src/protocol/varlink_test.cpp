@@ -4,6 +4,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
@@ -33,6 +34,12 @@ class Varlink : public ::testing::Test {
                           for (int i = 1; i <= 3; ++i) emit({{"n", i}});
                           return Unsubscribe{};
                         });
+    methods_.add_stream("io.adit.test.Flood", Access::read,
+                        [this](const json&, const Caller&, Emit emit) -> Result<Unsubscribe> {
+                          const std::string much(65536, 'x');
+                          while (emit({{"text", much}})) ++flooded_;
+                          return Unsubscribe{};
+                        });
     server_ = std::move(*VarlinkServer::listen(io_, path(), methods_));
     thread_ = std::thread([this] { io_.run(); });
   }
@@ -43,6 +50,7 @@ class Varlink : public ::testing::Test {
   }
   std::string path() const { return directory_ + "/adit.sock"; }
 
+  std::atomic<size_t> flooded_ = 0;
   asio::io_context io_;
   VarlinkMethods methods_;
   std::string directory_;
@@ -81,6 +89,19 @@ TEST_F(Varlink, StreamsUntilTheReaderHasEnough) {
     return seen < 3;
   }));
   EXPECT_EQ(seen, 3);
+}
+
+TEST_F(Varlink, AReaderThatStopsIsLetGoBeforeItHoldsMuch) {
+  auto deaf = VarlinkClient::connect(path());
+  ASSERT_TRUE(deaf);
+  size_t read = 0;
+  const auto flooded = deaf->follow("io.adit.test.Flood", json::object(), [&](const json&) { return ++read > 0; });
+  EXPECT_FALSE(flooded) << "the connection ended";
+  EXPECT_GT(flooded_, 0u);
+  EXPECT_LE(flooded_, kMaxVarlinkMessage / 65536 + 1);
+  auto other = VarlinkClient::connect(path());
+  ASSERT_TRUE(other);
+  EXPECT_TRUE(other->call("io.adit.test.Echo", {{"text", "hej"}}));
 }
 
 TEST_F(Varlink, NoiseEndsTheConnectionAndNothingElse) {
