@@ -3,6 +3,7 @@
 #include <ostream>
 
 #include "cli/commands.h"
+#include "cli/link_properties.h"
 #include "cli/options.h"
 #include "cli/table.h"
 
@@ -13,17 +14,20 @@ using nlohmann::json;
 using Args = std::span<const std::string>;
 
 constexpr const char* kUsageText =
-    "usage: dladm create-iptun [-t] [-S] [-R root-dir] -T ipv4|ipv6 [-a local=ADDR,remote=ADDR] LINK\n"
+    "usage: dladm create-iptun [-t] [-S] [-R root-dir] -T ipv4|ipv6 [-a local=ADDR,remote=ADDR]\n"
+    "             [-p PROP=VALUE[,...]] LINK\n"
     "       dladm modify-iptun [-t] [-R root-dir] -a local=ADDR,remote=ADDR LINK\n"
-    "       dladm delete-iptun [-t] [-k] [-R root-dir] LINK\n"
+    "       dladm delete-iptun [-t] [-k] [-r] [-R root-dir] LINK\n"
     "       dladm rename-link [-R root-dir] LINK NEW-LINK\n"
     "       dladm show-iptun [-P] [--json] [[-p] -o FIELD,...] [LINK]\n"
     "       dladm show-link [-P] [-s] [--json] [[-p] -o FIELD,...] [LINK]\n"
     "       dladm show-linkprop [-P] [--json] [[-c] -o FIELD,...] [-p PROP,...] [LINK]\n"
     "       dladm set-linkprop [-t] [-R root-dir] -p PROP=VALUE[,...] LINK\n"
-    "       dladm reset-linkprop [-t] [-R root-dir] [-p PROP,...] LINK\n"
+    "       dladm reset-linkprop [-t] [-f] [-R root-dir] [-p PROP,...] LINK\n"
     "  -S  security required: the link stays down until IPsec policy is attached\n"
-    "  -t  temporary: gone when aditd starts anew      -k  keep the tunnel's networks closed\n";
+    "  -t  temporary: gone with the next boot          -k  keep the tunnel's networks closed\n"
+    "  -r  its addresses and routes too                -f  even if clear text passes then\n"
+    "  ipsec={encr_algs aes-gcm(256)} or ipsec=/FILE   policy that comes and goes with the tunnel\n";
 
 const std::vector<Option> kListing = {{'P', "persistent"},    {'p', "parsable"}, {'p', "parseable"},
                                       {'o', "output", true},  {'J', "json"},     {'s', "statistics"},
@@ -81,7 +85,8 @@ int create_iptun(Context& context, Args args) {
                               {'S', "secure"},
                               {'R', "root-dir", true},
                               {'T', "tunnel-type", true},
-                              {'a', "address", true}},
+                              {'a', "address", true},
+                              {'p', "prop", true}},
                              1,
                              1});
   if (!options) return kUsage;
@@ -89,7 +94,11 @@ int create_iptun(Context& context, Args args) {
     return context.failed("could not create tunnel", {EINVAL, "IP tunnel type required (-T ipv4 or -T ipv6)"});
   auto parameters = read_endpoints(*options);
   if (!parameters) return context.failed("could not create tunnel", parameters.error());
+  const auto assigned = read_link_assignments(options->all('p'));
+  if (!assigned) return context.failed("could not create tunnel", assigned.error());
   parameters->update({{"name", options->operands()[0]},
+                      {"properties", assigned->properties},
+                      {"ipsec_source", assigned->ipsec_source},
                       {"type", *options->value('T')},
                       {"temporary", options->has('t')},
                       {"secured", options->has('S')}});
@@ -110,11 +119,13 @@ int modify_iptun(Context& context, Args args) {
 }
 
 int delete_iptun(Context& context, Args args) {
-  const auto options = read(context, args, {{{'t', "temporary"}, {'k', "keep-closed"}, {'R', "root-dir", true}}, 1, 1});
+  const auto options = read(
+      context, args, {{{'t', "temporary"}, {'k', "keep-closed"}, {'r', "recursive"}, {'R', "root-dir", true}}, 1, 1});
   if (!options) return kUsage;
-  const auto answer = context.call(
-      "io.adit.links.DeleteIptun",
-      {{"name", options->operands()[0]}, {"temporary", options->has('t')}, {"keep_closed", options->has('k')}});
+  const auto answer = context.call("io.adit.links.DeleteIptun", {{"name", options->operands()[0]},
+                                                                 {"temporary", options->has('t')},
+                                                                 {"keep_closed", options->has('k')},
+                                                                 {"recursive", options->has('r')}});
   return answer ? kOk : context.failed("could not delete tunnel", answer.error());
 }
 
@@ -197,23 +208,22 @@ int set_linkprop(Context& context, Args args) {
   const auto options = read(context, args, {{{'t', "temporary"}, {'R', "root-dir", true}, {'p', "prop", true}}, 1, 1});
   if (!options) return kUsage;
   if (!options->has('p')) return bad_usage(context, "-p PROP=VALUE is required");
-  json properties = json::object();
-  for (const std::string& assignment : options->all('p')) {
-    const size_t equals = assignment.find('=');
-    if (equals == std::string::npos) return bad_usage(context, fmt::format("'{}' is not PROP=VALUE", assignment));
-    properties[assignment.substr(0, equals)] = assignment.substr(equals + 1);
-  }
-  const auto answer =
-      context.call("io.adit.links.SetLinkProp",
-                   {{"name", options->operands()[0]}, {"properties", properties}, {"temporary", options->has('t')}});
+  const auto assigned = read_link_assignments(options->all('p'));
+  if (!assigned) return context.failed("warning: cannot set link property", assigned.error());
+  const auto answer = context.call("io.adit.links.SetLinkProp", {{"name", options->operands()[0]},
+                                                                 {"properties", assigned->properties},
+                                                                 {"ipsec_source", assigned->ipsec_source},
+                                                                 {"temporary", options->has('t')}});
   return answer ? kOk : context.failed("warning: cannot set link property", answer.error());
 }
 
 int reset_linkprop(Context& context, Args args) {
-  const auto options = read(context, args, {{{'t', "temporary"}, {'R', "root-dir", true}, {'p', "prop", true}}, 1, 1});
+  const auto options =
+      read(context, args, {{{'t', "temporary"}, {'f', "force"}, {'R', "root-dir", true}, {'p', "prop", true}}, 1, 1});
   if (!options) return kUsage;
   const auto answer = context.call("io.adit.links.ResetLinkProp", {{"name", options->operands()[0]},
                                                                    {"properties", options->value('p').value_or("")},
+                                                                   {"force", options->has('f')},
                                                                    {"temporary", options->has('t')}});
   return answer ? kOk : context.failed("warning: cannot reset link property", answer.error());
 }

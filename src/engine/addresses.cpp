@@ -418,13 +418,6 @@ Result<Outcome> Addresses::enable_interface(const std::string& interface, bool e
 
 // ---- told by Links
 
-Result<> Addresses::may_delete(const std::string& link) const {
-  for (const auto& [name, record] : records_)
-    if (record.interface == link)
-      return fail(EBUSY, "link busy; it has the address {}: 'ipadm delete-if {}' removes its addresses", name, link);
-  return {};
-}
-
 void Addresses::link_ready(const std::string& link) {
   place_all(link);
 }

@@ -43,6 +43,8 @@ class Addresses final : public LinkUser {
 
   // ---- LinkUser. may_delete: EBUSY while the link has an address object.
   Result<> may_delete(const std::string& link) const override;
+  [[nodiscard]] std::vector<Obstacle> standing_on(const std::string& link) const override;
+  Result<> take_off(const std::string& link, Undo& undo) override;
   void link_ready(const std::string& link) override;
   void link_gone(const std::string& link) override;
   void link_renamed(const std::string& from, const std::string& to) override;

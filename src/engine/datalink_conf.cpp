@@ -9,6 +9,7 @@ namespace {
 constexpr uint32_t kClassIptun = 0x80;
 constexpr uint32_t kMediaIpv4 = 0x80000001, kMediaIpv6 = 0x80000002;
 constexpr uint32_t kTypeIpv4 = 1, kTypeIpv6 = 2;
+constexpr uint32_t kDeleting = 1, kDeletingKept = 2;
 
 using Attributes = std::map<std::string, std::string, std::less<>>;  // name -> value; the types are known by name
 
@@ -50,6 +51,38 @@ Result<std::optional<T>> number_of(const Attributes& attributes, std::string_vie
   return value;
 }
 
+// A line holds `name=type,value;`: what would end a value, or the line, is written %3B.
+std::string escaped(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    if (c == ';' || c == '%' || static_cast<unsigned char>(c) < ' ')
+      line += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    else
+      line += c;
+  }
+  return line;
+}
+
+Result<std::optional<std::string>> unescaped(const Attributes& attributes, std::string_view name) {
+  const auto line = text_of(attributes, name);
+  if (!line) return std::nullopt;
+  std::string text;
+  for (size_t at = 0; at < line->size(); ++at) {
+    if ((*line)[at] != '%') {
+      text += (*line)[at];
+      continue;
+    }
+    unsigned byte = 0;
+    const char* digits = line->data() + at + 1;
+    const bool whole = at + 2 < line->size();
+    if (!whole || std::from_chars(digits, digits + 2, byte, 16).ptr != digits + 2)
+      return fail(EINVAL, "{}: '%' and two hexadecimal digits are expected", name);
+    text += static_cast<char>(byte);
+    at += 2;
+  }
+  return text;
+}
+
 Result<std::optional<net::Address>> address_of(const Attributes& attributes, std::string_view name) {
   const auto text = text_of(attributes, name);
   if (!text) return std::nullopt;
@@ -81,6 +114,12 @@ Result<TunnelRecord> record_of(uint32_t id, const Attributes& attributes) {
   TRY_ASSIGN(record.properties.mtu, number_of<uint32_t>(attributes, "mtu"));
   TRY_ASSIGN(const auto clamp, number_of<uint32_t>(attributes, "mssclamp"));
   if (clamp) record.properties.mssclamp = *clamp != 0;
+  TRY_ASSIGN(record.properties.ipsec, unescaped(attributes, "ipsec"));
+  TRY_ASSIGN(const auto serial, number_of<uint32_t>(attributes, "serial"));
+  record.serial = serial.value_or(0);
+  TRY_ASSIGN(const auto deleting, number_of<uint32_t>(attributes, "deleting"));
+  record.deleting = deleting.value_or(0) != 0;
+  record.keep_closed = deleting.value_or(0) == kDeletingKept;
   return record;
 }
 
@@ -120,6 +159,9 @@ std::string format_line(const TunnelRecord& record) {
   if (properties.encaplimit) add_number("encaplimit", *properties.encaplimit);
   if (properties.mtu) add_number("mtu", *properties.mtu);
   if (properties.mssclamp) add_number("mssclamp", *properties.mssclamp ? 1 : 0);
+  if (properties.ipsec) add_text("ipsec", escaped(*properties.ipsec));
+  if (record.serial != 0) add_number("serial", record.serial);
+  if (record.deleting) add_number("deleting", record.keep_closed ? kDeletingKept : kDeleting);
   return line + "\n";
 }
 

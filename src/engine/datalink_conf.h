@@ -17,6 +17,7 @@ struct LinkProperties {  // nullopt: the default
   std::optional<uint8_t> hoplimit, encaplimit;
   std::optional<uint32_t> mtu;
   std::optional<bool> mssclamp;
+  std::optional<std::string> ipsec;  // policy of the tunnel, as typed: an action block, or whole rules
   friend bool operator==(const LinkProperties&, const LinkProperties&) = default;
 };
 
@@ -30,6 +31,11 @@ struct TunnelRecord {
   bool secured = false;
   bool temporary = false;   // in the run directory's file only
   bool had_policy = false;  // in the run directory's file only: an active head was attached when it was written
+  // Counts the persistent changes. Where the run directory's file has another one than datalink.conf, a daemon died
+  // between the two, and datalink.conf counts.
+  uint32_t serial = 0;
+  // delete-iptun -r began: what stands on the tunnel goes, then the tunnel. A start finishes it.
+  bool deleting = false, keep_closed = false;
   LinkProperties properties;
   friend bool operator==(const TunnelRecord&, const TunnelRecord&) = default;
 };

@@ -138,8 +138,10 @@ Result<> Engine::start() {
   crash_point("start:addresses");
   p.routes.restore();
   crash_point("start:routes");
+  p.links.finish_removals();
   p.services.boot(kIptunService);
   p.links.adopted();
+  p.policy.settle();
   p.guard.settle();
   handle_platform_changes();
   for (const auto& notice : p.context.platform.notices()) p.events.add(Severity::warning, "platform", "", notice);

@@ -47,6 +47,8 @@ class Keys final : public KeyAccess, public LinkUser, public NamespacePart {
 
   // ---- LinkUser: a link that goes takes its acquires along.
   Result<> may_delete(const std::string&) const override { return {}; }
+  [[nodiscard]] std::vector<Obstacle> standing_on(const std::string&) const override { return {}; }
+  Result<> take_off(const std::string&, Undo&) override { return {}; }
   void link_ready(const std::string&) override {}
   void link_gone(const std::string& link) override;
   void link_renamed(const std::string& from, const std::string&) override { link_gone(from); }

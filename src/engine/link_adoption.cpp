@@ -45,6 +45,8 @@ void Links::adopt(TunnelRecord active, std::optional<TunnelRecord> stored) {
   resolve_at_start(tunnel);
   tunnel.local_here = tunnel.ends.local && check_local(*tunnel.ends.local).has_value();
   policy_.tunnel_made(name);
+  if (const auto broken = broken_at_start_.find(name); broken != broken_at_start_.end())
+    tunnel.broken_policy = broken->second;
   const auto head = policy_.head_of(name);
   tunnel.lost_policy = tunnel.active.had_policy && !tunnel.active.secured && !(head && head->active());
   put_device_back(tunnel, nullptr);

@@ -16,18 +16,17 @@ Result<> Links::save_stored() const {
     conf.tunnels.push_back(*tunnel.stored);
     conf.tunnels.back().had_policy = false;
   }
+  for (const auto& [name, record] : resting_) conf.tunnels.push_back(record);
   return replace_file(context_.in_root(kStored), format_datalink_conf(conf), 0644, Lasting::disk, "datalink.conf");
 }
 
-// A tunnel that is not yet made (or renamed) whole stands here as a persistent one: a daemon that finds it here and not
-// in datalink.conf undoes it.
-Result<> Links::save_active(const TunnelRecord* half_made) const {
+Result<> Links::save_active() const {
   DatalinkConf conf;
   for (const auto& [name, tunnel] : tunnels_) {
-    if (half_made == nullptr || tunnel.active.name != half_made->name) conf.tunnels.push_back(tunnel.active);
+    if (!half_made_ || name != half_made_->name) conf.tunnels.push_back(tunnel.active);
   }
-  if (half_made != nullptr) {
-    conf.tunnels.push_back(*half_made);
+  if (half_made_) {
+    conf.tunnels.push_back(*half_made_);
     conf.tunnels.back().temporary = false;
   }
   return replace_file(context_.in_run(kActive), format_datalink_conf(conf), 0644, Lasting::boot, "links.cache");
@@ -45,6 +44,15 @@ Result<DatalinkConf> Links::load(const std::string& path) const {
   return conf;
 }
 
+// datalink.conf first: with it the change is done, and the serial tells the next daemon if links.cache is older.
+Result<> Links::save_changed(Tunnel& tunnel, bool persistent) {
+  if (persistent && tunnel.stored) {
+    tunnel.active.serial = ++tunnel.stored->serial;
+    TRY(save_stored());
+  }
+  return save_active();
+}
+
 Result<> Links::restore() {
   TRY_ASSIGN(const DatalinkConf stored, load(context_.in_root(kStored)));
   TRY_ASSIGN(const DatalinkConf active, load(context_.in_run(kActive)));
@@ -52,17 +60,25 @@ Result<> Links::restore() {
   std::map<std::string, const TunnelRecord*> since_boot;
   for (const auto& record : active.tunnels) since_boot.emplace(record.name, &record);
 
+  std::vector<std::pair<TunnelRecord, std::optional<TunnelRecord>>>
+      all;  // as it shall be now, as it is in datalink.conf
   for (const auto& record : stored.tunnels) {
-    const auto changed = since_boot.extract(record.name);
-    const bool same = !changed.empty() && changed.mapped()->id == record.id && !changed.mapped()->temporary;
-    adopt(same ? *changed.mapped() : record, record);
+    const auto left = since_boot.extract(record.name);
+    const TunnelRecord* last = left.empty() ? nullptr : left.mapped();
+    const bool whole = last && last->id == record.id && !last->temporary && last->serial == record.serial;
+    all.emplace_back(whole ? *last : record, record);
+    if (last) all.back().first.had_policy = last->had_policy;
   }
+  std::vector<const TunnelRecord*> half;
   for (const auto& [name, record] : since_boot) {
     if (record->temporary)
-      adopt(*record, std::nullopt);
+      all.emplace_back(*record, std::nullopt);
     else
-      undo_half_made(*record);
+      half.push_back(record);
   }
+  load_policies(all);
+  for (auto& [record, kept] : all) adopt(std::move(record), std::move(kept));
+  for (const TunnelRecord* record : half) undo_half_made(*record);
   return save_active();
 }
 

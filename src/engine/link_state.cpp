@@ -13,8 +13,9 @@ tunnel::LinkFacts Links::facts_of(const Tunnel& tunnel) const {
   facts.adopted = adopted_;
   facts.admin_up = service_up_;
   facts.bound = tunnel.ends.bound() && tunnel.local_here;
-  facts.secured = tunnel.active.secured || tunnel.lost_policy;
-  facts.policy = head != nullptr && head->active();
+  const bool shut = !tunnel.broken_policy.empty() || tunnel.active.deleting;
+  facts.secured = tunnel.active.secured || tunnel.lost_policy || shut;
+  facts.policy = head != nullptr && head->active() && !shut;
   return facts;
 }
 
@@ -26,6 +27,15 @@ tunnel::LinkState Links::state_of(const Tunnel& tunnel) const {
         tunnel.active.name,
         tunnel.lost_because.empty() ? "the rules it had were in no file and went with an earlier aditd"
                                     : tunnel.lost_because);
+  if (!tunnel.broken_policy.empty())
+    state.why_closed = fmt::format(
+        "{} is closed because its property ipsec gives no rules: {}; give it another one with dladm set-linkprop, or "
+        "let "
+        "it be read again by `svcadm restart network/iptun`",
+        tunnel.active.name, tunnel.broken_policy);
+  if (tunnel.active.deleting)
+    state.why_closed = fmt::format("{0} is closed because it is half deleted; `dladm delete-iptun -r {0}` goes on",
+                                   tunnel.active.name);
   if (!service_up_ && tunnel.device && adopted_)
     state.why_closed = fmt::format(
         "{} is down because the service network/iptun is not online; `svcadm enable network/iptun` "
@@ -63,7 +73,7 @@ std::shared_ptr<const datapath::Link> Links::picture_of(const Tunnel& tunnel, bo
   link->name = record.name;
   link->outer = outer_of(tunnel);
   link->bound = tunnel.ends.bound();
-  link->secured = record.secured || tunnel.lost_policy;
+  link->secured = record.secured || tunnel.lost_policy || !tunnel.broken_policy.empty();
   link->up = usable;
   link->mtu = tunnel.device_mtu;
   link->path_mtu = tunnel.learned_mtu != 0 ? tunnel.learned_mtu : tunnel.underlay_mtu;

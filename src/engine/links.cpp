@@ -7,28 +7,6 @@
 #include "linux/mark.h"
 
 namespace adit::engine {
-namespace {
-
-std::string joined(const std::vector<net::Prefix>& networks) {
-  std::string text;
-  for (const auto& network : networks) text += (text.empty() ? "" : ", ") + network.str();
-  return text;
-}
-
-// What delete-iptun says about the networks that its tunnel guarded.
-std::string opened_note(const std::vector<net::Prefix>& networks, const std::string& name) {
-  return fmt::format(
-      "{} {} guarded for {} and {} not any more: reachable in the clear wherever a route leads there "
-      "(delete-iptun -k would have kept {} closed)",
-      joined(networks), networks.size() == 1 ? "was" : "were", name, networks.size() == 1 ? "is" : "are",
-      networks.size() == 1 ? "it" : "them");
-}
-
-std::string kept_note(const std::vector<net::Prefix>& networks, const std::string& why) {
-  return fmt::format("{} {} closed: {}", joined(networks), networks.size() == 1 ? "stays" : "stay", why);
-}
-
-}  // namespace
 
 Links::Links(const Context& context, Dataplane& dataplane, Guard& guard, TunnelPolicy& policy)
     : context_(context), dataplane_(dataplane), guard_(guard), policy_(policy) {}
@@ -48,6 +26,7 @@ Result<const Links::Tunnel*> Links::find(const std::string& name) const {
 tunnel::LinkId Links::free_id() const {
   uint32_t id = 1;
   for (const auto& [used, name] : names_) id = std::max(id, used + 1);
+  for (const auto& [name, record] : resting_) id = std::max(id, static_cast<uint32_t>(record.id) + 1);
   return tunnel::LinkId{id};
 }
 
@@ -90,11 +69,6 @@ Result<> Links::check_ends(const Endpoints& ends, const std::string& name, Outco
   return check_no_loop(ends, name, outcome);
 }
 
-Result<> Links::may_delete(const std::string& name) const {
-  for (const auto* user : users_) TRY(user->may_delete(name));
-  return {};
-}
-
 Result<Outcome> Links::create(const IptunRequest& request) {
   TRY(tunnel::check_name(request.name));
   const std::string& name = request.name;
@@ -105,33 +79,41 @@ Result<Outcome> Links::create(const IptunRequest& request) {
   Outcome outcome;
   TRY_ASSIGN(const Endpoints ends, resolve_endpoints(request.type, request.local, request.remote));
   TRY(check_ends(ends, name, outcome));
+  TRY_ASSIGN(const LinkProperties properties, properties_of(request));
 
   Undo undo;
+  TRY(take_property(name, properties.ipsec, request.ipsec_source, undo, outcome));
   Tunnel& tunnel = tunnels_[name];
   tunnel.active = {free_id(),         name,       request.type, request.local,
                    request.remote,    ends.local, ends.remote,  request.secured || context_.settings.require_security,
                    request.temporary, {}};
+  tunnel.active.properties = properties;
   tunnel.ends = ends;
   tunnel.local_here = ends.local.has_value();
   names_[static_cast<uint32_t>(tunnel.active.id)] = name;
+  half_made_ = tunnel.active;  // a daemon killed in the middle finds its half-made device by this
   undo.add([&] {
     names_.erase(static_cast<uint32_t>(tunnel.active.id));
     tunnels_.erase(name);
+    half_made_.reset();
     (void)save_active();
   });
-  TRY(save_active(&tunnel.active));  // a daemon killed in the middle finds its half-made device by this
+  TRY(save_active());
   crash_point("create:recorded");
   TRY(guard_rules(tunnel, undo));
   crash_point("create:guarded");
   TRY(make_device(tunnel, undo));
   crash_point("create:device");
+  half_made_.reset();
   if (!request.temporary) {
     tunnel.stored = tunnel.active;
-    undo.add([&] {
+    undo.add([&, resting = resting_] {
       tunnel.stored.reset();
+      resting_ = resting;
       if (auto undone = save_stored(); !undone)
         context_.events.add(Severity::warning, "link.not-saved", name, undone.error().text);
     });
+    resting_.erase(name);  // one that was to come back at the next start: this one comes instead
     TRY(save_stored());
     crash_point("create:stored");
   } else {
@@ -173,8 +155,7 @@ Result<Outcome> Links::modify(const std::string& name, const std::optional<std::
     tunnel->stored->local_seen = next.local_seen;
     tunnel->stored->remote_seen = next.remote_seen;
   }
-  TRY(save_active());
-  TRY(save_stored());
+  TRY(save_changed(*tunnel, !temporary));
   crash_point("modify:stored");
   tunnel->ends = ends;
   tunnel->local_here = ends.local.has_value();
@@ -188,132 +169,12 @@ Result<Outcome> Links::modify(const std::string& name, const std::optional<std::
   return outcome;
 }
 
-void Links::unmake(Tunnel& tunnel) {
-  const tunnel::LinkId id = tunnel.active.id;
-  names_.erase(static_cast<uint32_t>(id));
-  dataplane_.take_link(id);
-  dataplane_.publish();
-}
-
-Result<Outcome> Links::remove(const std::string& name, bool temporary, bool keep_closed) {
-  TRY_ASSIGN(Tunnel* const tunnel, find(name));
-  TRY(may_delete(name));
-  Outcome outcome;
-  const bool secured = tunnel->active.secured;
-  const bool comes_back = temporary && tunnel->stored;
-  const auto guarded = guard_.networks_of(name);
-
-  Undo undo;
-  if (secured && keep_closed) {
-    undo.add([this, book = guard_.book()] { guard_.put_back(book); });
-    TRY(guard_.keep(name));
-  }
-  crash_point("delete:kept");
-  undo.add([this, tunnel] { (void)refresh(*tunnel); });
-  if (tunnel->carrier) TRY(context_.platform.set_carrier(name, false));
-  tunnel->carrier = false;
-  crash_point("delete:carrier");
-  if (!comes_back && tunnel->stored) {
-    undo.add([this, tunnel, stored = *tunnel->stored] {
-      tunnel->stored = stored;
-      if (auto undone = save_stored(); !undone)
-        context_.events.add(Severity::alert, "link.not-saved", stored.name, undone.error().text);
-    });
-    tunnel->stored.reset();
-    TRY(save_stored());
-  }
-  crash_point("delete:unstored");
-  TRY(context_.platform.delete_tun(name));
-  undo.keep();
-  crash_point("delete:device");
-
-  const std::optional<TunnelRecord> stored = tunnel->stored;
-  dataplane_.detach(tunnel->active.id);
-  unmake(*tunnel);
-  tunnels_.erase(name);
-  (void)save_active();
-  context_.events.add(Severity::info, "link.deleted", name, fmt::format("{} was deleted", name));
-  for (auto* user : users_) user->link_gone(name);
-  if (!comes_back) policy_.tunnel_gone(name);
-  if (guarded.empty()) return outcome;
-  if (comes_back)
-    outcome.notes.push_back(kept_note(guarded, fmt::format("{} comes back at the next start", name)));
-  else if (keep_closed)
-    outcome.notes.push_back(kept_note(guarded, "`adit guard open NETWORK` opens one"));
-  else
-    open_networks(name, guarded, outcome);
-  return outcome;
-}
-
-// The promise ended with the command: what its tunnel guarded is let go, and the operator told.
-void Links::open_networks(const std::string& name, const std::vector<net::Prefix>& guarded, Outcome& outcome) {
-  const auto opened = guard_.forget(name);
-  if (!opened)
-    outcome.notes.push_back(kept_note(guarded, opened.error().text));
-  else if (!opened->empty())
-    outcome.notes.push_back(opened_note(*opened, name));
-}
-
-Result<Outcome> Links::rename(const std::string& name, const std::string& new_name) {
-  TRY_ASSIGN(Tunnel* const tunnel, find(name));
-  TRY(tunnel::check_name(new_name));
-  if (tunnels_.contains(new_name) || context_.platform.interface(new_name))
-    return fail(EEXIST, "object already exists: {}; choose another name", new_name);
-  TRY(may_delete(name));
-
-  Undo undo;
-  undo.add([this, &name] { (void)refresh(tunnels_.at(name)); });
-  if (tunnel->carrier) TRY(context_.platform.set_carrier(name, false));
-  tunnel->carrier = false;
-  undo.add([this, book = guard_.book()] { guard_.put_back(book); });
-  TRY(guard_.hold_also(name, new_name));
-  crash_point("rename:guarded");
-  TunnelRecord coming = tunnel->active;
-  coming.id = free_id();
-  coming.name = new_name;
-  undo.add([this] { (void)save_active(); });
-  TRY(save_active(&coming));
-  crash_point("rename:recorded");
-  TRY(context_.platform.rename_link(name, new_name));
-  undo.add([this, &name, &new_name] { (void)context_.platform.rename_link(new_name, name); });
-  crash_point("rename:device");
-  const auto move = [this](const std::string& from, const std::string& to) {
-    auto node = tunnels_.extract(from);
-    node.key() = to;
-    node.mapped().active.name = to;
-    if (node.mapped().stored) node.mapped().stored->name = to;
-    names_[static_cast<uint32_t>(node.mapped().active.id)] = to;
-    tunnels_.insert(std::move(node));
-  };
-  move(name, new_name);
-  undo.add([this, &name, &new_name, move] {
-    move(new_name, name);
-    (void)save_stored();
-    (void)save_active();
-  });
-  if (tunnels_.at(new_name).stored) TRY(save_stored());
-  crash_point("rename:stored");
-  TRY(save_active());
-  undo.keep();
-  policy_.tunnel_gone(name);
-  policy_.tunnel_made(new_name);
-  context_.events.add(Severity::info, "link.renamed", new_name, fmt::format("{} is called {} now", name, new_name));
-  if (auto forgotten = guard_.forget(name); !forgotten)
-    context_.events.add(Severity::warning, "guard.failed", name, forgotten.error().text);
-  for (auto* user : users_) user->link_renamed(name, new_name);
-  TRY(refresh(tunnels_.at(new_name)));
-  Outcome outcome;
-  if (tunnels_.at(new_name).active.secured && !policy_.head_of(new_name))
-    outcome.notes.push_back(
-        fmt::format("policy goes by the tunnel's name: {} has no rule and is down until one names it", new_name));
-  return outcome;
-}
-
 Result<Outcome> Links::bring_up() {
   service_up_ = true;
   for (auto& [name, tunnel] : tunnels_) {
     if (adopted_) tunnel.lost_policy = false;
   }
+  if (adopted_) read_broken_again();
   refresh_all();
   return Outcome{};
 }

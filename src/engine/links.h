@@ -37,9 +37,12 @@ class Links final : public LinkView {
   // Only what is given changes. ENOENT, and as create.
   Result<Outcome> modify(const std::string& name, const std::optional<std::string>& local,
                          const std::optional<std::string>& remote, bool temporary);
-  // ENOENT; EBUSY: an address is on it. The notes tell what is reachable in the clear from now on.
-  Result<Outcome> remove(const std::string& name, bool temporary, bool keep_closed);
-  // ENOENT, EINVAL, EEXIST; EBUSY: an address is on it.
+  // ENOENT; EBUSY: an address is on it, unless `recursive`, which takes what stands on it along; EINVAL: -t with -r.
+  // The notes tell what is reachable in the clear from now on.
+  Result<Outcome> remove(const std::string& name, bool temporary, bool keep_closed, bool recursive = false);
+  // Its rules of every namespace go along. ENOENT, EINVAL, EEXIST; EBUSY: an address is on it, the rules under both
+  // names cannot stand together, or an unsecured tunnel would lose those that files have for it. The notes name the
+  // files that name the old one.
   Result<Outcome> rename(const std::string& name, const std::string& new_name);
 
   // Empty name: all. ENOENT. `persistent`: what the next boot makes (-P).
@@ -47,9 +50,13 @@ class Links final : public LinkView {
   Result<std::vector<LinkInfo>> show_link(
       const std::string& name) const;  // other interfaces of the host too, class phys
 
-  // hoplimit, encaplimit, mtu, mssclamp. EINVAL: unknown property, value out of range; all are set or none.
-  Result<Outcome> set_properties(const std::string& name, const PropertyValues& values, bool temporary);
-  Result<Outcome> reset_properties(const std::string& name, const std::vector<std::string>& properties, bool temporary);
+  // hoplimit, encaplimit, mtu, mssclamp, ipsec. EINVAL: unknown property, value out of range, no policy; EBUSY, EPERM,
+  // EDQUOT: the rules cannot be; all are set or none. `ipsec_source` is what messages call the text of ipsec.
+  Result<Outcome> set_properties(const std::string& name, const PropertyValues& values, bool temporary,
+                                 const std::string& ipsec_source = "ipsec");
+  // None named: all but ipsec. EPERM: without its property the tunnel would pass clear text, and not `force`.
+  Result<Outcome> reset_properties(const std::string& name, const std::vector<std::string>& properties, bool temporary,
+                                   bool force = false);
   Result<std::vector<LinkProperty>> show_properties(const std::string& name, const std::vector<std::string>& properties,
                                                     bool persistent) const;
 
@@ -71,6 +78,8 @@ class Links final : public LinkView {
   // Makes or adopts what datalink.conf and the run directory say, every carrier off; undoes what is half made. EINVAL:
   // a file is unreadable: then nobody knows which tunnels there are, and the guard must stay as it is.
   Result<> restore();
+  // After addresses and routes: deletions that a killed daemon had begun.
+  void finish_removals();
   void adopted();  // policy, keys and addresses stand: states may rise
   void stop();     // every carrier off
 
@@ -93,7 +102,9 @@ class Links final : public LinkView {
     // restarted.
     bool lost_policy = false;
     std::string lost_because;  // not by a daemon's death but by a change that had to open nothing; empty: by that
-    bool device = false;       // the TUN is there and our workers have its queues
+    // Why the rules of its property are not in force; closed until they are. Empty: they are, or it has none.
+    std::string broken_policy;
+    bool device = false;  // the TUN is there and our workers have its queues
     uint32_t underlay_mtu = 1500;
     uint32_t learned_mtu = 0;  // path MTU; 0: none learned
     MonoTime learned_at{};
@@ -112,17 +123,45 @@ class Links final : public LinkView {
   Result<> check_no_loop(const Endpoints& ends, const std::string& name, Outcome& outcome);
   Result<> check_ends(const Endpoints& ends, const std::string& name, Outcome& outcome);
   [[nodiscard]] tunnel::LinkId free_id() const;
+
+  // link_removal.cpp
+  [[nodiscard]] std::vector<LinkUser::Obstacle> obstacles(const std::string& name) const;
   Result<> may_delete(const std::string& name) const;
+  Result<> close_carrier(Tunnel& tunnel, Undo& undo);
+  Result<> mark_deleting(Tunnel& tunnel, bool keep_closed, Undo& undo);
+  Result<> take_off_all(Tunnel& tunnel, bool keep_closed, Undo& undo);
+  Result<> unstore(Tunnel& tunnel, Undo& undo);
   void unmake(Tunnel& tunnel);
   void open_networks(const std::string& name, const std::vector<net::Prefix>& guarded, Outcome& outcome);
 
+  // link_rename.cpp
+  Result<> check_rename(const Tunnel& tunnel, const std::string& new_name) const;
+  Result<> guard_both(const std::string& name, const std::string& new_name, Undo& undo);
+  Result<> rename_device(const std::string& name, const std::string& new_name, Undo& undo);
+  void change_name(const std::string& from, const std::string& to);
+  Outcome policy_goes_along(const std::string& name, const std::string& new_name);
+
   // link_properties.cpp
-  using PropertyChange = std::function<Result<>(LinkProperties&, tunnel::Type)>;
-  Result<Outcome> change_properties(const std::string& name, bool temporary, const PropertyChange& change);
+  struct PropertyChange {
+    std::function<Result<>(LinkProperties&, tunnel::Type)> apply;
+    bool temporary = false;
+    bool force = false;  // even where clear text passes then
+    std::string ipsec_source = "ipsec";
+  };
+  Result<Outcome> change_properties(const std::string& name, const PropertyChange& change);
+  static Result<LinkProperties> properties_of(const IptunRequest& request);
+
+  // link_policy.cpp
+  Result<> take_property(const std::string& name, const std::optional<std::string>& text, const std::string& source,
+                         Undo& undo, Outcome& outcome);
+  Result<> may_lose_property(const Tunnel& tunnel) const;
+  void load_policies(const std::vector<std::pair<TunnelRecord, std::optional<TunnelRecord>>>& records);
+  void read_broken_again();
 
   // link_files.cpp
-  Result<> save_stored() const;                                         // datalink.conf
-  Result<> save_active(const TunnelRecord* half_made = nullptr) const;  // the run directory's; half_made: see there
+  Result<> save_stored() const;  // datalink.conf
+  Result<> save_active() const;  // the run directory's
+  Result<> save_changed(Tunnel& tunnel, bool persistent);
   Result<DatalinkConf> load(const std::string& path) const;
 
   // link_device.cpp
@@ -161,7 +200,12 @@ class Links final : public LinkView {
   std::map<std::string, Tunnel> tunnels_;
   std::unordered_map<uint32_t, std::string> names_;  // by id
   std::vector<std::string> foreign_lines_;           // of datalink.conf
-  UnderlayInterfaces underlay_;                      // as of the last look; empty: look
+  std::map<std::string, TunnelRecord> resting_;      // deleted with -t: in datalink.conf, back at the next start
+  // A tunnel that is not yet made (or renamed) whole stands in the run directory as a persistent one: a daemon that
+  // finds it there and not in datalink.conf undoes it.
+  std::optional<TunnelRecord> half_made_;
+  std::map<std::string, std::string> broken_at_start_;  // by tunnel: why its property gave no rules
+  UnderlayInterfaces underlay_;                         // as of the last look; empty: look
   bool adopted_ = false;
   bool service_up_ = false;
 };

@@ -129,18 +129,6 @@ TEST_F(LinksTest, DeletingATunnelDestroysItsPolicy) {
   EXPECT_FALSE(world.carrier("t0"));
 }
 
-TEST_F(LinksTest, RenamingLeavesThePolicyBehindAndTheNetworksClosed) {
-  ASSERT_TRUE(
-      world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.0.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
-  ASSERT_TRUE(world.create("t0", true));
-  ASSERT_TRUE(world.engine->links().rename("t0", "t7"));
-  EXPECT_FALSE(world.has_device("t0"));
-  EXPECT_FALSE(world.carrier("t7"));
-  EXPECT_FALSE(world.leak("10.0.1.9"));
-  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("t7")));
-  EXPECT_TRUE(world.carrier("t7"));
-}
-
 TEST_F(LinksTest, PropertiesSetShowAndReset) {
   ASSERT_TRUE(world.create("t0", false));
   auto& links = world.engine->links();

@@ -83,13 +83,18 @@ Result<> Policy::take_effect(std::shared_ptr<const spd::HeadSet> next) {
       return fail(applied.error().code, "cannot apply the host's rules: {}", applied.error().text);
     }
   }
+  publish(*before, changed);
+  return {};
+}
+
+// heads_ is new: packets see it, networks that no rule names any more are let go, and everybody is told.
+void Policy::publish(const spd::HeadSet& before, const std::set<std::string>& changed) {
   if (followers_.picture) followers_.picture(heads_->find(""));
   guard_less(*heads_, changed);
   for (const auto& head : changed) {
     if (followers_.head_changed) followers_.head_changed(head);
-    tell_change(head, before->find(head).get());
+    tell_change(head, before.find(head).get());
   }
-  return {};
 }
 
 void Policy::tell_change(const std::string& name, const spd::Head* before) {
@@ -115,6 +120,7 @@ Result<> Policy::guard_more(const spd::HeadSet& next, const std::set<std::string
 
 // A network that the new rules no longer name is let go; but a policy that is gone altogether opens nothing (I5).
 void Policy::guard_less(const spd::HeadSet& next, const std::set<std::string>& changed) {
+  if (!settled_) return;
   std::vector<Guard::Gone> gone;
   for (const auto& name : changed) {
     const auto head = next.find(name);

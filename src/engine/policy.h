@@ -62,6 +62,13 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   [[nodiscard]] std::shared_ptr<const spd::Head> head_of(const std::string& tunnel) const override;
   void tunnel_made(const std::string& tunnel) override { database_.pin_head(tunnel); }
   void tunnel_gone(const std::string& tunnel) override;
+  [[nodiscard]] Result<PropertyRules> read_property(const std::string& tunnel, std::string_view text,
+                                                    const std::string& source) const override;
+  Result<PropertyRules> put_property(const std::string& tunnel, const PropertyRules& rules) override;
+  std::map<std::string, std::string> load_properties(const std::map<std::string, std::string>& texts) override;
+  [[nodiscard]] Result<> may_rename(const std::string& from, const std::string& to) const override;
+  void tunnel_renamed(const std::string& from, const std::string& to) override;
+  [[nodiscard]] std::vector<RuleOrigin> files_naming(const std::string& tunnel) const override;
   void contribute(platform::Firewall& firewall) const override;
   [[nodiscard]] std::shared_ptr<const spd::HeadSet> heads() const { return heads_; }
 
@@ -76,6 +83,8 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   Result<Outcome> flush_global();
   ServiceMethods service();
 
+  // The end of a start: all rules are loaded. Until then no network is let go: those who need it may be yet to come.
+  void settle();
   void tick();                      // flips that nobody confirmed are undone
   void say_what_was_unconfirmed();  // once, at start
 
@@ -85,6 +94,7 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
                           std::string closing = {});
   Result<> take_effect(std::shared_ptr<const spd::HeadSet> next);
   void tell_change(const std::string& name, const spd::Head* before);
+  void publish(const spd::HeadSet& before, const std::set<std::string>& changed);
   // policy_namespaces.cpp
   Result<> check_rules(const PolicyCaller& caller, const std::vector<spd::Rule>& rules) const;
   Result<> check_draft(const PolicyCaller& caller, const spd::Draft& draft) const;
@@ -105,6 +115,7 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   spd::Database database_;
   std::shared_ptr<const spd::HeadSet> heads_;
   Unconfirmed unconfirmed_;
+  bool settled_ = false;
 };
 
 }  // namespace adit::engine

@@ -26,6 +26,10 @@ std::string joined(const std::vector<std::string>& words) {
 // Root's reading is no ownership; whoever else speaks in a namespace is its owner.
 Result<> Policy::permit(const PolicyCaller& caller, std::optional<std::string_view> head, bool change) {
   const std::string& name = caller.owner.name_space;
+  if (change && name == kPropertyNamespace)
+    return fail(EPERM,
+                "the rules of {} are the property ipsec of tunnels: 'dladm set-linkprop -p ipsec=...' changes them",
+                name);
   TRY(namespaces_.permit(caller.uid, name, caller.owner.override_others || caller.all_namespaces));
   if (head && (change || !head->empty())) TRY(namespaces_.permit_tunnel(caller.uid, name, *head));
   if (change || !is_privileged(caller.uid)) namespaces_.acts(actor_of(caller), name);

@@ -48,6 +48,8 @@ class Routes final : public LinkUser {
 
   // ---- LinkUser: routes do not keep a link from going; they go with it, the file's wait for its return.
   Result<> may_delete(const std::string&) const override { return {}; }
+  [[nodiscard]] std::vector<Obstacle> standing_on(const std::string& link) const override;
+  Result<> take_off(const std::string& link, Undo& undo) override;
   void link_ready(const std::string& link) override;
   void link_gone(const std::string& link) override;
   void link_renamed(const std::string& from, const std::string& to) override;
@@ -85,6 +87,7 @@ class Routes final : public LinkUser {
   Result<bool> unplace(Wanted& wanted);                          // kernel, then guard: true when the network is open
   Result<> unplace(Wanted& wanted, std::vector<std::string>& notes);
   void place_waiting();
+  static bool leads_into(const Wanted& wanted, const std::string& link);
   void adopt();
   std::vector<Wanted>::iterator find(const RouteCommand& command, bool any_gateway);
   Result<> remove_foreign(const RouteCommand& command);

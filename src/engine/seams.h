@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "engine/event_log.h"
 #include "engine/types.h"
+#include "engine/undo.h"
 #include "linux/platform.h"
 #include "net/address.h"
 
@@ -55,6 +56,14 @@ class LinkUser {
   // EBUSY ("link busy" and which address object or route to delete first): delete-iptun is refused. Asked before
   // anything changes.
   virtual Result<> may_delete(const std::string& link) const = 0;
+  // What stands on the link and would go with it, each with the command that removes it.
+  struct Obstacle {
+    std::string what, remedy;
+  };
+  [[nodiscard]] virtual std::vector<Obstacle> standing_on(const std::string& link) const = 0;
+  // delete-iptun -r: takes that off, first from the file, then from the kernel; the guard is left as it is. The way
+  // back is in `undo`. Taking off what is half gone already succeeds.
+  virtual Result<> take_off(const std::string& link, Undo& undo) = 0;
   // The tunnel's device has come (made, adopted or put back after someone's `ip link del` or `down`): put on it what
   // belongs there. Failures go to the event log.
   virtual void link_ready(const std::string& link) = 0;

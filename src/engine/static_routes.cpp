@@ -94,4 +94,26 @@ Result<> StaticRoutes::remove(const RouteCommand& command) const {
   return write_lines(path_, lines);
 }
 
+Result<std::string> StaticRoutes::take_out(const std::vector<RouteCommand>& commands) const {
+  TRY_ASSIGN(auto before, read_file(path_));
+  const std::string text = before.value_or("");
+  std::vector<std::string> left;
+  const auto lines = lines_of(text);
+  for (const std::string& line : lines) {
+    const auto kept = is_comment(line) ? fail(EINVAL, "a comment") : parse_route_command(words_of(line), true);
+    const bool goes = kept && std::ranges::any_of(commands, [&](const RouteCommand& command) {
+                        return same_destination(*kept, command) && kept->gateway_text == command.gateway_text;
+                      });
+    if (!goes) left.push_back(line);
+  }
+  if (left.size() != lines.size()) TRY(write_lines(path_, left));
+  return text;
+}
+
+Result<> StaticRoutes::put_back(const std::string& text) const {
+  TRY_ASSIGN(const auto now, read_file(path_));
+  if (now.value_or("") == text) return {};
+  return replace_file(path_, text, 0644, Lasting::disk, "static_routes");
+}
+
 }  // namespace adit::engine

@@ -20,6 +20,9 @@ class StaticRoutes {
   Result<> add(const RouteCommand& command) const;
   // ENOENT: not in file. A command without gateway matches any.
   Result<> remove(const RouteCommand& command) const;
+  // All of these at once, as remove; those that are not there are passed over. Returns the text from before.
+  Result<std::string> take_out(const std::vector<RouteCommand>& commands) const;
+  Result<> put_back(const std::string& text) const;
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:

@@ -2,14 +2,30 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "net/address.h"
 #include "spd/head.h"
 
 namespace adit::engine {
+
+// Rules that come from the property `ipsec` of a tunnel belong to this namespace: no other service takes them away.
+inline constexpr const char* kPropertyNamespace = "svc:/network/iptun:default";
+
+struct PropertyRules {  // what one property says; each element of adds is one spd::Database::add
+  std::vector<std::vector<spd::Rule>> adds;
+  std::vector<std::string> warnings;
+};
+
+struct RuleOrigin {  // where rules of the global namespace for a tunnel are written
+  std::string file;
+  uint32_t line = 0;  // of the first of them
+};
 
 // Asked by Links; Policy implements it.
 class TunnelPolicy {
@@ -18,6 +34,25 @@ class TunnelPolicy {
   [[nodiscard]] virtual std::shared_ptr<const spd::Head> head_of(const std::string& tunnel) const = 0;  // null: no rule
   virtual void tunnel_made(const std::string& tunnel) = 0;  // rules may be asked about though there are none yet
   virtual void tunnel_gone(const std::string& tunnel) = 0;  // its rules go with it, those of every namespace
+
+  // ---- the property `ipsec`
+  // Its text checked: an action block, or entries as in ipsecinit.d/tunnels/NAME.conf. EINVAL: every error with its
+  // line and column within the text, which messages call `source`; EFBIG.
+  [[nodiscard]] virtual Result<PropertyRules> read_property(const std::string& tunnel, std::string_view text,
+                                                            const std::string& source) const = 0;
+  // One swap: these instead of what the property gave before, which is returned. Empty: the property's rules go.
+  // Guarded before, as every change of policy. EBUSY, EDQUOT, EPERM as spd::Database::flip; nothing changed.
+  virtual Result<PropertyRules> put_property(const std::string& tunnel, const PropertyRules& rules) = 0;
+  // A start: all of them at once, by tunnel. Returned: the tunnels whose rules are not in force, with the reason; they
+  // must stay closed.
+  virtual std::map<std::string, std::string> load_properties(const std::map<std::string, std::string>& texts) = 0;
+
+  // ---- rename-link. EBUSY: the rules under both names cannot stand together.
+  [[nodiscard]] virtual Result<> may_rename(const std::string& from, const std::string& to) const = 0;
+  // The rules of every namespace go along, as one change. REQUIRES: may_rename, and what they protect is guarded.
+  virtual void tunnel_renamed(const std::string& from, const std::string& to) = 0;
+  // Files of the global namespace that give rules in force to this tunnel, each once.
+  [[nodiscard]] virtual std::vector<RuleOrigin> files_naming(const std::string& tunnel) const = 0;
 };
 
 // What the rules of this head protect: the remote prefixes of their `ipsec` rules, masked, each once, sorted. The whole

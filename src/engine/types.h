@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -28,6 +29,8 @@ struct IptunRequest {
   tunnel::Type type = tunnel::Type::ipv4;
   std::optional<std::string> local, remote;  // as typed (names are resolved now and again at start)
   bool temporary = false, secured = false;
+  std::map<std::string, std::string> properties;  // as dladm set-linkprop takes them
+  std::string ipsec_source = "ipsec";             // what messages call the text of the property ipsec
 };
 struct IptunInfo {
   std::string name, type, flags, local, remote;

@@ -66,6 +66,13 @@ void Unconfirmed::forget_head(spd::Database& database, const std::string& head) 
   for (const auto& name_space : gone) (void)take(name_space);
 }
 
+void Unconfirmed::rename_head(const std::string& from, const std::string& to) {
+  for (auto& [name_space, flip] : flips_) {
+    spd::Database::rename_head(flip.before, from, to);
+    if (flip.head == from) flip.head = to;
+  }
+}
+
 std::vector<std::string> Unconfirmed::left_over() {
   std::vector<std::string> names;
   const auto text = read_file(context_.in_run(kFile));

@@ -33,6 +33,7 @@ class Unconfirmed {
   void drop_note(const std::string& name_space);            // the flip did not come to be
   [[nodiscard]] std::vector<std::string> due(MonoTime now) const;
   void forget_head(spd::Database& database, const std::string& head);  // the tunnel is deleted, its rules with it
+  void rename_head(const std::string& from, const std::string& to);    // the tunnel is renamed
 
   // Once, at start: the namespaces whose flip waited when an earlier life ended. Their notes go.
   std::vector<std::string> left_over();

@@ -20,17 +20,22 @@ type Link (name: string, class: string, state: string, over: string, mtu: int, s
   ierrors: int, opackets: int, obytes: int, oerrors: int, drops_in: []Drop, drops_out: []Drop, why_down: string)
 type Property (link: string, property: string, perm: string, value: string, default: string, possible: string)
 
-method CreateIptun(name: string, type: string, local: ?string, remote: ?string, temporary: bool, secured: bool) -> (notes: []string)
+# properties: as SetLinkProp; ipsec_source: what errors call the text of the property ipsec.
+method CreateIptun(name: string, type: string, local: ?string, remote: ?string, temporary: bool, secured: bool,
+  properties: ?[string]string, ipsec_source: ?string) -> (notes: []string)
 method ModifyIptun(name: string, local: ?string, remote: ?string, temporary: bool) -> (notes: []string)
-method DeleteIptun(name: string, temporary: bool, keep_closed: bool) -> (notes: []string)
+# recursive: with its addresses and routes.
+method DeleteIptun(name: string, temporary: bool, keep_closed: bool, recursive: ?bool) -> (notes: []string)
 method RenameLink(name: string, new_name: string) -> (notes: []string)
 method ShowIptun(name: ?string, persistent: bool) -> (tunnels: []Iptun)
 method ShowLink(name: ?string) -> (links: []Link)
 # Dropped before a link was found for them: unknown SPIs, wrong outer addresses and the like.
 method ShowUnlinked() -> (drops_in: []Drop, drops_out: []Drop)
 method ShowLinkProp(name: ?string, properties: ?string, persistent: bool) -> (properties: []Property)
-method SetLinkProp(name: string, properties: [string]string, temporary: bool) -> (notes: []string)
-method ResetLinkProp(name: string, properties: ?string, temporary: bool) -> (notes: []string)
+# ipsec is the text of a policy: an action block, or entries as in ipsecinit.d/tunnels/NAME.conf.
+method SetLinkProp(name: string, properties: [string]string, temporary: bool, ipsec_source: ?string) -> (notes: []string)
+# No properties: all but ipsec. force: also where the tunnel passes clear text then.
+method ResetLinkProp(name: string, properties: ?string, temporary: bool, force: ?bool) -> (notes: []string)
 error io.adit.Failed (code: int, text: string)
 )";
 
@@ -70,6 +75,8 @@ Result<json> create_iptun(engine::Links& links, const json& in) {
   request.remote = optional_text(in, "remote");
   request.temporary = flag_parameter(in, "temporary");
   request.secured = flag_parameter(in, "secured");
+  if (in.contains("properties")) request.properties = in.at("properties").get<engine::PropertyValues>();
+  request.ipsec_source = optional_text(in, "ipsec_source").value_or(request.ipsec_source);
   return answer(links.create(request));
 }
 
@@ -153,8 +160,9 @@ Result<json> show_properties(engine::Links& links, const json& in) {
 
 Result<json> set_properties(engine::Links& links, const json& in) {
   TRY_ASSIGN(const std::string name, text_parameter(in, "name"));
-  return answer(
-      links.set_properties(name, in.at("properties").get<engine::PropertyValues>(), flag_parameter(in, "temporary")));
+  return answer(links.set_properties(name, in.at("properties").get<engine::PropertyValues>(),
+                                     flag_parameter(in, "temporary"),
+                                     optional_text(in, "ipsec_source").value_or("ipsec")));
 }
 
 }  // namespace
@@ -174,7 +182,8 @@ void add_link_methods(VarlinkMethods& methods, engine::Engine& engine) {
   });
   add("DeleteIptun", Access::write, [](engine::Links& l, const json& in) -> Result<json> {
     TRY_ASSIGN(const std::string name, text_parameter(in, "name"));
-    return answer(l.remove(name, flag_parameter(in, "temporary"), flag_parameter(in, "keep_closed")));
+    return answer(l.remove(name, flag_parameter(in, "temporary"), flag_parameter(in, "keep_closed"),
+                           flag_parameter(in, "recursive")));
   });
   add("RenameLink", Access::write, [](engine::Links& l, const json& in) -> Result<json> {
     TRY_ASSIGN(const std::string name, text_parameter(in, "name"));
@@ -189,7 +198,8 @@ void add_link_methods(VarlinkMethods& methods, engine::Engine& engine) {
   add("SetLinkProp", Access::write, set_properties);
   add("ResetLinkProp", Access::write, [](engine::Links& l, const json& in) -> Result<json> {
     TRY_ASSIGN(const std::string name, text_parameter(in, "name"));
-    return answer(l.reset_properties(name, list_parameter(in, "properties"), flag_parameter(in, "temporary")));
+    return answer(l.reset_properties(name, list_parameter(in, "properties"), flag_parameter(in, "temporary"),
+                                     flag_parameter(in, "force")));
   });
 }
 

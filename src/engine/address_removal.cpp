@@ -1,0 +1,42 @@
+// What stands on a link, and its end together with the link.
+#include "engine/addresses.h"
+#include "engine/store.h"
+
+namespace adit::engine {
+
+Result<> Addresses::may_delete(const std::string& link) const {
+  for (const auto& [name, record] : records_)
+    if (record.interface == link) return fail(EBUSY, "link busy; it has the address {}", name);
+  return {};
+}
+
+std::vector<LinkUser::Obstacle> Addresses::standing_on(const std::string& link) const {
+  std::vector<Obstacle> obstacles;
+  for (const auto& [name, record] : records_)
+    if (record.interface == link) obstacles.push_back({"the address " + name, "ipadm delete-addr " + name});
+  return obstacles;
+}
+
+Result<> Addresses::take_off(const std::string& link, Undo& undo) {
+  undo.add([this, link, interfaces = interfaces_, records = records_] {
+    interfaces_ = interfaces;
+    records_ = records;
+    for (auto& [name, record] : records_)
+      if (record.interface == link) record.placed.reset();
+    if (auto saved = save(); !saved) context_.events.add(Severity::alert, "address.failed", link, saved.error().text);
+    place_all(link);
+  });
+  const auto going = records_;
+  interfaces_.erase(link);
+  std::erase_if(records_, [&](const auto& entry) { return entry.second.interface == link; });
+  TRY(save());
+  crash_point("addresses:unstored");
+  for (const auto& [name, record] : going) {
+    if (record.interface != link || !record.placed) continue;
+    auto removed = context_.platform.remove_address(link, record.placed->local, record.placed->peer);
+    if (!removed && removed.error().code != ENODEV && removed.error().code != EADDRNOTAVAIL) return removed;
+  }
+  return {};
+}
+
+}  // namespace adit::engine

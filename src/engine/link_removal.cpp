@@ -1,0 +1,183 @@
+// delete-iptun: carrier, what stands on the tunnel, disk, device, guard (docs/model/tunnel.pml).
+#include <ranges>
+
+#include "engine/links.h"
+#include "engine/store.h"
+
+namespace adit::engine {
+namespace {
+
+std::string joined(const std::vector<net::Prefix>& networks) {
+  std::string text;
+  for (const auto& network : networks) text += (text.empty() ? "" : ", ") + network.str();
+  return text;
+}
+
+// What delete-iptun says about the networks that its tunnel guarded.
+std::string opened_note(const std::vector<net::Prefix>& networks, const std::string& name) {
+  return fmt::format(
+      "{} {} guarded for {} and {} not any more: reachable in the clear wherever a route leads there "
+      "(delete-iptun -k would have kept {} closed)",
+      joined(networks), networks.size() == 1 ? "was" : "were", name, networks.size() == 1 ? "is" : "are",
+      networks.size() == 1 ? "it" : "them");
+}
+
+std::string kept_note(const std::vector<net::Prefix>& networks, const std::string& why) {
+  return fmt::format("{} {} closed: {}", joined(networks), networks.size() == 1 ? "stays" : "stay", why);
+}
+
+// "the address v4_bob0/v4 ('ipadm delete-addr v4_bob0/v4'), the route ..."
+std::string told(const std::vector<LinkUser::Obstacle>& obstacles) {
+  std::string text;
+  for (const auto& [what, remedy] : obstacles)
+    text += fmt::format("{}{} ('{}')", text.empty() ? "" : ", ", what, remedy);
+  return text;
+}
+
+}  // namespace
+
+std::vector<LinkUser::Obstacle> Links::obstacles(const std::string& name) const {
+  std::vector<LinkUser::Obstacle> all;
+  for (const auto* user : users_) {
+    for (auto& obstacle : user->standing_on(name)) all.push_back(std::move(obstacle));
+  }
+  return all;
+}
+
+Result<> Links::may_delete(const std::string& name) const {
+  for (const auto* user : users_) {
+    if (user->may_delete(name)) continue;
+    return fail(EBUSY,
+                "link busy; {} has {}; remove them first, or all of them with the tunnel: 'dladm delete-iptun -r {}'",
+                name, told(obstacles(name)), name);
+  }
+  return {};
+}
+
+void Links::unmake(Tunnel& tunnel) {
+  const tunnel::LinkId id = tunnel.active.id;
+  names_.erase(static_cast<uint32_t>(id));
+  dataplane_.take_link(id);
+  dataplane_.publish();
+}
+
+Result<> Links::close_carrier(Tunnel& tunnel, Undo& undo) {
+  undo.add([this, &tunnel] { (void)refresh(tunnel); });
+  if (tunnel.carrier) TRY(context_.platform.set_carrier(tunnel.active.name, false));
+  tunnel.carrier = false;
+  return {};
+}
+
+// On disk before the first address or route goes: whatever happens now, the next start goes on from here.
+Result<> Links::mark_deleting(Tunnel& tunnel, bool keep_closed, Undo& undo) {
+  undo.add([this, &tunnel, active = tunnel.active, stored = tunnel.stored] {
+    tunnel.active = active;
+    tunnel.stored = stored;
+    (void)save_active();
+    if (auto undone = save_stored(); !undone)
+      context_.events.add(Severity::alert, "link.not-saved", active.name, undone.error().text);
+  });
+  const auto mark = [&](TunnelRecord& record) {
+    record.deleting = true;
+    record.keep_closed = keep_closed;
+  };
+  mark(tunnel.active);
+  if (tunnel.stored) mark(*tunnel.stored);
+  TRY(save_changed(tunnel, true));
+  crash_point("delete:marked");
+  return {};
+}
+
+// Routes lean on addresses, so they go first.
+Result<> Links::take_off_all(Tunnel& tunnel, bool keep_closed, Undo& undo) {
+  if (obstacles(tunnel.active.name).empty()) return {};
+  TRY(mark_deleting(tunnel, keep_closed, undo));
+  for (auto* user : users_ | std::views::reverse) TRY(user->take_off(tunnel.active.name, undo));
+  crash_point("delete:bare");
+  return {};
+}
+
+Result<> Links::unstore(Tunnel& tunnel, Undo& undo) {
+  if (!tunnel.stored) return {};
+  undo.add([this, &tunnel, stored = *tunnel.stored] {
+    tunnel.stored = stored;
+    if (auto undone = save_stored(); !undone)
+      context_.events.add(Severity::alert, "link.not-saved", stored.name, undone.error().text);
+  });
+  tunnel.stored.reset();
+  TRY(save_stored());
+  crash_point("delete:unstored");
+  return {};
+}
+
+Result<Outcome> Links::remove(const std::string& name, bool temporary, bool keep_closed, bool recursive) {
+  TRY_ASSIGN(Tunnel* const tunnel, find(name));
+  const bool secured = tunnel->active.secured, comes_back = temporary && tunnel->stored;
+  if (comes_back && recursive)
+    return fail(EINVAL,
+                "invalid argument: -t keeps {} for the next start, -r takes its addresses and routes away for good; "
+                "give one of them",
+                name);
+  if (!recursive) TRY(may_delete(name));
+  Outcome outcome;
+  const auto guarded = guard_.networks_of(name);
+
+  Undo undo;
+  TRY(close_carrier(*tunnel, undo));
+  crash_point("delete:carrier");
+  if (secured && keep_closed) {
+    undo.add([this, book = guard_.book()] { guard_.put_back(book); });
+    TRY(guard_.keep(name));
+    crash_point("delete:kept");
+  }
+  if (recursive) TRY(take_off_all(*tunnel, keep_closed, undo));
+  if (!comes_back) TRY(unstore(*tunnel, undo));
+  TRY(context_.platform.delete_tun(name));
+  undo.keep();
+  crash_point("delete:device");
+
+  if (comes_back) resting_.insert_or_assign(name, *tunnel->stored);
+  dataplane_.detach(tunnel->active.id);
+  unmake(*tunnel);
+  tunnels_.erase(name);
+  (void)save_active();
+  context_.events.add(Severity::info, "link.deleted", name, fmt::format("{} was deleted", name));
+  for (auto* user : users_) user->link_gone(name);
+  if (!comes_back) policy_.tunnel_gone(name);
+  if (guarded.empty()) return outcome;
+  if (comes_back)
+    outcome.notes.push_back(kept_note(guarded, fmt::format("{} comes back at the next start", name)));
+  else if (keep_closed)
+    outcome.notes.push_back(kept_note(guarded, "`adit guard open NETWORK` opens one"));
+  else
+    open_networks(name, guarded, outcome);
+  return outcome;
+}
+
+// The promise ended with the command: what its tunnel guarded is let go, and the operator told.
+void Links::open_networks(const std::string& name, const std::vector<net::Prefix>& guarded, Outcome& outcome) {
+  const auto opened = guard_.forget(name);
+  if (!opened)
+    outcome.notes.push_back(kept_note(guarded, opened.error().text));
+  else if (!opened->empty())
+    outcome.notes.push_back(opened_note(*opened, name));
+}
+
+// What a killed daemon had begun. It stays closed where that fails.
+void Links::finish_removals() {
+  std::vector<std::pair<std::string, bool>> begun;
+  for (const auto& [name, tunnel] : tunnels_) {
+    if (tunnel.active.deleting) begun.emplace_back(name, tunnel.active.keep_closed);
+  }
+  for (const auto& [name, keep_closed] : begun) {
+    const auto done = remove(name, false, keep_closed, true);
+    context_.events.add(
+        done ? Severity::info : Severity::alert, "link.undone", name,
+        done ? fmt::format("{} was half deleted when aditd died: the rest is gone now", name)
+             : fmt::format(
+                   "{} was half deleted when aditd died and stays closed; 'dladm delete-iptun -r {}' goes on: {}", name,
+                   name, done.error().text));
+  }
+}
+
+}  // namespace adit::engine

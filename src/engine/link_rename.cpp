@@ -1,0 +1,144 @@
+// rename-link: the guard holds for both names, the device gets the new one, the disk, then the policy of every
+// namespace in one swap.
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "engine/links.h"
+#include "engine/store.h"
+
+namespace adit::engine {
+namespace {
+
+// What the operator has to do with one file that names the old tunnel.
+std::string remedy(const RuleOrigin& file, const std::string& name, const std::string& new_name) {
+  const std::filesystem::path path(file.file);
+  if (path.filename() == name + ".conf" && path.parent_path().filename() == "tunnels")
+    return fmt::format("mv {} {}", file.file, (path.parent_path() / (new_name + ".conf")).string());
+  return fmt::format("write 'tunnel {}' in {}:{}", new_name, file.file, file.line);
+}
+
+std::string remedies(const std::vector<RuleOrigin>& files, const std::string& name, const std::string& new_name) {
+  std::string text;
+  for (const RuleOrigin& file : files) text += (text.empty() ? "" : "; ") + remedy(file, name, new_name);
+  return text;
+}
+
+// Namespaces of services that gave rules to the tunnel.
+std::set<std::string> owners(const spd::Head* head) {
+  std::set<std::string> names;
+  if (head == nullptr) return names;
+  for (const spd::Rule& rule : head->rules()) {
+    if (!rule.name_space.empty() && rule.name_space != kPropertyNamespace) names.insert(rule.name_space);
+  }
+  return names;
+}
+
+}  // namespace
+
+// The next refresh takes away the rules that files have for the old name. A secured tunnel closes then; another one
+// must not come to pass clear text by a change of name.
+Result<> Links::check_rename(const Tunnel& tunnel, const std::string& new_name) const {
+  const std::string& name = tunnel.active.name;
+  TRY(tunnel::check_name(new_name));
+  if (tunnels_.contains(new_name) || context_.platform.interface(new_name))
+    return fail(EEXIST, "object already exists: {}; choose another name", new_name);
+  TRY(may_delete(name));
+  TRY(policy_.may_rename(name, new_name));
+  const auto files = policy_.files_naming(name);
+  const auto head = policy_.head_of(name);
+  const bool property = tunnel.active.properties.ipsec.has_value();
+  if (tunnel.active.secured || property || files.empty() || policy_.head_of(new_name) || !owners(head.get()).empty())
+    return {};
+  return fail(EBUSY,
+              "{0} is not secured (-S) and its rules are in files that name it: after the next refresh {1} would pass "
+              "clear text; first {2} (a copy beside the old rules will do) and refresh ipsec/policy",
+              name, new_name, remedies(files, name, new_name));
+}
+
+Result<> Links::guard_both(const std::string& name, const std::string& new_name, Undo& undo) {
+  undo.add([this, book = guard_.book()] { guard_.put_back(book); });
+  TRY(guard_.hold_also(name, new_name));
+  const Tunnel& tunnel = tunnels_.at(name);
+  if (!tunnel.active.secured) return {};
+  std::vector<GuardHold> holds;
+  for (const auto& network : protected_networks(policy_.head_of(new_name).get()))
+    holds.push_back({network, new_name, GuardSource::policy, tunnel.active.temporary});
+  return holds.empty() ? Result<>{} : guard_.hold(holds);
+}
+
+void Links::change_name(const std::string& from, const std::string& to) {
+  auto node = tunnels_.extract(from);
+  node.key() = to;
+  node.mapped().active.name = to;
+  if (node.mapped().stored) node.mapped().stored->name = to;
+  names_[static_cast<uint32_t>(node.mapped().active.id)] = to;
+  tunnels_.insert(std::move(node));
+}
+
+Result<> Links::rename_device(const std::string& name, const std::string& new_name, Undo& undo) {
+  half_made_ = tunnels_.at(name).active;
+  half_made_->id = free_id();
+  half_made_->name = new_name;
+  undo.add([this] {
+    half_made_.reset();
+    (void)save_active();
+  });
+  TRY(save_active());
+  crash_point("rename:recorded");
+  TRY(context_.platform.rename_link(name, new_name));
+  undo.add([this, name, new_name] { (void)context_.platform.rename_link(new_name, name); });
+  crash_point("rename:device");
+  return {};
+}
+
+Result<Outcome> Links::rename(const std::string& name, const std::string& new_name) {
+  TRY_ASSIGN(Tunnel* const tunnel, find(name));
+  TRY(check_rename(*tunnel, new_name));
+
+  Undo undo;
+  TRY(close_carrier(*tunnel, undo));
+  TRY(guard_both(name, new_name, undo));
+  crash_point("rename:guarded");
+  TRY(rename_device(name, new_name, undo));
+  half_made_.reset();
+  change_name(name, new_name);
+  undo.add([this, name, new_name] {
+    change_name(new_name, name);
+    (void)save_stored();
+    (void)save_active();
+  });
+  resting_.erase(new_name);
+  if (tunnels_.at(new_name).stored) TRY(save_stored());
+  crash_point("rename:stored");
+  TRY(save_active());
+  undo.keep();
+  Outcome outcome = policy_goes_along(name, new_name);
+  if (auto forgotten = guard_.forget(name); !forgotten)
+    context_.events.add(Severity::warning, "guard.failed", name, forgotten.error().text);
+  for (auto* user : users_) user->link_renamed(name, new_name);
+  TRY(refresh(tunnels_.at(new_name)));
+  context_.events.add(Severity::info, "link.renamed", new_name, fmt::format("{} is called {} now", name, new_name));
+  return outcome;
+}
+
+Outcome Links::policy_goes_along(const std::string& name, const std::string& new_name) {
+  const auto files = policy_.files_naming(name);
+  const auto others = owners(policy_.head_of(name).get());
+  policy_.tunnel_renamed(name, new_name);
+  Outcome outcome;
+  if (!files.empty())
+    outcome.notes.push_back(
+        fmt::format("its rules came along, but the next refresh of ipsec/policy takes away those of files that name "
+                    "{}, and {} {}: {}",
+                    name, new_name, tunnels_.at(new_name).active.secured ? "closes then" : "lacks them then",
+                    remedies(files, name, new_name)));
+  for (const std::string& other : others)
+    outcome.notes.push_back(fmt::format("rules of {} came along; what its owner says of {} from now on is not about {}",
+                                        other, name, new_name));
+  if (tunnels_.at(new_name).active.secured && !policy_.head_of(new_name))
+    outcome.notes.push_back(fmt::format("{} has no rule and is down until it gets one", new_name));
+  return outcome;
+}
+
+}  // namespace adit::engine
