@@ -17,26 +17,22 @@ std::vector<LinkUser::Obstacle> Addresses::standing_on(const std::string& link) 
   return obstacles;
 }
 
+// The kernel first: what is in it and in no file would be nobody's after a crash.
 Result<> Addresses::take_off(const std::string& link, Undo& undo) {
   undo.add([this, link, interfaces = interfaces_, records = records_] {
     interfaces_ = interfaces;
     records_ = records;
+    if (auto saved = save(); !saved) context_.events.add(Severity::alert, "address.failed", link, saved.error().text);
     for (auto& [name, record] : records_)
       if (record.interface == link) record.placed.reset();
-    if (auto saved = save(); !saved) context_.events.add(Severity::alert, "address.failed", link, saved.error().text);
     place_all(link);
   });
-  const auto going = records_;
+  for (auto& [name, record] : records_)
+    if (record.interface == link) TRY(take_out(record));
+  crash_point("addresses:taken");
   interfaces_.erase(link);
   std::erase_if(records_, [&](const auto& entry) { return entry.second.interface == link; });
-  TRY(save());
-  crash_point("addresses:unstored");
-  for (const auto& [name, record] : going) {
-    if (record.interface != link || !record.placed) continue;
-    auto removed = context_.platform.remove_address(link, record.placed->local, record.placed->peer);
-    if (!removed && removed.error().code != ENODEV && removed.error().code != EADDRNOTAVAIL) return removed;
-  }
-  return {};
+  return save();
 }
 
 }  // namespace adit::engine

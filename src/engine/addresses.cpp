@@ -4,6 +4,7 @@
 #include <set>
 
 #include "engine/host_name.h"
+#include "engine/store.h"
 #include "net/interface_id.h"
 
 namespace adit::engine {
@@ -196,21 +197,31 @@ Result<> Addresses::place(AddressRecord& record) {
   return {};
 }
 
-Result<> Addresses::unplace(AddressRecord& record, Outcome& outcome) {
+Result<> Addresses::take_out(AddressRecord& record) {
   if (!record.placed) return {};
-  const AddressRecord::Placed was = *record.placed;
-  auto removed = context_.platform.remove_address(record.interface, was.local, was.peer);
+  auto removed = context_.platform.remove_address(record.interface, record.placed->local, record.placed->peer);
   if (!removed && removed.error().code != ENODEV && removed.error().code != EADDRNOTAVAIL) return removed;
   record.placed.reset();
-  if (!was.peer || !links_.tunnel(record.interface)) return {};
+  return {};
+}
+
+Result<> Addresses::release(const std::string& interface, const std::optional<AddressRecord::Placed>& was,
+                            Outcome& outcome) {
+  if (!was || !was->peer || !links_.tunnel(interface)) return {};
   for (const auto& [name, other] : records_)  // another object's peer is the same: its guard stays
-    if (other.interface == record.interface && other.placed && other.placed->peer == was.peer) return {};
-  TRY_ASSIGN(const bool open, guard_.release(Prefix::host(*was.peer), record.interface, GuardSource::address));
+    if (other.interface == interface && other.placed && other.placed->peer == was->peer) return {};
+  TRY_ASSIGN(const bool open, guard_.release(Prefix::host(*was->peer), interface, GuardSource::address));
   if (open)
     outcome.notes.push_back(
-        fmt::format("{} is no longer kept to {}: it is reachable in the clear if a route leads there", was.peer->str(),
-                    record.interface));
+        fmt::format("{} is no longer kept to {}: it is reachable in the clear if a route leads there", was->peer->str(),
+                    interface));
   return {};
+}
+
+Result<> Addresses::unplace(AddressRecord& record, Outcome& outcome) {
+  const auto was = record.placed;
+  TRY(take_out(record));
+  return release(record.interface, was, outcome);
 }
 
 void Addresses::place_all(const std::string& link) {
@@ -252,25 +263,24 @@ void Addresses::reassert() {
 
 Result<Outcome> Addresses::create_address(const AddressRequest& request) {
   TRY_ASSIGN(AddressRecord record, checked(request));
-  TRY(place(record));
-  const auto plumbed = interfaces_.find(record.interface);
-  const bool had_interface = plumbed != interfaces_.end();
-  const Interface before = had_interface ? plumbed->second : Interface{};
+  const auto interfaces_before = interfaces_;
   interfaces_[record.interface].persistent |= record.persistent;
   AddressRecord& kept = records_.emplace(record.name, record).first->second;
-  Outcome outcome;
-  if (auto saved = save(); !saved) {
-    const Error error = within("Could not create address", saved.error());
-    (void)unplace(kept, outcome);
+  // The file first: what is in the kernel and in no file would be nobody's after a crash.
+  Result<> done = save();
+  const bool saved = done.has_value();
+  if (!saved) done = std::unexpected(within("Could not create address", done.error()));
+  crash_point("address:stored");
+  if (saved) done = place(kept);
+  if (!done) {
     records_.erase(request.object);
-    if (had_interface)
-      interfaces_[record.interface] = before;
-    else
-      interfaces_.erase(record.interface);
-    return std::unexpected(error);
+    interfaces_ = interfaces_before;
+    if (auto back = saved ? save() : Result<>{}; !back)
+      context_.events.add(Severity::alert, "address.failed", request.object, back.error().text);
+    return std::unexpected(done.error());
   }
   context_.events.add(Severity::info, "address.created", request.object, fmt::format("{} was created", request.object));
-  return outcome;
+  return Outcome{};
 }
 
 Result<AddressRecord*> Addresses::find(const std::string& object, const char* what) {
@@ -283,18 +293,19 @@ Result<AddressRecord*> Addresses::find(const std::string& object, const char* wh
 Result<Outcome> Addresses::delete_address(const std::string& object) {
   TRY_ASSIGN(AddressRecord * record, find(object, "could not delete address"));
   const AddressRecord before = *record;
+  AddressRecord going = before;
+  if (auto gone = take_out(going); !gone) return std::unexpected(within("could not delete address", gone.error()));
+  crash_point("address:taken");
   records_.erase(object);
   if (auto saved = save(); !saved) {
-    records_.emplace(object, before);
+    AddressRecord& back = records_.emplace(object, going).first->second;
+    if (auto placed = place(back); !placed)
+      context_.events.add(Severity::alert, "address.failed", object, placed.error().text);
     return std::unexpected(within("could not delete address", saved.error()));
   }
   Outcome outcome;
-  AddressRecord going = before;
-  if (auto gone = unplace(going, outcome); !gone) {
-    records_.emplace(object, before);
-    (void)save();
-    return std::unexpected(within("could not delete address", gone.error()));
-  }
+  if (auto opened = release(before.interface, before.placed, outcome); !opened)
+    outcome.notes.push_back(opened.error().text);
   context_.events.add(Severity::info, "address.deleted", object, fmt::format("{} was deleted", object));
   return outcome;
 }
@@ -375,21 +386,14 @@ Result<Outcome> Addresses::delete_interface(const std::string& interface) {
   const auto plumbed = interfaces_.find(interface);
   if (plumbed == interfaces_.end())
     return could_not({ENOENT, "Interface does not exist; ipadm made none of that name"});
-  const auto interfaces_before = interfaces_;
   const auto records_before = records_;
-  interfaces_.erase(plumbed);
-  std::erase_if(records_, [&](const auto& entry) { return entry.second.interface == interface; });
-  if (auto saved = save(); !saved) {
-    interfaces_ = interfaces_before;
-    records_ = records_before;
-    return could_not(saved.error());
-  }
+  Undo undo;
+  if (auto gone = take_off(interface, undo); !gone) return could_not(gone.error());
+  undo.keep();
   Outcome outcome;
-  for (auto [name, record] : records_before) {
+  for (const auto& [name, record] : records_before) {
     if (record.interface != interface) continue;
-    if (auto gone = unplace(record, outcome); !gone)
-      outcome.notes.push_back(
-          fmt::format("{} is out of the configuration, but not out of the kernel: {}", name, gone.error().text));
+    if (auto opened = release(interface, record.placed, outcome); !opened) outcome.notes.push_back(opened.error().text);
   }
   context_.events.add(Severity::info, "interface.deleted", interface, fmt::format("{} was deleted", interface));
   return outcome;

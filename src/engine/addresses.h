@@ -75,7 +75,10 @@ class Addresses final : public LinkUser {
   Result<AddressRecord::Placed> target(const AddressRecord& record) const;
   Result<> place(AddressRecord& record);                      // guard, then kernel; nothing when it should not stand
   Result<> unplace(AddressRecord& record, Outcome& outcome);  // kernel, then guard
-  void place_all(const std::string& link);                    // empty: every link
+  Result<> take_out(AddressRecord& record);                   // kernel only
+  Result<> release(const std::string& interface, const std::optional<AddressRecord::Placed>& was,
+                   Outcome& outcome);       // guard only
+  void place_all(const std::string& link);  // empty: every link
   Result<> save() const;
   [[nodiscard]] IpadmConf configuration(IpadmConf conf, bool persistent) const;
   void load(const std::string& path, bool persistent);

@@ -201,7 +201,7 @@ TEST_F(AddressesTest, WhenTheDiskIsFullNothingIsLeft) {
   host.write("/etc/ipadm", "a file where the directory should be");
   const auto done = create("v4_bob0/v4", "10.0.0.1", "10.0.1.1");
   ASSERT_FALSE(done);
-  EXPECT_EQ(host.platform.journal.back(), "release 10.0.1.1/32 v4_bob0");
+  EXPECT_TRUE(host.platform.journal.empty()) << "neither guard nor kernel was asked";
   EXPECT_FALSE(host.has_route("10.0.1.1/32"));
   EXPECT_FALSE(addresses.list("v4_bob0/v4"));
   EXPECT_TRUE(addresses.may_delete("v4_bob0"));
