@@ -175,7 +175,7 @@ TEST_F(HostCommandsTest, HostModelIsSetShownAndReset) {
   good("ipadm set-prop -p hostmodel=strong ipv4");
   good("ipadm show-prop -p hostmodel ipv4",
        "PROTO PROPERTY              PERM CURRENT      PERSISTENT   DEFAULT      POSSIBLE\n"
-       "ipv4  hostmodel             rw   strong       strong       weak         strong,src-priority,weak\n");
+       "ipv4  hostmodel             rw   strong       strong       weak         strong,weak\n");
   good("ipadm show-prop -c -o current,persistent -p hostmodel ipv6", "weak:\n");
   good("ipadm reset-prop -p hostmodel ipv4");
   bad("ipadm set-prop -p hostmodel=loose ipv4", 1, "ipadm: set-prop: hostmodel: Value is outside the allowed range;");

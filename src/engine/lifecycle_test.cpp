@@ -115,11 +115,11 @@ TEST_F(Lifecycle, AFullDiskMakesNeitherTunnelNorPolicy) {
 }
 
 TEST_F(Lifecycle, ThePolicyServiceNeverTakesThePropertysRules) {
-  ASSERT_TRUE(create(kBlock));
-  ASSERT_TRUE(world.load_policy("{ tunnel t0 negotiate tunnel laddr 10.0.0.0/24 } ipsec { encr_algs aes }\n"));
-  EXPECT_EQ(rules("t0"), 6u);
-  ASSERT_TRUE(policy().flush_global());
+  ASSERT_TRUE(create(kToBob));
+  ASSERT_TRUE(world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.0.2.0/24 } ipsec { encr_algs aes }\n"));
   EXPECT_EQ(rules("t0"), 4u);
+  ASSERT_TRUE(policy().flush_global());
+  EXPECT_EQ(rules("t0"), 2u);
   EXPECT_TRUE(world.carrier("t0"));
   const PolicyCaller caller{.owner = {.name_space = kPropertyNamespace}};
   EXPECT_EQ(policy().permit(caller, "t0", true).error().code, EPERM) << "PF_POLICY changes no property";

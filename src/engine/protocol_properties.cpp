@@ -24,11 +24,11 @@ struct Property {
 
 constexpr Property kProperties[] = {
     {"ipv4", "forwarding", Kind::on_off, "off", "on,off", 0, 0, "net/ipv4/ip_forward"},
-    {"ipv4", "hostmodel", Kind::host_model, "weak", "strong,src-priority,weak"},
+    {"ipv4", "hostmodel", Kind::host_model, "weak", "strong,weak"},
     {"ipv4", "ttl", Kind::number, "64", "1-255", 1, 255, "net/ipv4/ip_default_ttl"},
     {"ipv6", "forwarding", Kind::on_off, "off", "on,off", 0, 0, "net/ipv6/conf/all/forwarding"},
     {"ipv6", "hoplimit", Kind::number, "64", "1-255", 1, 255, "net/ipv6/conf/all/hop_limit"},
-    {"ipv6", "hostmodel", Kind::host_model, "weak", "strong,src-priority,weak"},
+    {"ipv6", "hostmodel", Kind::host_model, "weak", "strong,weak"},
 };
 
 constexpr Property kInterfaceProperties[] = {
@@ -45,12 +45,11 @@ std::span<const Property> properties_of(bool interface) {
 std::optional<HostModel> host_model(std::string_view value) {
   if (value == "weak") return HostModel::weak;
   if (value == "strong") return HostModel::strong;
-  if (value == "src-priority") return HostModel::src_priority;
   return std::nullopt;
 }
 
 std::string_view name_of(HostModel model) {
-  return model == HostModel::strong ? "strong" : model == HostModel::src_priority ? "src-priority" : "weak";
+  return model == HostModel::strong ? "strong" : "weak";
 }
 
 // EINVAL in ipadm's words.
@@ -67,6 +66,10 @@ Result<> allowed(const Property& property, const std::string& value) {
     return fail(EINVAL, "{}: Value is outside the allowed range; it is one of {}", property.name, property.possible);
   };
   if (property.kind == Kind::on_off) return value == "on" || value == "off" ? Result<>{} : outside();
+  if (property.kind == Kind::host_model && value == "src-priority")
+    return fail(ENOTSUP,
+                "hostmodel: Operation not supported; a route chosen by its source would lead round the unreachable "
+                "routes that keep protected networks closed: use weak or strong");
   if (property.kind == Kind::host_model) return host_model(value) ? Result<>{} : outside();
   uint32_t number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);

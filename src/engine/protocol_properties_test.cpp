@@ -31,7 +31,10 @@ TEST_F(PropertiesTest, StrongGoesIntoTheFirewallAndTheFile) {
 }
 
 TEST_F(PropertiesTest, TemporaryIsNotWrittenAndResetGoesBack) {
-  ASSERT_TRUE(properties.set("ipv6", "hostmodel", "src-priority", true));
+  const auto refused = properties.set("ipv6", "hostmodel", "src-priority", true);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ENOTSUP);
+  ASSERT_TRUE(properties.set("ipv6", "hostmodel", "strong", true));
   EXPECT_EQ(host.file("/etc/ipadm/ipadm.conf"), "");
   ASSERT_TRUE(properties.set("ipv6", "hostmodel", "strong", false));
   ASSERT_TRUE(properties.reset("ipv6", "hostmodel", false));

@@ -73,6 +73,7 @@ Result<> Routes::place(Wanted& wanted, const Route& route) {
   }
   wanted.placed = route;
   wanted.tunnel = tunnel ? interface : "";
+  if (tunnel) let_peers_in(route);
   if (fresh)
     context_.events.add(Severity::info, "route.added", route.destination.str(),
                         fmt::format("{} is {}{}", route.destination.str(),
@@ -347,6 +348,9 @@ void Routes::reassert() {
 
 void Routes::link_ready(const std::string&) {
   reassert();
+  for (const Wanted& wanted : wanted_)
+    if (wanted.placed && !wanted.tunnel.empty() && wanted.placed->destination.length() == 0)
+      let_peers_in(*wanted.placed);
 }
 
 void Routes::link_gone(const std::string& link) {

@@ -87,6 +87,9 @@ class Routes final : public LinkUser {
   Result<bool> unplace(Wanted& wanted);                          // kernel, then guard: true when the network is open
   Result<> unplace(Wanted& wanted, std::vector<std::string>& notes);
   void place_waiting();
+  // ---- route_reverse_path.cpp
+  void let_peers_in(const platform::Route& route);
+  void let_in_over(const std::string& interface, const std::string& tunnel);
   static bool leads_into(const Wanted& wanted, const std::string& link);
   void adopt();
   std::vector<Wanted>::iterator find(const RouteCommand& command, bool any_gateway);

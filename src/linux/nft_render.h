@@ -16,9 +16,7 @@
 //   chains host_out, host_in     rules of the host head for the host's own traffic, in order; none without rules.
 //   Passed first:
 //                         lo, ESP, AH, IKE, neighbour discovery.
-//   chains strong_out, strong_in hostmodel strong. src-priority is as weak here: Linux chooses the route before the
-//   source, and
-//                         has no preference among routes by who owns the source.
+//   chains strong_out, strong_in hostmodel strong.
 #pragma once
 
 #include <map>

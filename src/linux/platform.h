@@ -66,7 +66,7 @@ struct HostRule {  // bypass, pass or drop of the host head, in order of precede
   std::string comment;  // rule index, origin
   friend bool operator==(const HostRule&, const HostRule&) = default;
 };
-enum class HostModel : uint8_t { weak, strong, src_priority };
+enum class HostModel : uint8_t { weak, strong };
 struct OwnAddress {
   net::Address address;
   std::string interface;
