@@ -38,8 +38,7 @@ Result<> read_policy(std::string& value, std::string& source) {
                 "with one, not '{}'",
                 value);
   source = value.substr(first);
-  TRY(config::check_policy_file_mode(source));
-  TRY_ASSIGN(value, config::read_policy_file(source));
+  TRY_ASSIGN(value, config::read_trusted_policy_file(source));
   return {};
 }
 

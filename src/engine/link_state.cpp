@@ -30,8 +30,7 @@ tunnel::LinkState Links::state_of(const Tunnel& tunnel) const {
   if (!tunnel.broken_policy.empty())
     state.why_closed = fmt::format(
         "{} is closed because its property ipsec gives no rules: {}; give it another one with dladm set-linkprop, or "
-        "let "
-        "it be read again by `svcadm restart network/iptun`",
+        "let it be read again by `svcadm restart network/iptun`",
         tunnel.active.name, tunnel.broken_policy);
   if (tunnel.active.deleting)
     state.why_closed = fmt::format("{0} is closed because it is half deleted; `dladm delete-iptun -r {0}` goes on",
