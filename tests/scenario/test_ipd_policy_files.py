@@ -154,6 +154,43 @@ def test_ipd_a_shared_policy_that_changes_changes_for_all(alice):
     assert alice.adit("ipsecconf -L").stdout.count("aes-gcm(256)") == 8
 
 
+def test_ipd_example_a_tunnel_that_requires_security(world):
+    """The listings of "New options at tunnel creation", with the policy in files: before it comes, with it, and without it again.
+    (decisions: the two tunnels have two remotes, as the listing shows; broken0/v4 is sectun0/v4.)"""
+    alice = world.alice
+    alice.add_address("net0", "10.1.1.1/32")
+    alice.start_aditd()
+    alice.write("/etc/inet/ipsecinit.d/tunnels/mytun0.conf", POLICY)
+    typed(alice, """\
+# svcadm refresh ipsec/policy
+# dladm create-iptun -T ipv4 -a local=10.1.1.1,remote=134.148.1.1 mytun0
+# dladm create-iptun -T ipv4 -S -a local=10.1.1.1,remote=157.85.1.1 sectun0
+# ipadm create-addr -T static -a local=100.64.20.1,remote=100.64.10.1 mytun0/v4
+# ipadm create-addr -T static -a local=100.64.30.1,remote=100.64.40.1 sectun0/v4
+""")
+
+    def listings():
+        return (typed(alice, "# dladm show-iptun"), typed(alice, "# dladm show-link").splitlines()[-2:],
+                [line for line in typed(alice, "# ipadm show-addr").splitlines() if line.startswith(("mytun0/", "sectun0/"))])
+
+    closed = (
+        "LINK            TYPE  FLAGS  LOCAL               REMOTE\n"
+        "mytun0          ipv4  s--    10.1.1.1            134.148.1.1\n"
+        "sectun0         ipv4  --S    10.1.1.1            157.85.1.1\n",
+        ["mytun0      iptun     1402   up       --         --", "sectun0     iptun     1402   down     --         --"],
+        ["mytun0/v4         static   ok           100.64.20.1->100.64.10.1",
+         "sectun0/v4        static   inaccessible 100.64.30.1->100.64.40.1"])
+    opened = (closed[0].replace("--S", "s-S"), [line.replace("down", "up  ") for line in closed[1]],
+              [line.replace("inaccessible", "ok          ") for line in closed[2]])
+    assert listings() == closed
+    alice.write("/etc/inet/ipsecinit.d/tunnels/sectun0.conf", POLICY)
+    alice.adit("svcadm refresh ipsec/policy")
+    assert listings() == opened
+    tunnel_file(alice, "sectun0").unlink()
+    alice.adit("svcadm refresh ipsec/policy")
+    assert listings() == closed
+
+
 # ---- where a rule came from, the check, the diff
 
 def test_origins_in_every_listing(alice):
