@@ -49,7 +49,7 @@ Result<PropertyRules> Policy::read_property(const std::string& tunnel, std::stri
   const config::SystemResolver resolver;
   const std::string whole = block ? std::string(kWholeTunnel) + std::string(text) : std::string(text);
   auto policy =
-      config::parse_policy(whole, {source, kPropertyNamespace, tunnel, 0, false}, algorithms_.table(), resolver);
+      config::parse_policy(whole, {source, kPropertyNamespace, tunnel, nullptr, false}, algorithms_.table(), resolver);
   PropertyRules rules;
   std::string errors;
   for (config::Problem& problem : policy.problems) {

@@ -335,3 +335,19 @@ def test_no_state_of_the_files_leaks(up):
     it.nothing_readable()
     assert it.received > 0 and it.seen.protected > 0
     assert up.alice_host.ping("10.0.1.2", count=5) > 0
+
+
+def test_a_broken_set_at_start_opens_nothing(up):
+    """The daemon dies, a file is broken meanwhile, and it comes back: no rule, so all is closed, until the file is right."""
+    alice, name = up.alice, guide.ALICE.tunnel
+    with Breaking(up) as it:
+        alice.kill_aditd()
+        broken = alice.write("/etc/inet/ipsecinit.d/00.conf", "{ tunnel")
+        alice.start_aditd()
+        assert alice.adit("svcs -H -o state policy").stdout.strip() == "maintenance"
+        assert state(alice, name) == "down"
+        broken.unlink()
+        alice.adit("svcadm clear ipsec/policy")
+        assert state(alice, name) == "up"
+    it.nothing_readable()
+    assert up.alice_host.ping("10.0.1.2", count=5) > 0
