@@ -63,8 +63,10 @@ bool covers(const Rule& outer, const Rule& inner, const Rule& with) {
          selector_covers(outer.selector, inner.selector, with.selector);
 }
 
-bool takes_from(const Rule& coming, const Rule& standing) {
+bool takes_from(const Rule& coming, const Rule& standing, bool of_host) {
   if (coming.priority < standing.priority || !overlap(coming, standing)) return false;
+  const bool nested = covers(coming, standing, standing) || covers(standing, coming, coming);
+  if (of_host && !nested) return false;
   for (const Verb verb : {Verb::drop, Verb::pass}) {
     if (all_of(coming, verb) && all_of(standing, verb)) return false;
   }

@@ -61,14 +61,24 @@ TEST(Conflict, CoversLooksAtWhatBothOthersMatch) {
 }
 
 TEST(Conflict, TakesByPriorityUnlessBothSayTheSame) {
-  EXPECT_TRUE(takes_from(rule({}, gcm(), 11), rule({}, gcm(), 10)));
-  EXPECT_TRUE(takes_from(rule({}, gcm(), 10), rule({}, gcm(), 10)));
-  EXPECT_FALSE(takes_from(rule({}, gcm(), 9), rule({}, gcm(), 10)));
-  EXPECT_FALSE(takes_from(rule({}, drop(), 11), rule({}, drop(), 10)));
-  EXPECT_FALSE(takes_from(rule({}, bypass(), 11), rule({}, bypass(), 10)));
-  EXPECT_TRUE(takes_from(rule({}, bypass(), 11), rule({}, drop(), 10)));
-  EXPECT_TRUE(takes_from(rule({}, drop(), 11), rule({}, gcm(), 10)));
-  EXPECT_FALSE(takes_from(rule(to("10.1.0.0/16"), drop(), 11), rule(to("10.2.0.0/16"), gcm(), 10)));
+  EXPECT_TRUE(takes_from(rule({}, gcm(), 11), rule({}, gcm(), 10), false));
+  EXPECT_TRUE(takes_from(rule({}, gcm(), 10), rule({}, gcm(), 10), false));
+  EXPECT_FALSE(takes_from(rule({}, gcm(), 9), rule({}, gcm(), 10), false));
+  EXPECT_FALSE(takes_from(rule({}, drop(), 11), rule({}, drop(), 10), false));
+  EXPECT_FALSE(takes_from(rule({}, bypass(), 11), rule({}, bypass(), 10), false));
+  EXPECT_TRUE(takes_from(rule({}, bypass(), 11), rule({}, drop(), 10), false));
+  EXPECT_TRUE(takes_from(rule({}, drop(), 11), rule({}, gcm(), 10), false));
+  EXPECT_FALSE(takes_from(rule(to("10.1.0.0/16"), drop(), 11), rule(to("10.2.0.0/16"), gcm(), 10), false));
+}
+
+TEST(Conflict, RulesOfTheHostMayCross) {
+  const Rule server = rule({.remote = prefix("10.0.0.1/32"), .remote_port = 2049}, drop(), 10);
+  const Rule dns = rule({.local_port = 53}, bypass(), 11);
+  EXPECT_FALSE(takes_from(dns, server, true));
+  EXPECT_TRUE(takes_from(dns, server, false));
+  EXPECT_TRUE(takes_from(rule({.remote_port = 2049}, bypass(), 11), server, true));
+  EXPECT_TRUE(takes_from(rule({.remote = prefix("10.0.0.1/32"), .local_port = 53, .remote_port = 2049}, bypass(), 11),
+                         server, true));
 }
 
 }  // namespace

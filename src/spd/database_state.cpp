@@ -79,7 +79,7 @@ Result<> Database::State::check_precedence(std::string_view head, std::string_vi
     for (const auto& [index, standing] : shelf->rules()) {
       if (standing->priority > highest) continue;
       for (const Rule* rule : coming) {
-        if (!takes_from(*rule, *standing) || decided_before(*rule, *standing)) continue;
+        if (!takes_from(*rule, *standing, head.empty()) || decided_before(*rule, *standing)) continue;
         const Origin& origin = rule->origin;
         return fail(EPERM,
                     "index {} of {} belongs to {} and decides traffic that {} would decide: give it a lower priority, "
