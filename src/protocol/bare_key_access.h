@@ -27,6 +27,18 @@ class BareKeyAccess final : public engine::KeyAccess {
     if (who.name_space == "forbidden") return fail(EPERM, "that namespace is not yours");
     return {};
   }
+  [[nodiscard]] bool is_privileged(const engine::PeerCredentials&) const override { return privileged; }
+  [[nodiscard]] bool may_see(const engine::PeerCredentials&, const std::string& name_space) const override {
+    return privileged || name_space == "vpn";
+  }
+  Result<> permit_outer(const engine::PeerCredentials&, const sad::Requester& who, const net::Address&,
+                        const net::Address& destination) override {
+    if (privileged || destination.str() == "5.6.7.8") return {};
+    return fail(EPERM, "no tunnel of {} leads to {}", who.name_space, destination.str());
+  }
+  void overrode(const engine::PeerCredentials&, const sad::Requester&, const std::string& what) override {
+    overridden.push_back(what);
+  }
   Result<sad::Acquire> policy_for(const sad::Endpoints& outer, const std::optional<net::Flow>& inner) override {
     if (!rule) return fail(ENOENT, "no rule asks for IPsec there");
     sad::Acquire acquire;
@@ -42,6 +54,8 @@ class BareKeyAccess final : public engine::KeyAccess {
   std::function<void(const sad::Event&)> listener;
   std::optional<spd::Rule> rule;  // what policy_for finds
   engine::PeerCredentials last_peer;
+  bool privileged = true;  // else every peer is a user to whom "vpn" is delegated
+  std::vector<std::string> overridden;
 };
 
 }  // namespace adit::protocol

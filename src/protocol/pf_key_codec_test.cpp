@@ -55,6 +55,7 @@ KeyMessage full_add() {
   m.replay_value = ReplayValue{17, 0};
   m.replay_window = 2048;
   m.name_space = NamespaceExtension{"svc:/vpn", true};
+  m.text = "because";
   return m;
 }
 
@@ -153,6 +154,7 @@ TEST(KeyCodec, EveryFieldOfAnAddArrives) {
   EXPECT_EQ(m->window(), 2048u);
   EXPECT_EQ(m->name_space->name, "svc:/vpn");
   EXPECT_TRUE(m->name_space->override_owner);
+  EXPECT_EQ(m->text, "because");
 }
 
 // The layout that was released: little-endian hosts.
@@ -307,6 +309,7 @@ TEST(KeyCodec, EachMalformedExtensionHasItsDiagnostic) {
       {D::malformed_namespace, [](auto& m) { m.name_space = NamespaceExtension{"vpn", false}; }, put(4, 0x80)},
       {D::malformed_namespace, [](auto& m) { m.name_space = NamespaceExtension{"vpn", false}; }, put(8, 7)},
       {D::malformed_namespace, [](auto& m) { m.name_space = NamespaceExtension{"sevenxx", false}; }, put(15, 'y')},
+      {D::malformed_extension, [](auto& m) { m.text = "sevenxx"; }, put(15, 'y')},
       {D::malformed_string_key, [](auto& m) { m.string_auth = "abc"; }, put(4, 0)},
   };
   for (const Case& c : cases) {

@@ -374,6 +374,54 @@ TEST_F(KeyServerTest, NamespacesSeparateAndOldClientsAreTheGlobalOne) {
   EXPECT_EQ(refused.diagnostic, SADB_X_DIAGNOSTIC_NOT_PERMITTED);
 }
 
+TEST_F(KeyServerTest, WhatIsDoneWithOverrideIsReported) {
+  KeyClient one = client();
+  KeyMessage mine = add(0x2001);
+  mine.name_space = NamespaceExtension{"vpn", false};
+  (void)ask(one, std::move(mine));
+  for (const auto type : {KeyMessageType::get, KeyMessageType::del}) {
+    KeyMessage bold = named(type, 0x2001);
+    bold.name_space = NamespaceExtension{"", true};
+    EXPECT_EQ(ask(one, std::move(bold)).error, 0);
+  }
+  ASSERT_EQ(access_.overridden.size(), 1u) << "to look is not to touch";
+  EXPECT_NE(access_.overridden[0].find("DELETE of SPI 0x2001"), std::string::npos);
+}
+
+TEST_F(KeyServerTest, AUserHearsAndDoesWhatIsItsOwn) {
+  KeyClient root = client(), user = client();
+  (void)ask(root, add(0x2001));
+  access_.privileged = false;
+  const auto refused = [&](KeyMessage message) {
+    message.text = "";
+    KeyMessage answer = ask(user, std::move(message));
+    EXPECT_EQ(answer.error, EPERM);
+    EXPECT_TRUE(answer.text && answer.text->size() > 10);
+    return answer;
+  };
+  (void)refused(of(KeyMessageType::promisc, 1));
+  KeyMessage wish = named(KeyMessageType::acquire, 0);
+  wish.sa.reset();
+  (void)refused(std::move(wish));
+  KeyMessage elsewhere = add(0x2003);
+  elsewhere.destination->address = address("5.6.7.9");
+  EXPECT_NE(refused(std::move(elsewhere)).text->find("5.6.7.9"), std::string::npos);
+  access_.rule = gcm_rule();
+  KeyMessage question = named(KeyMessageType::inverse_acquire, 0);
+  question.sa.reset();
+  question.satype = 0;
+  (void)refused(std::move(question));
+
+  EXPECT_EQ(ask(root, add(0x2002)).error, 0);  // the global namespace's: not for the user's ears
+  KeyMessage mine = add(0x2004);
+  mine.name_space = NamespaceExtension{"vpn", false};
+  EXPECT_EQ(ask(root, std::move(mine)).error, 0);
+  const auto heard = user.receive(Millis(1000));
+  ASSERT_TRUE(heard) << heard.error().text;
+  EXPECT_EQ(heard->sa->spi, Spi{0x2004});
+  EXPECT_FALSE(heard->encr_key);
+}
+
 TEST_F(KeyServerTest, InverseAcquireAnswersWithThePolicy) {
   KeyClient one = client();
   KeyMessage question = named(KeyMessageType::inverse_acquire, 0);
