@@ -74,6 +74,12 @@ Result<std::vector<LinkInfo>> Links::show_link(const std::string& name) const {
     if (!name.empty() && device.name != name) continue;
     LinkInfo info{device.name, "phys", device.up && device.carrier ? "up" : "down"};
     info.mtu = device.mtu;
+    info.ipackets = device.counters.ipackets;
+    info.rbytes = device.counters.rbytes;
+    info.ierrors = device.counters.ierrors;
+    info.opackets = device.counters.opackets;
+    info.obytes = device.counters.obytes;
+    info.oerrors = device.counters.oerrors;
     all.push_back(std::move(info));
   }
   for (const auto& [key, tunnel] : tunnels_) {

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace adit::platform {
@@ -41,6 +42,13 @@ void put_address_mode(NetlinkMessage& message) {
   message.end_nest(families);
 }
 
+InterfaceCounters parse_counters(const nlattr* attribute) {
+  rtnl_link_stats64 stats{};
+  if (attribute == nullptr) return {};
+  std::memcpy(&stats, nla_data(attribute), std::min(sizeof stats, static_cast<size_t>(nla_len(attribute))));
+  return {stats.rx_packets, stats.rx_bytes, stats.rx_errors, stats.tx_packets, stats.tx_bytes, stats.tx_errors};
+}
+
 Result<> said_of(const std::string& name, Result<> result) {
   if (result) return result;
   return fail(result.error().code, "{}: {}", name, result.error().text);
@@ -64,6 +72,7 @@ std::optional<LinkDetail> parse_link(const nlmsghdr& message) {
   info.mtu = attribute_u32(find(IFLA_MTU), 0);
   const nlattr* carrier = find(IFLA_CARRIER);
   info.carrier = carrier && nla_len(carrier) >= 1 && nla_get_u8(carrier) != 0;
+  info.counters = parse_counters(find(IFLA_STATS64));
   parse_tun(find(IFLA_LINKINFO), link);
   info.ours = info.is_tun && attribute_u32(find(IFLA_GROUP), 0) == kLinkGroup;
   return link;

@@ -16,6 +16,9 @@
 
 namespace adit::platform {
 
+struct InterfaceCounters {
+  uint64_t ipackets = 0, rbytes = 0, ierrors = 0, opackets = 0, obytes = 0, oerrors = 0;
+};
 struct InterfaceInfo {
   int index = 0;
   std::string name;
@@ -23,6 +26,7 @@ struct InterfaceInfo {
        broadcast = false;
   bool ours = false;  // a TUN that Adit made, now or before a crash (interface group kLinkGroup)
   uint32_t mtu = 0;
+  InterfaceCounters counters;  // the kernel's
 };
 struct AddressInfo {
   int interface_index = 0;
