@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int sorry(const char *what, const adit_error_t *error) {
+static int sorry(const char* what, const adit_error_t* error) {
   fprintf(stderr, "policy-client: %s: %s (errno %d, diagnostic %d)\n", what, error->text, error->code,
           error->diagnostic);
   return 1;
@@ -26,8 +26,8 @@ static int sorry(const char *what, const adit_error_t *error) {
 
 /* ---- apply: what is in force afterwards is this and nothing else, from one packet to the next */
 
-static int add_network(adit_transaction_t *transaction, const char *tunnel, const char *network, uint32_t place,
-                       adit_error_t *error) {
+static int add_network(adit_transaction_t* transaction, const char* tunnel, const char* network, uint32_t place,
+                       adit_error_t* error) {
   adit_action_t action = {.type = SPD_ACTTYPE_IPSEC, .flags = SPD_APPLY_ESP};
   action.cipher.number = 20; /* AES-GCM with a 16-byte ICV: ipsecalgs(8) lists the numbers */
   action.cipher.min_bits = action.cipher.max_bits = 256;
@@ -47,9 +47,9 @@ static int add_network(adit_transaction_t *transaction, const char *tunnel, cons
   return adit_add(transaction, &rule, NULL, error);
 }
 
-static int apply(adit_t *adit, char **words, int count) {
+static int apply(adit_t* adit, char** words, int count) {
   adit_error_t error = {0};
-  adit_transaction_t *transaction;
+  adit_transaction_t* transaction;
   for (;;) {
     if (adit_begin(adit, ADIT_BEGIN_EMPTY, &transaction, &error) != 0) return sorry("cannot begin", &error);
     for (int i = 2; i < count; ++i) {
@@ -70,21 +70,21 @@ static int apply(adit_t *adit, char **words, int count) {
 
 /* ---- list and lookup */
 
-static void print_prefix(const char *name, const adit_prefix_t *prefix) {
+static void print_prefix(const char* name, const adit_prefix_t* prefix) {
   char text[INET6_ADDRSTRLEN];
   if (prefix->family != 0)
     printf(" %s %s/%u", name, inet_ntop(prefix->family, prefix->address, text, sizeof text), prefix->length);
 }
 
-static int print_rule(void *context, const adit_rule_t *rule) {
-  static const char *const types[] = {"?", "drop", "pass", "ipsec"};
+static int print_rule(void* context, const adit_rule_t* rule) {
+  static const char* const types[] = {"?", "drop", "pass", "ipsec"};
   (void)context;
   printf("%s,%llu dir %s", rule->tunnel[0] == '\0' ? "host" : rule->tunnel, (unsigned long long)rule->index,
          (rule->flags & SPD_RULE_FLAG_OUTBOUND) != 0 ? "out" : "in");
   print_prefix("laddr", &rule->local);
   print_prefix("raddr", &rule->remote);
   for (size_t i = 0; i < rule->action_count; ++i) {
-    const adit_action_t *action = &rule->actions[i];
+    const adit_action_t* action = &rule->actions[i];
     printf("%s %s", i == 0 ? "" : " or", types[action->type < 4 ? action->type : 0]);
     if ((action->flags & SPD_APPLY_ESP) != 0)
       printf(" encr %u(%u..%u)", action->cipher.number, action->cipher.min_bits, action->cipher.max_bits);
@@ -93,14 +93,14 @@ static int print_rule(void *context, const adit_rule_t *rule) {
   return 0;
 }
 
-static int list(adit_t *adit) {
+static int list(adit_t* adit) {
   adit_error_t error;
   const int done = adit_dump(adit, NULL, 0, print_rule, NULL, NULL, &error);
   if (done == EAGAIN) fprintf(stderr, "policy-client: the rules have changed meanwhile\n");
   return done == 0 || done == EAGAIN ? 0 : sorry("cannot list", &error);
 }
 
-static int lookup(adit_t *adit, char **words) {
+static int lookup(adit_t* adit, char** words) {
   adit_error_t error;
   adit_packet_t packet;
   memset(&packet, 0, sizeof packet);
@@ -118,13 +118,13 @@ static int lookup(adit_t *adit, char **words) {
 
 /* ---- watch: COUNT events, then the position to go on from */
 
-static int watch(int count, const char *from) {
+static int watch(int count, const char* from) {
   adit_error_t error;
   adit_position_t position = {{0}, 0};
   adit_missed_t missed;
-  adit_events_t *events;
+  adit_events_t* events;
   if (from != NULL) {
-    const char *colon = strchr(from, ':');
+    const char* colon = strchr(from, ':');
     if (colon == NULL || (size_t)(colon - from) >= sizeof position.instance) return 2;
     memcpy(position.instance, from, (size_t)(colon - from));
     position.sequence = strtoull(colon + 1, NULL, 10);
@@ -157,9 +157,9 @@ static int usage(void) {
   return 2;
 }
 
-static int run(adit_t *adit, int count, char **words) {
+static int run(adit_t* adit, int count, char** words) {
   adit_error_t error;
-  const char *command = words[1];
+  const char* command = words[1];
   if (strcmp(command, "lookup") == 0) return count == 9 ? lookup(adit, words + 2) : usage();
   if (adit_set_namespace(adit, words[2], 0, &error) != 0) return sorry(words[2], &error);
   if (strcmp(command, "apply") == 0 && count >= 5) return apply(adit, words + 3, count - 3);
@@ -169,9 +169,9 @@ static int run(adit_t *adit, int count, char **words) {
   return usage();
 }
 
-int main(int count, char **words) {
+int main(int count, char** words) {
   adit_error_t error;
-  adit_t *adit;
+  adit_t* adit;
   if (count < 3) return usage();
   if (strcmp(words[1], "watch") == 0) return watch(atoi(words[2]), count > 3 ? words[3] : NULL);
   if (adit_open(&adit, NULL, &error) != 0) return sorry("cannot connect", &error);

@@ -33,11 +33,8 @@ Result<json> guarded(Context& context) {
 }
 
 Result<json> alerts(Context& context) {
-  TRY_ASSIGN(const json answer, context.call("io.adit.events.Since", {{"after", 0}}));
-  json rows = json::array();
-  for (const json& event : answer.at("events"))
-    if (event.at("severity") != "info") rows.push_back(event);
-  return rows;
+  TRY_ASSIGN(const json answer, context.call("io.adit.events.Notable", json::object()));
+  return answer.at("events");
 }
 
 const std::vector<Column> kTunnelColumns = {{"link", 16, "name"}, {"state", 7},     {"mtu", 6},

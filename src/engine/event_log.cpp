@@ -8,6 +8,8 @@
 namespace adit::engine {
 namespace {
 
+constexpr size_t kNotable = 256;
+
 std::string random_instance() {
   std::random_device random;
   return fmt::format("{:08x}{:08x}", random(), random());
@@ -28,6 +30,8 @@ void EventLog::add(Severity severity, std::string kind, std::string subject, std
   ring_.push_back({next_++, clock_.wall_seconds(), severity, std::move(kind), std::move(subject), std::move(text)});
   if (ring_.size() > limit_) ring_.pop_front();
   const LogEvent event = ring_.back();
+  if (severity != Severity::info) notable_.push_back(event);
+  if (notable_.size() > kNotable) notable_.pop_front();
   // A subscriber may take itself away while it is being served.
   const auto subscribers = subscribers_;
   for (const auto& [id, deliver] : subscribers) {

@@ -35,7 +35,7 @@ struct Resumed {
 // Engine thread only.
 class EventLog {
  public:
-  explicit EventLog(const Clock& clock, size_t limit = 1024);
+  explicit EventLog(const Clock& clock, size_t limit = 4096);
 
   // This life of the daemon: 16 hexadecimal digits, random. Who keeps a sequence number keeps it beside this.
   [[nodiscard]] const std::string& instance() const { return instance_; }
@@ -52,6 +52,10 @@ class EventLog {
   // `instance`: of the daemon that `after` came from; empty: unknown, then only a number that is not reached yet tells.
   [[nodiscard]] Resumed resume(uint64_t after, std::string_view instance) const;
 
+  // The last warnings and alerts, oldest first: they stay when swarms of smaller events have pushed them out of the
+  // ring.
+  [[nodiscard]] std::vector<LogEvent> notable() const { return {notable_.begin(), notable_.end()}; }
+
   // `deliver` runs for each event added from now on, inside add(): it must not call back into the engine.
   using Deliver = std::function<void(const LogEvent&)>;
   uint64_t subscribe(Deliver deliver);
@@ -65,7 +69,7 @@ class EventLog {
   uint64_t reserved_ = 0;
   Reserve reserve_;
   uint64_t next_subscription_ = 1;
-  std::deque<LogEvent> ring_;
+  std::deque<LogEvent> ring_, notable_;
   std::map<uint64_t, Deliver> subscribers_;
 };
 

@@ -17,6 +17,17 @@ TEST(EventLog, NumbersWithoutGapsAndForgetsTheOldest) {
   EXPECT_TRUE(log.since(5).empty());
 }
 
+TEST(EventLog, AnAlertStaysWhenSwarmsPassIt) {
+  FakeClock clock;
+  EventLog log(clock, 3);
+  log.add(Severity::alert, "guard.failed", "", "alert");
+  for (int i = 0; i < 1000; ++i) log.add(Severity::info, "key.added", "", "");
+  ASSERT_EQ(log.notable().size(), 1u);
+  EXPECT_EQ(log.notable()[0].text, "alert");
+  for (int i = 0; i < 1000; ++i) log.add(Severity::warning, "k", "", "");
+  EXPECT_EQ(log.notable().size(), 256u);
+}
+
 TEST(EventLog, WhoComesBackIsToldWhatItMissed) {
   FakeClock clock;
   EventLog log(clock, 3);

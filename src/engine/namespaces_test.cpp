@@ -324,7 +324,7 @@ TEST_F(NamespacesTest, OverrideIsAnEvent) {
   ASSERT_TRUE(policy().remove_rule(root, "vpn0", 1));
   EXPECT_TRUE(told("policy.override"));
   keys().overrode(peer(0), {"", true}, "FLUSH");
-  EXPECT_TRUE(told("keys.override"));
+  EXPECT_TRUE(told("key.override"));
 }
 
 TEST_F(NamespacesTest, RootMayUseNamesThatNobodyRegistered) {

@@ -8,9 +8,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-uint32_t adit_version(void) { return ADIT_API_VERSION; }
+uint32_t adit_version(void) {
+  return ADIT_API_VERSION;
+}
 
-int connect_to(const char *run_dir, const char *name, int type, adit_error_t *error) {
+int connect_to(const char* run_dir, const char* name, int type, adit_error_t* error) {
   struct sockaddr_un address;
   memset(&address, 0, sizeof address);
   address.sun_family = AF_UNIX;
@@ -21,7 +23,7 @@ int connect_to(const char *run_dir, const char *name, int type, adit_error_t *er
     return -failed(error, ENAMETOOLONG, 0, "the socket path %s/%s is too long", run_dir, name);
   const int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
   if (fd < 0) return -failed(error, errno, 0, "cannot make a socket: %s", strerror(errno));
-  if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) return fd;
+  if (connect(fd, (const struct sockaddr*)&address, sizeof address) == 0) return fd;
   const int code = errno;
   close(fd);
   if (code == ENOENT || code == ECONNREFUSED)
@@ -29,8 +31,8 @@ int connect_to(const char *run_dir, const char *name, int type, adit_error_t *er
   return -failed(error, code, 0, "cannot connect to %s: %s", address.sun_path, strerror(code));
 }
 
-int adit_open(adit_t **out, const char *run_dir, adit_error_t *error) {
-  adit_t *connection = calloc(1, sizeof *connection);
+int adit_open(adit_t** out, const char* run_dir, adit_error_t* error) {
+  adit_t* connection = calloc(1, sizeof *connection);
   if (connection == NULL) return failed(error, ENOMEM, 0, "no memory");
   connection->fd = connect_to(run_dir, "pf_policy.sock", SOCK_SEQPACKET, error);
   if (connection->fd < 0) {
@@ -42,7 +44,7 @@ int adit_open(adit_t **out, const char *run_dir, adit_error_t *error) {
   return 0;
 }
 
-void adit_close(adit_t *connection) {
+void adit_close(adit_t* connection) {
   if (connection == NULL) return;
   close(connection->fd); /* the daemon forgets the draft with it */
   free(connection->transaction);
@@ -50,7 +52,7 @@ void adit_close(adit_t *connection) {
   free(connection);
 }
 
-int adit_set_namespace(adit_t *connection, const char *name, uint32_t flags, adit_error_t *error) {
+int adit_set_namespace(adit_t* connection, const char* name, uint32_t flags, adit_error_t* error) {
   if (connection->transaction != NULL)
     return failed(error, EBUSY, 0, "a transaction is open; commit it or roll it back first");
   if (strlen(name) > SPD_NAMESPACE_MAXLEN)
@@ -62,16 +64,16 @@ int adit_set_namespace(adit_t *connection, const char *name, uint32_t flags, adi
   return 0;
 }
 
-void begin_request(adit_t *connection, uint8_t command, uint8_t spdid, const char *tunnel, uint32_t flags) {
-  struct outgoing *out = &connection->out;
+void begin_request(adit_t* connection, uint8_t command, uint8_t spdid, const char* tunnel, uint32_t flags) {
+  struct outgoing* out = &connection->out;
   begin_message(out, command, spdid);
   if (tunnel == NULL || tunnel[0] != '\0') put_text(out, SPD_EXT_TUN_NAME, 4, 0, tunnel == NULL ? "" : tunnel);
   put_text(out, SPD_EXT_NAMESPACE, 8, connection->namespace_flags | flags, connection->name_space);
   put_text(out, SPD_EXT_DIAGNOSTIC, 8, 0, "");
 }
 
-static int send_request(adit_t *connection, adit_error_t *error) {
-  struct outgoing *out = &connection->out;
+static int send_request(adit_t* connection, adit_error_t* error) {
+  struct outgoing* out = &connection->out;
   if (out->full) return failed(error, E2BIG, 0, "the rule is too large for one message");
   finish_message(out, ++connection->seq);
   for (;;) {
@@ -81,7 +83,7 @@ static int send_request(adit_t *connection, adit_error_t *error) {
 }
 
 /* The next message that answers the last request. */
-static int receive(adit_t *connection, struct incoming *answer, adit_error_t *error) {
+static int receive(adit_t* connection, struct incoming* answer, adit_error_t* error) {
   for (;;) {
     const ssize_t got = recv(connection->fd, connection->in, sizeof connection->in, MSG_TRUNC);
     if (got < 0 && errno == EINTR) continue;
@@ -93,14 +95,14 @@ static int receive(adit_t *connection, struct incoming *answer, adit_error_t *er
   }
 }
 
-static int refusal_of(const struct incoming *answer, adit_error_t *error) {
+static int refusal_of(const struct incoming* answer, adit_error_t* error) {
   const int code = answer->header.spd_msg_errno;
-  const char *text = text_of(answer, SPD_EXT_DIAGNOSTIC);
+  const char* text = text_of(answer, SPD_EXT_DIAGNOSTIC);
   return failed(error, code, answer->header.spd_msg_diagnostic, "%s",
                 text != NULL && text[0] != '\0' ? text : strerror(code));
 }
 
-int ask(adit_t *connection, struct incoming *answer, adit_error_t *error) {
+int ask(adit_t* connection, struct incoming* answer, adit_error_t* error) {
   int done = send_request(connection, error);
   if (done == 0) done = receive(connection, answer, error);
   if (done != 0) return done;
@@ -109,7 +111,7 @@ int ask(adit_t *connection, struct incoming *answer, adit_error_t *error) {
 
 /* After the first RULESET: rules up to the trailer. Who has heard enough is spared the rest, which is read all the
    same. */
-static int tell_rules(adit_t *connection, adit_rule_fn told, void *context, adit_error_t *error) {
+static int tell_rules(adit_t* connection, adit_rule_fn told, void* context, adit_error_t* error) {
   int enough = 0;
   for (uint32_t count = 0;; ++count) {
     struct incoming message;
@@ -131,7 +133,7 @@ static int tell_rules(adit_t *connection, adit_rule_fn told, void *context, adit
   }
 }
 
-int ask_for_rules(adit_t *connection, adit_rule_fn told, void *context, uint64_t *version, adit_error_t *error) {
+int ask_for_rules(adit_t* connection, adit_rule_fn told, void* context, uint64_t* version, adit_error_t* error) {
   struct incoming first;
   const int done = ask(connection, &first, error);
   if (done != 0) return done;
@@ -142,15 +144,15 @@ int ask_for_rules(adit_t *connection, adit_rule_fn told, void *context, uint64_t
   return tell_rules(connection, told, context, error);
 }
 
-int adit_dump(adit_t *connection, const char *tunnel, uint32_t flags, adit_rule_fn told, void *context,
-              uint64_t *version, adit_error_t *error) {
+int adit_dump(adit_t* connection, const char* tunnel, uint32_t flags, adit_rule_fn told, void* context,
+              uint64_t* version, adit_error_t* error) {
   if ((flags & ~ADIT_ALL_NAMESPACES) != 0) return failed(error, EINVAL, 0, "unknown flags %#x", (unsigned)flags);
   begin_request(connection, SPD_DUMP, SPD_ACTIVE, tunnel, flags != 0 ? SPD_NAMESPACE_ALL : 0);
   return ask_for_rules(connection, told, context, version, error);
 }
 
-int adit_lookup(adit_t *connection, const char *tunnel, const adit_packet_t *packet, adit_rule_fn told, void *context,
-                adit_error_t *error) {
+int adit_lookup(adit_t* connection, const char* tunnel, const adit_packet_t* packet, adit_rule_fn told, void* context,
+                adit_error_t* error) {
   adit_rule_t question;
   memset(&question, 0, sizeof question);
   question.flags = packet->direction;

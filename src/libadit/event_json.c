@@ -4,15 +4,15 @@
 
 #define DEEPEST 16
 
-static char *skip_value(char *at, const char *end, int depth);
+static char* skip_value(char* at, const char* end, int depth);
 
-static char *skip_blanks(char *at, const char *end) {
+static char* skip_blanks(char* at, const char* end) {
   while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r')) ++at;
   return at;
 }
 
 /* Behind the closing quote; NULL: there is none. */
-static char *skip_string(char *at, const char *end) {
+static char* skip_string(char* at, const char* end) {
   for (++at; at < end; ++at) {
     if (*at == '"') return at + 1;
     if (*at == '\\' && ++at == end) return NULL;
@@ -20,7 +20,7 @@ static char *skip_string(char *at, const char *end) {
   return NULL;
 }
 
-static char *skip_members(char *at, const char *end, char close, int depth) {
+static char* skip_members(char* at, const char* end, char close, int depth) {
   at = skip_blanks(at + 1, end);
   if (at < end && *at == close) return at + 1;
   for (;;) {
@@ -39,22 +39,22 @@ static char *skip_members(char *at, const char *end, char close, int depth) {
 }
 
 /* Behind the value; NULL: there is none. */
-static char *skip_value(char *at, const char *end, int depth) {
+static char* skip_value(char* at, const char* end, int depth) {
   at = skip_blanks(at, end);
   if (at >= end || depth > DEEPEST) return NULL;
   if (*at == '{') return skip_members(at, end, '}', depth + 1);
   if (*at == '[') return skip_members(at, end, ']', depth + 1);
   if (*at == '"') return skip_string(at, end);
-  char *const from = at;
+  char* const from = at;
   while (at < end && ((*at >= 'a' && *at <= 'z') || (*at >= '0' && *at <= '9') || *at == '-' || *at == '+' ||
                       *at == '.' || *at == 'E'))
     ++at;
   return at == from ? NULL : at;
 }
 
-int json_value(char *text, size_t size, struct json *value) {
-  char *const end = text + size;
-  char *const behind = skip_value(text, end, 0);
+int json_value(char* text, size_t size, struct json* value) {
+  char* const end = text + size;
+  char* const behind = skip_value(text, end, 0);
   if (behind == NULL || skip_blanks(behind, end) != end) return 0;
   value->from = skip_blanks(text, end);
   value->to = behind;
@@ -62,13 +62,13 @@ int json_value(char *text, size_t size, struct json *value) {
 }
 
 /* The object was walked over as a whole before, so its parts are well formed. */
-int json_member(struct json object, const char *name, struct json *value) {
+int json_member(struct json object, const char* name, struct json* value) {
   const size_t length = strlen(name);
   if (object.from >= object.to || *object.from != '{') return 0;
-  for (char *at = object.from + 1; at < object.to;) {
+  for (char* at = object.from + 1; at < object.to;) {
     at = skip_blanks(at, object.to);
     if (at >= object.to || *at != '"') return 0;
-    char *const key = at + 1;
+    char* const key = at + 1;
     if ((at = skip_string(at, object.to)) == NULL) return 0;
     const int found = (size_t)(at - 1 - key) == length && memcmp(key, name, length) == 0;
     at = skip_blanks(at, object.to);
@@ -83,10 +83,10 @@ int json_member(struct json object, const char *name, struct json *value) {
   return 0;
 }
 
-int json_number(struct json value, uint64_t *number) {
+int json_number(struct json value, uint64_t* number) {
   uint64_t sum = 0;
   if (value.from >= value.to) return 0;
-  for (const char *at = value.from; at < value.to; ++at) {
+  for (const char* at = value.from; at < value.to; ++at) {
     if (*at < '0' || *at > '9' || sum > (UINT64_MAX - 9) / 10) return 0;
     sum = sum * 10 + (uint64_t)(*at - '0');
   }
@@ -106,7 +106,7 @@ static int hex_digit(char from) {
 }
 
 /* Four digits at `at`; negative: they are not there. */
-static long code_unit(const char *at, const char *end) {
+static long code_unit(const char* at, const char* end) {
   long unit = 0;
   if (end - at < 4) return -1;
   for (int i = 0; i < 4; ++i) {
@@ -118,7 +118,7 @@ static long code_unit(const char *at, const char *end) {
 }
 
 /* \uXXXX, or two of them, at `*at` behind the u; as UTF-8 to `to`. */
-static char *put_code_point(char *to, const char **at, const char *end) {
+static char* put_code_point(char* to, const char** at, const char* end) {
   long code = code_unit(*at, end);
   if (code <= 0) return NULL;
   *at += 4;
@@ -149,10 +149,10 @@ static char *put_code_point(char *to, const char **at, const char *end) {
 }
 
 /* What is decoded is never longer than what it was written as. */
-char *json_string(struct json value) {
+char* json_string(struct json value) {
   if (value.to - value.from < 2 || *value.from != '"') return NULL;
   const char *at = value.from + 1, *const end = value.to - 1;
-  char *to = value.from;
+  char* to = value.from;
   while (at < end) {
     if (*at == '\0') return NULL;
     if (*at != '\\') {
@@ -162,7 +162,7 @@ char *json_string(struct json value) {
     if (++at == end) return NULL;
     const char kind = *at++;
     static const char names[] = "bfnrt", meant[] = "\b\f\n\r\t";
-    const char *const known = strchr(names, kind);
+    const char* const known = strchr(names, kind);
     if (kind == 'u') {
       if ((to = put_code_point(to, &at, end)) == NULL) return NULL;
     } else if (known != NULL && kind != '\0') {

@@ -16,18 +16,18 @@
 struct adit_events {
   int fd;
   adit_position_t position;
-  char *bytes;
+  char* bytes;
   size_t size, begin, end; /* of bytes; what has come stands in [begin, end) */
   size_t scanned;          /* no NUL before here */
 };
 
 /* Only what the daemon itself gives out: it goes into a message. */
-static int is_instance(const char *text) {
-  const size_t length = strnlen(text, sizeof((adit_position_t *)0)->instance);
-  return length < sizeof((adit_position_t *)0)->instance && strspn(text, "0123456789abcdef") == length;
+static int is_instance(const char* text) {
+  const size_t length = strnlen(text, sizeof((adit_position_t*)0)->instance);
+  return length < sizeof((adit_position_t*)0)->instance && strspn(text, "0123456789abcdef") == length;
 }
 
-static int send_call(int fd, const adit_position_t *after, adit_error_t *error) {
+static int send_call(int fd, const adit_position_t* after, adit_error_t* error) {
   char call[256];
   int length;
   if (after == NULL)
@@ -46,7 +46,7 @@ static int send_call(int fd, const adit_position_t *after, adit_error_t *error) 
   return 0;
 }
 
-static int make_room(adit_events_t *events) {
+static int make_room(adit_events_t* events) {
   if (events->begin > 0) {
     memmove(events->bytes, events->bytes + events->begin, events->end - events->begin);
     events->end -= events->begin;
@@ -56,7 +56,7 @@ static int make_room(adit_events_t *events) {
   if (events->end < events->size) return 0;
   if (events->size >= LONGEST_EVENT) return EPROTO;
   const size_t size = events->size == 0 ? 16384 : events->size * 2;
-  char *bytes = realloc(events->bytes, size);
+  char* bytes = realloc(events->bytes, size);
   if (bytes == NULL) return ENOMEM;
   events->bytes = bytes;
   events->size = size;
@@ -70,7 +70,7 @@ static int64_t now_ms(void) {
 }
 
 /* More bytes. `deadline` negative: whenever they come. */
-static int read_more(adit_events_t *events, int64_t deadline, adit_error_t *error) {
+static int read_more(adit_events_t* events, int64_t deadline, adit_error_t* error) {
   const int room = make_room(events);
   if (room != 0) return failed(error, room, 0, "an event of aditd is too long, or there is no memory for it");
   for (;;) {
@@ -85,26 +85,27 @@ static int read_more(adit_events_t *events, int64_t deadline, adit_error_t *erro
     const int64_t left = deadline < 0 ? -1 : deadline - now_ms();
     if (deadline >= 0 && left <= 0) return failed(error, ETIMEDOUT, 0, "nothing came in time");
     struct pollfd wait = {.fd = events->fd, .events = POLLIN};
-    if (poll(&wait, 1, (int)left) < 0 && errno != EINTR) return failed(error, errno, 0, "cannot wait: %s", strerror(errno));
+    if (poll(&wait, 1, (int)left) < 0 && errno != EINTR)
+      return failed(error, errno, 0, "cannot wait: %s", strerror(errno));
   }
 }
 
 /* The parameters of the next message; the message is consumed, its bytes stay until the next call. */
-static int next_parameters(adit_events_t *events, struct json *parameters, int64_t deadline, adit_error_t *error) {
-  char *nul;
+static int next_parameters(adit_events_t* events, struct json* parameters, int64_t deadline, adit_error_t* error) {
+  char* nul;
   while ((nul = memchr(events->bytes + events->scanned, 0, events->end - events->scanned)) == NULL) {
     events->scanned = events->end;
     const int done = read_more(events, deadline, error);
     if (done != 0) return done;
   }
   struct json message, why, part;
-  char *const from = events->bytes + events->begin;
+  char* const from = events->bytes + events->begin;
   const size_t length = (size_t)(nul - from);
   events->begin = events->scanned = (size_t)(nul + 1 - events->bytes);
   if (!json_value(from, length, &message)) return failed(error, EPROTO, 0, "aditd sent what is no event");
   if (json_member(message, "error", &why)) {
     uint64_t code = EPROTO;
-    char *text = NULL;
+    char* text = NULL;
     if (json_member(message, "parameters", parameters)) {
       if (json_member(*parameters, "code", &part)) (void)json_number(part, &code);
       if (json_member(*parameters, "text", &part)) text = json_string(part);
@@ -116,14 +117,14 @@ static int next_parameters(adit_events_t *events, struct json *parameters, int64
   return 0;
 }
 
-static int number_in(struct json object, const char *name, uint64_t *number) {
+static int number_in(struct json object, const char* name, uint64_t* number) {
   struct json value;
   return json_member(object, name, &value) && json_number(value, number);
 }
 
 /* The first answer says where we are and what is missing. */
-static int read_position(adit_events_t *events, const adit_position_t *after, adit_missed_t *missed,
-                         adit_error_t *error) {
+static int read_position(adit_events_t* events, const adit_position_t* after, adit_missed_t* missed,
+                         adit_error_t* error) {
   struct json answer, value;
   uint64_t sequence = 0, gone = 0;
   const int done = next_parameters(events, &answer, -1, error);
@@ -132,7 +133,7 @@ static int read_position(adit_events_t *events, const adit_position_t *after, ad
   if (!number_in(answer, "sequence", &sequence) || !number_in(answer, "missed", &gone) ||
       !json_member(answer, "instance", &value))
     return failed(error, EPROTO, 0, "aditd began its events without a position");
-  const char *const instance = json_string(value);
+  const char* const instance = json_string(value);
   if (instance == NULL || !is_instance(instance))
     return failed(error, EPROTO, 0, "aditd began its events without a position");
   memset(&events->position, 0, sizeof events->position);
@@ -149,11 +150,11 @@ static int read_position(adit_events_t *events, const adit_position_t *after, ad
   return 0;
 }
 
-int adit_events_open(adit_events_t **out, const char *run_dir, const adit_position_t *after, adit_missed_t *missed,
-                     adit_error_t *error) {
+int adit_events_open(adit_events_t** out, const char* run_dir, const adit_position_t* after, adit_missed_t* missed,
+                     adit_error_t* error) {
   if (after != NULL && !is_instance(after->instance))
     return failed(error, EINVAL, 0, "the position has an instance that no aditd gave");
-  adit_events_t *events = calloc(1, sizeof *events);
+  adit_events_t* events = calloc(1, sizeof *events);
   if (events == NULL) return failed(error, ENOMEM, 0, "no memory");
   events->fd = connect_to(run_dir, "adit.sock", SOCK_STREAM, error);
   int done = events->fd < 0 ? -events->fd : make_room(events);
@@ -166,15 +167,17 @@ int adit_events_open(adit_events_t **out, const char *run_dir, const adit_positi
   return done;
 }
 
-int adit_events_fd(const adit_events_t *events) { return events->fd; }
+int adit_events_fd(const adit_events_t* events) {
+  return events->fd;
+}
 
-static uint32_t severity_of(const char *name) {
+static uint32_t severity_of(const char* name) {
   if (name != NULL && strcmp(name, "info") == 0) return ADIT_EVENT_INFO;
   return name != NULL && strcmp(name, "warning") == 0 ? ADIT_EVENT_WARNING : ADIT_EVENT_ALERT;
 }
 
 /* Numbers first: decoding a string takes its text away. */
-static int read_event(adit_event_t *out, struct json event) {
+static int read_event(adit_event_t* out, struct json event) {
   struct json severity, kind, subject, text;
   memset(out, 0, sizeof *out);
   if (!number_in(event, "sequence", &out->sequence) || !number_in(event, "time", &out->time) ||
@@ -188,7 +191,7 @@ static int read_event(adit_event_t *out, struct json event) {
   return out->kind != NULL && out->subject != NULL && out->text != NULL;
 }
 
-int adit_events_next(adit_events_t *events, adit_event_t *out, int timeout_ms, adit_error_t *error) {
+int adit_events_next(adit_events_t* events, adit_event_t* out, int timeout_ms, adit_error_t* error) {
   const int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
   for (;;) {
     struct json parameters, event;
@@ -201,9 +204,11 @@ int adit_events_next(adit_events_t *events, adit_event_t *out, int timeout_ms, a
   }
 }
 
-void adit_events_position(const adit_events_t *events, adit_position_t *out) { *out = events->position; }
+void adit_events_position(const adit_events_t* events, adit_position_t* out) {
+  *out = events->position;
+}
 
-void adit_events_close(adit_events_t *events) {
+void adit_events_close(adit_events_t* events) {
   if (events == NULL) return;
   if (events->fd >= 0) close(events->fd);
   free(events->bytes);

@@ -4,4 +4,6 @@
 #include <adit/pfpolicy.h>
 
 int adit_headers_are_c(void);
-int adit_headers_are_c(void) { return ADIT_API_VERSION; }
+int adit_headers_are_c(void) {
+  return ADIT_API_VERSION;
+}

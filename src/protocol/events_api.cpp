@@ -17,6 +17,8 @@ type Event (sequence: int, time: int, severity: string, kind: string, subject: s
 # gone, and whether the daemon is another one than then. Without `after` the events begin now.
 method Monitor(after: ?int, instance: ?string) -> (instance: ?string, sequence: ?int, missed: ?int, restarted: ?bool, event: ?Event)
 method Since(after: int, instance: ?string) -> (instance: string, sequence: int, missed: int, restarted: bool, events: []Event)
+# The last 256 warnings and alerts, also those that Since no longer holds.
+method Notable() -> (events: []Event)
 error io.adit.Failed (code: int, text: string)
 )";
 
@@ -55,6 +57,11 @@ void add_event_methods(VarlinkMethods& methods, engine::Engine& engine) {
     answer["events"] = json::array();
     for (const engine::LogEvent& event : resumed.events) answer["events"].push_back(event_json(event));
     return answer;
+  });
+  methods.add("io.adit.events.Notable", Access::read, [&log](const json&, const Caller&) -> Result<json> {
+    json rows = json::array();
+    for (const engine::LogEvent& event : log.notable()) rows.push_back(event_json(event));
+    return json{{"events", rows}};
   });
   methods.add_stream(
       "io.adit.events.Monitor", Access::read, [&log](const json& in, const Caller&, Emit emit) -> Result<Unsubscribe> {

@@ -105,6 +105,15 @@ def test_libadit_3_names_all_of_its_header():
     assert [name for name in constants if f".Dv {name}" not in text] == []
 
 
+def test_every_kind_of_event_is_in_libadit_3():
+    first = r"(?:link|address|interface|route|property|policy|algorithms|key|guard|service|namespace)"
+    sources = "".join(file.read_text() for file in (REPO / "src/engine").glob("*.cpp") if not file.name.endswith("_test.cpp"))
+    files = {"guard.routes", "guard.nft", "guard.run", "policy.unconfirmed"}
+    kinds = set(re.findall(rf'"({first}\.[a-z-]+)"', sources)) - files
+    listed = set(re.findall(rf"\b{first}\.[a-z-]+", "\n".join(re.findall(r"^\.It Sy .*", (MAN / "libadit.3").read_text(), re.M))))
+    assert len(kinds) > 50 and kinds == listed
+
+
 def test_libadit_exports_nothing_else():
     names = subprocess.run(["nm", "-D", "--defined-only", BUILD / "lib" / "libadit.so"], capture_output=True, text=True).stdout
     shown = {line.split()[-1].split("@")[0] for line in names.splitlines()}
