@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "engine/engine_world.h"
+#include "engine/namespaces.h"
 
 namespace adit::engine {
 namespace {
@@ -65,7 +66,7 @@ void add_kernel(const EngineWorld& world, Picture& picture) {
 std::string files_of(const EngineWorld& world) {
   std::string text;
   for (const char* path : {"/etc/dladm/datalink.conf", "/etc/ipadm/ipadm.conf", "/etc/inet/static_routes",
-                           "/etc/svc/adit.services", "/run/links.cache"}) {
+                           "/etc/svc/adit.services", "/etc/adit/namespaces", "/run/links.cache"}) {
     std::istringstream lines(world.file(path));
     for (std::string line; std::getline(lines, line);) {
       if (!line.starts_with("#")) text += std::string(path) + ": " + line + "\n";
@@ -129,6 +130,11 @@ void kept(EngineWorld& world) {
   ASSERT_TRUE(world.engine->links().remove("t0", false, true));
 }
 
+void delegated(EngineWorld& world) {
+  tunnel(world);
+  ASSERT_TRUE(world.engine->namespaces().create("svc:/vpn:default", {.users = {1000}, .tunnels = {"vpn*"}}));
+}
+
 struct Command {
   const char* name;
   void (*prepare)(EngineWorld&);
@@ -183,6 +189,13 @@ const std::vector<Command> kCommands = {
      [](EngineWorld& w) { return w.engine->services().enable({"manual-key"}, {}).errors.empty(); }},
     {"svcadm_disable_iptun", whole,
      [](EngineWorld& w) { return w.engine->services().disable({"network/iptun"}, false).errors.empty(); }},
+    {"namespace_create", bare,
+     [](EngineWorld& w) {
+       return w.engine->namespaces().create("svc:/vpn:default", {.users = {1000}, .tunnels = {"vpn*"}}).has_value();
+     },
+     false},
+    {"namespace_delete", delegated,
+     [](EngineWorld& w) { return w.engine->namespaces().remove("svc:/vpn:default", false).has_value(); }},
     {"svcadm_refresh_policy", other_policy_in_files,
      [](EngineWorld& w) { return w.engine->services().refresh({"ipsec/policy"}).errors.empty(); }},
 };

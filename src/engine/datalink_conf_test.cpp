@@ -15,8 +15,11 @@ DatalinkConf sample() {
   v4.properties.hoplimit = 9;
   v4.properties.mtu = 1300;
   v4.properties.mssclamp = false;
+  v4.properties.ipsec = "# 100 %;\n{negotiate tunnel}\tipsec {encr_algs aes}\r\n";
+  v4.serial = 7;
   TunnelRecord v6{tunnel::LinkId{2}, "v6_bob0", tunnel::Type::ipv6};
   v6.temporary = true;
+  v6.deleting = v6.keep_closed = true;
   v6.properties.encaplimit = 0;
   conf.tunnels = {v4, v6};
   return conf;
@@ -53,6 +56,8 @@ TEST(DatalinkConf, ErrorsNameTheLineAndTheReason) {
   refused("1\tname=string,t0;type=int,1;hoplimit=int,256;", "hoplimit");
   refused("1\tname=string,t0;type=int,1;laddr_seen=string,1.2.3;", "1.2.3");
   refused("1\tname=string,tunnel;type=int,1;", "tunnel");
+  refused("1\tname=string,t0;type=int,1;ipsec=string,%4;", "hexadecimal");
+  refused("1\tname=string,t0;type=int,1;ipsec=string,%zz;", "hexadecimal");
   refused("1\tjunk", "junk");
 }
 

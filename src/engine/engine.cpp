@@ -123,6 +123,7 @@ Result<> Engine::start() {
   p.properties.restore();
   p.namespaces.restore();
   p.services.boot(kAlgsService);
+  p.links.load_policies();
   p.services.boot(kPolicyService);
   p.policy.say_what_was_unconfirmed();
   TRY(p.guard.assert_table());

@@ -125,6 +125,16 @@ TEST_F(Lifecycle, ThePolicyServiceNeverTakesThePropertysRules) {
   EXPECT_EQ(policy().permit(caller, "t0", true).error().code, EPERM) << "PF_POLICY changes no property";
 }
 
+TEST_F(Lifecycle, APropertyStandsBeforeTheFilesInEveryLife) {
+  ASSERT_TRUE(create(kBlock));
+  EXPECT_FALSE(world.load_policy("{ tunnel t0 negotiate tunnel } ipsec { encr_algs aes }\n")) << "decided already";
+  EXPECT_EQ(rules("t0"), 4u);
+  restart();
+  EXPECT_EQ(rules("t0"), 4u);
+  EXPECT_EQ(policy().heads()->find("t0")->rules().front().name_space, kPropertyNamespace);
+  EXPECT_TRUE(world.carrier("t0"));
+}
+
 TEST_F(Lifecycle, SettingItIsOneSwapAndSurvivesTheDaemonAndTheBoot) {
   ASSERT_TRUE(world.create("t0", true));
   EXPECT_FALSE(world.carrier("t0"));

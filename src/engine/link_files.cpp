@@ -53,32 +53,33 @@ Result<> Links::save_changed(Tunnel& tunnel, bool persistent) {
   return save_active();
 }
 
-Result<> Links::restore() {
+Result<Links::Remembered> Links::remembered() const {
   TRY_ASSIGN(const DatalinkConf stored, load(context_.in_root(kStored)));
   TRY_ASSIGN(const DatalinkConf active, load(context_.in_run(kActive)));
-  foreign_lines_ = stored.others;
+  Remembered remembered{.foreign_lines = stored.others};
   std::map<std::string, const TunnelRecord*> since_boot;
   for (const auto& record : active.tunnels) since_boot.emplace(record.name, &record);
-
-  std::vector<std::pair<TunnelRecord, std::optional<TunnelRecord>>>
-      all;  // as it shall be now, as it is in datalink.conf
   for (const auto& record : stored.tunnels) {
     const auto left = since_boot.extract(record.name);
     const TunnelRecord* last = left.empty() ? nullptr : left.mapped();
     const bool whole = last && last->id == record.id && !last->temporary && last->serial == record.serial;
-    all.emplace_back(whole ? *last : record, record);
-    if (last) all.back().first.had_policy = last->had_policy;
+    remembered.tunnels.emplace_back(whole ? *last : record, record);
+    if (last) remembered.tunnels.back().first.had_policy = last->had_policy;
   }
-  std::vector<const TunnelRecord*> half;
   for (const auto& [name, record] : since_boot) {
     if (record->temporary)
-      all.emplace_back(*record, std::nullopt);
+      remembered.tunnels.emplace_back(*record, std::nullopt);
     else
-      half.push_back(record);
+      remembered.half_made.push_back(*record);
   }
-  load_policies(all);
-  for (auto& [record, kept] : all) adopt(std::move(record), std::move(kept));
-  for (const TunnelRecord* record : half) undo_half_made(*record);
+  return remembered;
+}
+
+Result<> Links::restore() {
+  TRY_ASSIGN(Remembered remembered, Links::remembered());
+  foreign_lines_ = std::move(remembered.foreign_lines);
+  for (auto& [record, kept] : remembered.tunnels) adopt(std::move(record), std::move(kept));
+  for (const TunnelRecord& record : remembered.half_made) undo_half_made(record);
   return save_active();
 }
 

@@ -34,10 +34,12 @@ Result<> Links::may_lose_property(const Tunnel& tunnel) const {
               name);
 }
 
-// At a start, before the first tunnel is there.
-void Links::load_policies(const std::vector<std::pair<TunnelRecord, std::optional<TunnelRecord>>>& records) {
+// Before the files: as in the life before, these stand, and a file that comes into conflict with one is refused.
+void Links::load_policies() {
+  const auto all = remembered();
+  if (!all) return;
   std::map<std::string, std::string> texts;
-  for (const auto& [record, stored] : records) {
+  for (const auto& [record, stored] : all->tunnels) {
     if (record.properties.ipsec) texts.emplace(record.name, *record.properties.ipsec);
   }
   if (texts.empty()) return;

@@ -75,6 +75,9 @@ class Links final : public LinkView {
   [[nodiscard]] std::optional<tunnel::LinkId> id_of(const std::string& name) const;
 
   // ---- life
+  // Before the files of ipsec/policy are read: the rules of the properties ipsec. What gives none is reported, and its
+  // tunnel stays closed. What it takes from unreadable files is nothing: restore() says so.
+  void load_policies();
   // Makes or adopts what datalink.conf and the run directory say, every carrier off; undoes what is half made. EINVAL:
   // a file is unreadable: then nobody knows which tunnels there are, and the guard must stay as it is.
   Result<> restore();
@@ -155,13 +158,18 @@ class Links final : public LinkView {
   Result<> take_property(const std::string& name, const std::optional<std::string>& text, const std::string& source,
                          Undo& undo, Outcome& outcome);
   Result<> may_lose_property(const Tunnel& tunnel) const;
-  void load_policies(const std::vector<std::pair<TunnelRecord, std::optional<TunnelRecord>>>& records);
   void read_broken_again();
 
   // link_files.cpp
   Result<> save_stored() const;  // datalink.conf
   Result<> save_active() const;  // the run directory's
   Result<> save_changed(Tunnel& tunnel, bool persistent);
+  struct Remembered {
+    std::vector<std::pair<TunnelRecord, std::optional<TunnelRecord>>> tunnels;  // as now; as in datalink.conf
+    std::vector<TunnelRecord> half_made;
+    std::vector<std::string> foreign_lines;
+  };
+  Result<Remembered> remembered() const;
   Result<DatalinkConf> load(const std::string& path) const;
 
   // link_device.cpp

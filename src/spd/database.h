@@ -88,8 +88,8 @@ class Database {
   // The tunnel is deleted, and its rules of every namespace with it (policy.md §3.2).
   void remove_head(std::string_view head);
   // The tunnel is renamed: its rules of every namespace go by the new name from now on, as one change. A namespace that
-  // has rules under the new name already wrote those for it: they stay, and its old ones end. EBUSY: the rules that
-  // would come together mix tunnel and transport mode; nothing changed. may_rename_head only looks.
+  // has rules under the new name already wrote those for it: they stay, and its old ones end. EBUSY, EPERM as
+  // add: rules that would come together in one head; nothing changed. may_rename_head only looks.
   Result<> rename_head(std::string_view from, std::string_view to);
   [[nodiscard]] Result<> may_rename_head(std::string_view from, std::string_view to) const;
   // A draft that was made before goes along. What it holds under the new name already stays.

@@ -30,12 +30,11 @@ std::shared_ptr<Shelf> renumbered(const Shelf& shelf, uint64_t& last_index) {
 Result<> Database::may_rename_head(std::string_view from, std::string_view to) const {
   const HeadState *going = state_->find(from), *there = state_->find(to);
   if (going == nullptr || there == nullptr) return {};
-  for (const auto& [coming, shelf] : moving(*going, there)) {
-    for (const auto& [staying, other] : there->shelves) {
-      if ((shelf->of_mode(Mode::tunnel) > 0 && other->of_mode(Mode::transport) > 0) ||
-          (shelf->of_mode(Mode::transport) > 0 && other->of_mode(Mode::tunnel) > 0))
-        return mixed(to);
-    }
+  for (const auto& [name_space, shelf] : moving(*going, there)) {
+    TRY(state_->check_neighbours(to, name_space, *shelf, false));
+    std::vector<const Rule*> coming;
+    for (const auto& [index, rule] : shelf->rules()) coming.push_back(rule.get());
+    TRY(state_->check_precedence(to, name_space, coming));
   }
   return {};
 }
