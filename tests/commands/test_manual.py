@@ -295,6 +295,8 @@ class Desk:
         if re.match(r"adit (trace|monitor)\b", command):
             return 0, self.watch(script)
         done = self.host.sh(script, check=False)
+        if command.startswith("kill -KILL"):
+            self.host.daemon.wait(timeout=10)       # it takes the system a moment to bury it
         return done.returncode, done.stdout
 
     def watch(self, script):
