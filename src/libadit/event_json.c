@@ -53,6 +53,7 @@ static char* skip_value(char* at, const char* end, int depth) {
 }
 
 int json_value(char* text, size_t size, struct json* value) {
+  if (size == 0) return 0; /* there may be no text at all */
   char* const end = text + size;
   char* const behind = skip_value(text, end, 0);
   if (behind == NULL || skip_blanks(behind, end) != end) return 0;
