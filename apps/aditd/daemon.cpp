@@ -13,6 +13,7 @@
 #include "engine/services.h"
 #include "notify.h"
 #include "protocol/addresses_api.h"
+#include "protocol/door.h"
 #include "protocol/engine_api.h"
 #include "protocol/namespaces_api.h"
 #include "protocol/routes_api.h"
@@ -70,6 +71,14 @@ void Daemon::run() {
   notify_service_manager("STOPPING=1");
 }
 
+// What an exception cut short is told and tried again when its time comes; a daemon that ended would protect nothing.
+void Daemon::survive(const std::function<void()>& work) {
+  const auto wrong = protocol::at_the_door(work);
+  if (wrong)
+    (void)protocol::at_the_door(
+        [&] { engine_.events().add(engine::Severity::alert, "daemon.failed", "", wrong->text); });
+}
+
 void Daemon::watch_signals() {
   signals_.add(SIGTERM);
   signals_.add(SIGINT);
@@ -77,15 +86,15 @@ void Daemon::watch_signals() {
   signals_.async_wait([this](const asio::error_code& error, int signal) {
     if (error) return;
     if (signal != SIGHUP) return io_.stop();
-    (void)engine_.refresh();
     watch_signals();
+    survive([this] { (void)engine_.refresh(); });
   });
 }
 
 void Daemon::watch_workers() {
   auto& queue = engine_.dataplane().shared().events;
-  queue.bell = [this] { asio::post(io_, [this] { engine_.handle_worker_events(); }); };
-  engine_.handle_worker_events();  // what came before the bell hung
+  queue.bell = [this] { asio::post(io_, [this] { survive([this] { engine_.handle_worker_events(); }); }); };
+  survive([this] { engine_.handle_worker_events(); });  // what came before the bell hung
 }
 
 void Daemon::watch_kernel() {
@@ -105,7 +114,7 @@ void Daemon::settle_kernel_changes() {
   calm_.async_wait([this](const asio::error_code& error) {
     if (error) return;
     const auto began = std::chrono::steady_clock::now();
-    engine_.handle_platform_changes();
+    survive([this] { engine_.handle_platform_changes(); });
     last_cost_ = std::chrono::steady_clock::now() - began;
     watch_kernel();
   });
@@ -115,7 +124,7 @@ void Daemon::tick() {
   second_.expires_after(std::chrono::seconds(1));
   second_.async_wait([this](const asio::error_code& error) {
     if (error) return;
-    engine_.tick();
+    survive([this] { engine_.tick(); });
     tick();
   });
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -25,6 +26,7 @@ class Daemon {
   void run();
 
  private:
+  void survive(const std::function<void()>& work);
   void watch_signals();
   void watch_kernel();
   void settle_kernel_changes();

@@ -35,6 +35,19 @@ Context make_context(std::string self) {
           .err = std::cerr};
 }
 
+// What aditd answers has the form that io.adit.* describes, unless it is another version's.
+int run_safely(const CommandEntry& entry, Context& context, std::span<const std::string> arguments) {
+  try {
+    return entry.run(context, arguments);
+  } catch (const nlohmann::json::exception& error) {
+    return context.failed(
+        "", {EPROTO,
+             fmt::format("aditd's answer is not what this adit expects ({}); are they of one version?", error.what())});
+  } catch (const std::bad_alloc&) {
+    return context.failed("", {ENOMEM, "there is not enough memory"});
+  }
+}
+
 }  // namespace
 
 const CommandEntry* find_command(std::string_view name) {
@@ -65,7 +78,7 @@ int run(int argc, char** argv) {
   }
   Context context = make_context(name);
   const std::span<const std::string> arguments(words.begin() + static_cast<long>(first_argument), words.end());
-  const int status = entry->run(context, arguments);
+  const int status = run_safely(*entry, context, arguments);
   std::cout.flush();
   return std::cout.good() ? status : kFailed;
 }

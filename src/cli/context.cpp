@@ -2,6 +2,7 @@
 
 #include <ostream>
 
+#include "protocol/varlink.h"
 #include "protocol/varlink_client.h"
 
 namespace adit::cli {
@@ -9,8 +10,8 @@ namespace adit::cli {
 Result<nlohmann::json> Context::call(const std::string& method, const nlohmann::json& parameters) {
   TRY_ASSIGN(auto client, protocol::VarlinkClient::connect(socket("adit.sock")));
   TRY_ASSIGN(nlohmann::json answer, client.call(method, parameters));
-  for (const auto& note : answer.value("notes", nlohmann::json::array()))
-    err << self << ": " << note.get<std::string>() << '\n';
+  TRY_ASSIGN(const auto notes, protocol::texts_parameter(answer, "notes"));
+  for (const auto& note : notes) err << self << ": " << note << '\n';
   return answer;
 }
 

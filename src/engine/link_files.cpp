@@ -6,6 +6,7 @@ namespace adit::engine {
 namespace {
 constexpr const char* kStored = "/etc/dladm/datalink.conf";
 constexpr const char* kActive = "links.cache";
+constexpr mode_t kMode = 0600;  // the property ipsec stands in it: a policy is not told to everybody
 }  // namespace
 
 Result<> Links::save_stored() const {
@@ -17,7 +18,7 @@ Result<> Links::save_stored() const {
     conf.tunnels.back().had_policy = false;
   }
   for (const auto& [name, record] : resting_) conf.tunnels.push_back(record);
-  return replace_file(context_.in_root(kStored), format_datalink_conf(conf), 0644, Lasting::disk, "datalink.conf");
+  return replace_file(context_.in_root(kStored), format_datalink_conf(conf), kMode, Lasting::disk, "datalink.conf");
 }
 
 Result<> Links::save_active() const {
@@ -29,7 +30,7 @@ Result<> Links::save_active() const {
     conf.tunnels.push_back(*half_made_);
     conf.tunnels.back().temporary = false;
   }
-  return replace_file(context_.in_run(kActive), format_datalink_conf(conf), 0644, Lasting::boot, "links.cache");
+  return replace_file(context_.in_run(kActive), format_datalink_conf(conf), kMode, Lasting::boot, "links.cache");
 }
 
 Result<DatalinkConf> Links::load(const std::string& path) const {

@@ -84,9 +84,11 @@ Result<> replace_file(const std::string& path, std::string_view text, mode_t mod
   std::filesystem::create_directories(directory, made);
   if (made) return unchanged(path, "make the directory", made.value());
 
-  // A fixed name: what a crash leaves behind is overwritten by the next attempt, and there is one writer.
+  // A fixed name: what a crash leaves behind goes with the next attempt, and there is one writer. Never the same file:
+  // whoever has an old one open reads nothing new in it.
   const std::string aside = path + ".new";
-  const int fd = ::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+  if (::unlink(aside.c_str()) != 0 && errno != ENOENT) return unchanged(path, "make its new copy", errno);
+  const int fd = ::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
   if (fd < 0) return unchanged(path, "make its new copy", errno);
   Temporary copy(fd, aside);
   crash_point_of(point, "opened");

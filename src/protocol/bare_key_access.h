@@ -21,9 +21,10 @@ class BareKeyAccess final : public engine::KeyAccess {
     }
   }
   void listen_to_keys(std::function<void(const sad::Event&)> given) override { listener = std::move(given); }
-  // Everyone, but nobody in the namespace "forbidden".
+  // Everyone, but nobody in the namespace "forbidden"; "throws" does.
   Result<> permit(const engine::PeerCredentials& peer, const sad::Requester& who) override {
     last_peer = peer;
+    if (who.name_space == "throws") throw std::bad_alloc();
     if (who.name_space == "forbidden") return fail(EPERM, "that namespace is not yours");
     return {};
   }

@@ -1,4 +1,6 @@
 // io.adit.events
+#include <limits>
+
 #include "protocol/engine_api.h"
 
 namespace adit::protocol {
@@ -21,6 +23,8 @@ method Since(after: int, instance: ?string) -> (instance: string, sequence: int,
 method Notable() -> (events: []Event)
 error io.adit.Failed (code: int, text: string)
 )";
+
+constexpr uint64_t kAnyNumber = std::numeric_limits<uint64_t>::max();
 
 const char* severity_name(engine::Severity severity) {
   switch (severity) {
@@ -52,7 +56,9 @@ void add_event_methods(VarlinkMethods& methods, engine::Engine& engine) {
   engine::EventLog& log = engine.events();
   methods.describe("io.adit.events", kDescription);
   methods.add("io.adit.events.Since", Access::read, [&log](const json& in, const Caller&) -> Result<json> {
-    const auto resumed = log.resume(in.at("after").get<uint64_t>(), optional_text(in, "instance").value_or(""));
+    TRY_ASSIGN(const auto after, number_parameter(in, "after", kAnyNumber));
+    if (!after) return fail(EINVAL, "parameter 'after' must be a number");
+    const auto resumed = log.resume(*after, optional_text(in, "instance").value_or(""));
     json answer = position(log, resumed);
     answer["events"] = json::array();
     for (const engine::LogEvent& event : resumed.events) answer["events"].push_back(event_json(event));
@@ -65,10 +71,8 @@ void add_event_methods(VarlinkMethods& methods, engine::Engine& engine) {
   });
   methods.add_stream(
       "io.adit.events.Monitor", Access::read, [&log](const json& in, const Caller&, Emit emit) -> Result<Unsubscribe> {
-        const auto wanted = in.find("after");
-        const bool again = wanted != in.end() && wanted->is_number_unsigned();
-        const auto resumed =
-            again ? log.resume(wanted->get<uint64_t>(), optional_text(in, "instance").value_or("")) : engine::Resumed{};
+        TRY_ASSIGN(const auto after, number_parameter(in, "after", kAnyNumber));
+        const auto resumed = after ? log.resume(*after, optional_text(in, "instance").value_or("")) : engine::Resumed{};
         emit(position(log, resumed));
         for (const engine::LogEvent& event : resumed.events) emit({{"event", event_json(event)}});
         const uint64_t subscription =

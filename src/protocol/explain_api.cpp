@@ -44,14 +44,6 @@ Result<net::Address> address_parameter(const json& in, const char* name) {
   return *address;
 }
 
-Result<std::optional<uint32_t>> number_parameter(const json& in, const char* name, uint32_t most) {
-  const auto found = in.find(name);
-  if (found == in.end() || found->is_null()) return std::nullopt;
-  if (!found->is_number_unsigned() || found->get<uint64_t>() > most)
-    return fail(EINVAL, "parameter {}: a number from 0 to {} is expected", name, most);
-  return found->get<uint32_t>();
-}
-
 Result<engine::ExplainRequest> request_of(const json& in) {
   engine::ExplainRequest request;
   TRY_ASSIGN(request.flow.source, address_parameter(in, "source"));

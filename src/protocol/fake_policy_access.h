@@ -2,6 +2,8 @@
 // it.
 #pragma once
 
+#include <new>
+
 #include "engine/policy_access.h"
 
 namespace adit::protocol {
@@ -10,6 +12,7 @@ class FakePolicyAccess final : public engine::PolicyAccess {
  public:
   Result<> permit(const engine::PolicyCaller& caller, std::optional<std::string_view>, bool) override {
     last_caller = caller;
+    if (throws) throw std::bad_alloc();
     if (forbidden) return fail(EPERM, "user {} may not use PF_POLICY", caller.uid);
     return {};
   }
@@ -47,7 +50,7 @@ class FakePolicyAccess final : public engine::PolicyAccess {
 
   spd::Database db;
   crypto::AlgorithmTable table = crypto::AlgorithmTable::builtin();
-  bool forbidden = false;
+  bool forbidden = false, throws = false;
   engine::PolicyCaller last_caller;
   engine::FlipOptions last_flip;
 };

@@ -75,7 +75,7 @@ Result<json> create_iptun(engine::Links& links, const json& in) {
   request.remote = optional_text(in, "remote");
   request.temporary = flag_parameter(in, "temporary");
   request.secured = flag_parameter(in, "secured");
-  if (in.contains("properties")) request.properties = in.at("properties").get<engine::PropertyValues>();
+  TRY_ASSIGN(request.properties, text_map_parameter(in, "properties"));
   request.ipsec_source = optional_text(in, "ipsec_source").value_or(request.ipsec_source);
   return answer(links.create(request));
 }
@@ -160,8 +160,8 @@ Result<json> show_properties(engine::Links& links, const json& in) {
 
 Result<json> set_properties(engine::Links& links, const json& in) {
   TRY_ASSIGN(const std::string name, text_parameter(in, "name"));
-  return answer(links.set_properties(name, in.at("properties").get<engine::PropertyValues>(),
-                                     flag_parameter(in, "temporary"),
+  TRY_ASSIGN(const auto properties, text_map_parameter(in, "properties"));
+  return answer(links.set_properties(name, properties, flag_parameter(in, "temporary"),
                                      optional_text(in, "ipsec_source").value_or("ipsec")));
 }
 

@@ -6,6 +6,8 @@
 
 #include <cstring>
 
+#include "protocol/door.h"
+
 namespace adit::protocol {
 namespace {
 
@@ -74,7 +76,7 @@ void Listener::accept_all() {
     ucred peer{};
     socklen_t length = sizeof peer;
     if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0)
-      adopt_(fd, peer);
+      (void)at_the_door([&] { adopt_(fd, peer); });
     else
       ::close(fd);
   }

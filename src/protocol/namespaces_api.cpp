@@ -29,25 +29,18 @@ method Delete(name: string, records: ?bool) -> (notes: []string)
 error io.adit.Failed (code: int, text: string)
 )";
 
+constexpr uint64_t kLastUser = std::numeric_limits<uid_t>::max() - 1;
+
 Result<std::optional<uint32_t>> number(const json& in, const char* name) {
-  const auto found = in.find(name);
-  if (found == in.end() || found->is_null()) return std::nullopt;
-  if (!found->is_number_unsigned() || found->get<uint64_t>() > std::numeric_limits<uint32_t>::max())
-    return fail(EINVAL, "parameter '{}' must be a number of 0 to {}", name, std::numeric_limits<uint32_t>::max());
-  return found->get<uint32_t>();
+  TRY_ASSIGN(const auto value, number_parameter(in, name, std::numeric_limits<uint32_t>::max()));
+  return value ? std::optional(static_cast<uint32_t>(*value)) : std::nullopt;
 }
 
 Result<engine::NamespaceChange> change_of(const json& in) {
   engine::NamespaceChange change;
-  for (const json& user : in.value("users", json::array())) {
-    if (!user.is_number_unsigned() || user.get<uint64_t>() >= std::numeric_limits<uid_t>::max())
-      return fail(EINVAL, "parameter 'users' must be an array of user ids");
-    change.users.push_back(user.get<uid_t>());
-  }
-  for (const json& pattern : in.value("tunnels", json::array())) {
-    if (!pattern.is_string()) return fail(EINVAL, "parameter 'tunnels' must be an array of patterns");
-    change.tunnels.push_back(pattern.get<std::string>());
-  }
+  TRY_ASSIGN(const auto users, numbers_parameter(in, "users", kLastUser));
+  for (const uint64_t user : users) change.users.push_back(static_cast<uid_t>(user));
+  TRY_ASSIGN(change.tunnels, texts_parameter(in, "tunnels"));
   TRY_ASSIGN(change.rules, number(in, "rule_quota"));
   TRY_ASSIGN(change.sas, number(in, "sa_quota"));
   TRY_ASSIGN(change.lease_seconds, number(in, "lease"));

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "protocol/door.h"
 #include "protocol/pf_key_codec.h"
 
 namespace adit::protocol {
@@ -67,9 +68,10 @@ void KeyConnection::enqueue(std::vector<uint8_t> bytes) {
 bool KeyConnection::send(const sad::KeyMessage& message, bool own) {
   if (closed_) return true;
   if (!own && waiting_ > kMaxWaiting) return false;
-  enqueue(encode_key_message(message));
+  const auto wrong = at_the_door([&] { enqueue(encode_key_message(message)); });
+  if (wrong) close();
   pump();
-  return true;
+  return !wrong;
 }
 
 bool KeyConnection::write_front() {
@@ -86,15 +88,10 @@ bool KeyConnection::write_front() {
   return true;
 }
 
+// Called by whoever has news for it: what goes wrong is this client's loss.
 void KeyConnection::pump() {
   if (writing_ || closed_) return;
-  while (!closed_) {
-    if (outbox_.empty()) {
-      for (const sad::KeyMessage& message : hooks_.more(*this)) enqueue(encode_key_message(message));
-      if (outbox_.empty()) break;
-    }
-    if (!write_front()) break;
-  }
+  if (at_the_door([this] { write_all(); })) return close();
   if (closed_) return;
   if (outbox_.empty()) return wait_readable();
   writing_ = true;
@@ -103,6 +100,16 @@ void KeyConnection::pump() {
     if (error) return self->close();
     self->pump();
   });
+}
+
+void KeyConnection::write_all() {
+  while (!closed_) {
+    if (outbox_.empty()) {
+      for (const sad::KeyMessage& message : hooks_.more(*this)) enqueue(encode_key_message(message));
+      if (outbox_.empty()) break;
+    }
+    if (!write_front()) break;
+  }
 }
 
 }  // namespace adit::protocol

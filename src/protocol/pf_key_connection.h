@@ -40,6 +40,7 @@ class KeyConnection : public std::enable_shared_from_this<KeyConnection> {
   void wait_readable();
   void read();
   void pump();  // writes until the socket or the work is exhausted
+  void write_all();
   bool write_front();
   void enqueue(std::vector<uint8_t> bytes);
 

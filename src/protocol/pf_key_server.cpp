@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "protocol/door.h"
 #include "protocol/listener.h"
 #include "protocol/pf_key_acquire.h"
 #include "protocol/pf_key_codec.h"
@@ -46,7 +47,10 @@ struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
     const std::weak_ptr<Impl> weak = shared_from_this();
     KeyConnection::Hooks hooks;
     hooks.request = [weak](KeyConnection& client, ByteSpan bytes) {
-      if (const auto self = weak.lock()) self->request(client, bytes);
+      const auto self = weak.lock();
+      if (!self) return;
+      if (const auto wrong = at_the_door([&] { self->request(client, bytes); }))
+        self->refuse_request(client, read_key_header(bytes).value_or(KeyHeader{}), KeyError{*wrong}, true);
     };
     hooks.more = [weak](KeyConnection& client) {
       const auto self = weak.lock();

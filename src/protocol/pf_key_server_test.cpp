@@ -118,6 +118,15 @@ class KeyServerTest : public ::testing::Test {
   std::unique_ptr<KeyServer> server_;
 };
 
+TEST_F(KeyServerTest, AnExceptionEndsTheRequestOnly) {
+  auto one = client();
+  KeyMessage request = add(0x1001);
+  request.seq = 5;
+  request.name_space = NamespaceExtension{"throws", false};
+  EXPECT_EQ(ask(one, std::move(request)).error, ENOMEM);
+  EXPECT_EQ(ask(one, add(0x1001)).error, 0);
+}
+
 TEST_F(KeyServerTest, AnAddIsToldToAllAndNeverItsKey) {
   KeyClient one = client(), two = client();
   const KeyMessage answer = ask(one, add(0x2001));

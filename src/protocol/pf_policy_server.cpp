@@ -7,6 +7,7 @@
 #include <set>
 #include <vector>
 
+#include "protocol/door.h"
 #include "protocol/listener.h"
 #include "protocol/pf_policy_session.h"
 
@@ -61,7 +62,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
     write();
   }
 
+  // A dump is made while it is written.
   void write() {
+    if (at_the_door([this] { write_all(); })) close();
+  }
+
+  void write_all() {
     while (session_.pending()) {
       const ByteSpan message = session_.front();
       if (::send(socket_.native_handle(), message.data(), message.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {

@@ -3,6 +3,7 @@
 #include <adit/pfpolicy.h>
 
 #include "base/check.h"
+#include "protocol/door.h"
 #include "protocol/pf_policy_actions.h"
 #include "protocol/pf_policy_algorithms.h"
 #include "protocol/pf_policy_codec.h"
@@ -79,6 +80,10 @@ PolicySession::~PolicySession() {
 
 void PolicySession::handle(ByteSpan bytes) {
   CHECK(!pending());
+  if (const auto wrong = at_the_door([&] { answer_one(bytes); })) answer_refusal(bytes, {wrong->code, 0, wrong->text});
+}
+
+void PolicySession::answer_one(ByteSpan bytes) {
   auto message = decode_policy(bytes);
   if (!message) return answer_refusal(bytes, message.error());
   Request request{bytes, std::move(*message), peer_};

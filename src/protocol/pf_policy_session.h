@@ -35,6 +35,7 @@ class PolicySession {
 
  private:
   struct Request;
+  void answer_one(ByteSpan request);
   PolicyResult<> perform(const Request& request);
   PolicyResult<> check(const Request& request) const;
   PolicyResult<> flush(const Request& request);

@@ -53,6 +53,18 @@ class PolicySessionTest : public ::testing::Test {
   PolicySession session_{access_, {.uid = 0}};
 };
 
+TEST_F(PolicySessionTest, AnExceptionEndsTheRequestOnly) {
+  access_.throws = true;
+  PolicyMessage request = add("mytun0", gcm());
+  request.text = "";
+  const PolicyMessage refusal = one(request);
+  EXPECT_EQ(refusal.header.error, ENOMEM);
+  EXPECT_EQ(refusal.header.seq, 77u);
+  EXPECT_NE(refusal.text.value_or("").find("memory"), std::string::npos);
+  access_.throws = false;
+  EXPECT_EQ(one(add("mytun0", gcm())).header.error, 0);
+}
+
 TEST_F(PolicySessionTest, AddRuleEchoesWithTheLastIndex) {
   const PolicyMessage answer = one(add("mytun0", gcm()));
   EXPECT_EQ(answer.header.error, 0);

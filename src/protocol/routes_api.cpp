@@ -27,15 +27,8 @@ method Show(family: ?string, all: ?bool) -> (routes: []Route)
 )";
 
 Result<std::vector<std::string>> words_parameter(const json& parameters) {
-  const auto found = parameters.find("words");
-  if (found == parameters.end() || !found->is_array())
-    return fail(EINVAL, "parameter words: an array of strings is expected");
-  std::vector<std::string> words;
-  for (const json& word : *found) {
-    if (!word.is_string()) return fail(EINVAL, "parameter words: an array of strings is expected");
-    words.push_back(word.get<std::string>());
-  }
-  return words;
+  if (!parameters.contains("words")) return fail(EINVAL, "parameter 'words' must be an array of strings");
+  return texts_parameter(parameters, "words");
 }
 
 Result<std::optional<net::Family>> family_parameter(const json& parameters) {

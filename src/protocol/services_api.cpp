@@ -1,5 +1,7 @@
 #include "protocol/services_api.h"
 
+#include <algorithm>
+
 namespace adit::protocol {
 namespace {
 
@@ -27,12 +29,8 @@ method List(fmris: ?[]string) -> (services: []Service)
 )";
 
 Result<Operands> operands_of(const json& parameters) {
-  Operands operands;
-  for (const json& fmri : parameters.value("fmris", json::array())) {
-    if (!fmri.is_string() || fmri.get<std::string>().empty())
-      return fail(EINVAL, "parameter fmris: an array of names is expected");
-    operands.push_back(fmri.get<std::string>());
-  }
+  TRY_ASSIGN(Operands operands, texts_parameter(parameters, "fmris"));
+  if (std::ranges::find(operands, "") != operands.end()) return fail(EINVAL, "parameter 'fmris': a name is empty");
   return operands;
 }
 

@@ -3,6 +3,7 @@
 
 #include "engine/dataplane.h"
 #include "engine/links.h"
+#include "protocol/door.h"
 #include "protocol/engine_api.h"
 
 namespace adit::protocol {
@@ -84,8 +85,8 @@ class TraceFeed : public std::enable_shared_from_this<TraceFeed> {
     timer_.expires_after(std::chrono::milliseconds(100));
     timer_.async_wait([self = shared_from_this()](asio::error_code error) {
       if (error || self->readers_.empty()) return;
-      self->hand_out();
-      if (!self->readers_.empty()) self->arm();
+      self->arm();
+      (void)at_the_door([&] { self->hand_out(); });  // those packets are lost to who looks
     });
   }
 

@@ -8,7 +8,9 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -66,5 +68,11 @@ class VarlinkMethods {
 Result<std::string> text_parameter(const nlohmann::json& parameters, const char* name);
 std::optional<std::string> optional_text(const nlohmann::json& parameters, const char* name);
 bool flag_parameter(const nlohmann::json& parameters, const char* name);  // absent: false
+// nullopt: absent or null. EINVAL: anything but a whole number of 0 to `most`.
+Result<std::optional<uint64_t>> number_parameter(const nlohmann::json& parameters, const char* name, uint64_t most);
+// Absent or null: empty. EINVAL: an element of another type.
+Result<std::vector<std::string>> texts_parameter(const nlohmann::json& parameters, const char* name);
+Result<std::vector<uint64_t>> numbers_parameter(const nlohmann::json& parameters, const char* name, uint64_t most);
+Result<std::map<std::string, std::string>> text_map_parameter(const nlohmann::json& parameters, const char* name);
 
 }  // namespace adit::protocol

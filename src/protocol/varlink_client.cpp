@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "protocol/varlink.h"
+#include "protocol/varlink_message.h"
 
 namespace adit::protocol {
 namespace {
@@ -24,12 +26,14 @@ Error no_daemon(const std::string& path, int error) {
 
 // An answer is an error, or the parameters.
 Result<json> unwrap(const json& answer) {
-  const json parameters = answer.value("parameters", json::object());
-  const std::string error = answer.value("error", "");
-  if (error.empty()) return parameters;
-  if (error == kVarlinkFailed)
-    return fail(parameters.value("code", EIO), "{}", parameters.value("text", std::string("no reason given")));
-  return fail(EPROTO, "{} {}", error, parameters.dump());
+  const auto found = answer.find("parameters");
+  const json parameters = found != answer.end() && found->is_object() ? *found : json::object();
+  const auto error = optional_text(answer, "error");
+  if (!error) return parameters;
+  if (*error != kVarlinkFailed) return fail(EPROTO, "{} {}", *error, parameters.dump());
+  const auto code = number_parameter(parameters, "code", std::numeric_limits<int>::max());
+  return fail(code && *code ? static_cast<int>(**code) : EIO, "{}",
+              optional_text(parameters, "text").value_or("no reason given"));
 }
 
 }  // namespace
@@ -76,11 +80,10 @@ Result<> VarlinkClient::send(const json& message) {
 Result<json> VarlinkClient::receive() {
   for (;;) {
     if (const size_t end = buffer_.find('\0'); end != std::string::npos) {
-      json message = json::parse(buffer_.substr(0, end), nullptr, false);
+      auto message = parse_varlink(std::string_view(buffer_).substr(0, end));
       buffer_.erase(0, end + 1);
-      if (message.is_discarded() || !message.is_object())
-        return fail(EPROTO, "aditd sent what is not a varlink answer");
-      return message;
+      if (!message) return fail(EPROTO, "aditd sent what is not a varlink answer");
+      return std::move(*message);
     }
     char chunk[65536];
     const ssize_t got = ::recv(fd_, chunk, sizeof chunk, 0);
@@ -102,7 +105,7 @@ Result<> VarlinkClient::follow(const std::string& method, const json& parameters
   for (;;) {
     TRY_ASSIGN(const json answer, receive());
     TRY_ASSIGN(const json part, unwrap(answer));
-    if (!each(part) || !answer.value("continues", false)) return {};
+    if (!each(part) || !flag_parameter(answer, "continues")) return {};
   }
 }
 

@@ -5,7 +5,9 @@
 
 #include <deque>
 
+#include "protocol/door.h"
 #include "protocol/listener.h"
+#include "protocol/varlink_message.h"
 
 namespace adit::protocol {
 namespace {
@@ -30,7 +32,9 @@ json describe_service(const VarlinkMethods& methods) {
 }
 
 json describe_interface(const VarlinkMethods& methods, const json& parameters) {
-  const std::string name = parameters.value("interface", "");
+  const auto asked = text_parameter(parameters, "interface");
+  if (!asked) return failure("org.varlink.service.InvalidParameter", {{"parameter", "interface"}});
+  const std::string& name = *asked;
   const auto found = methods.interfaces().find(name);
   if (found == methods.interfaces().end())
     return failure("org.varlink.service.InterfaceNotFound", {{"interface", name}});
@@ -67,20 +71,29 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // False: the connection has to end.
   bool answer_all() {
     for (size_t end; (end = incoming_.find('\0')) != std::string::npos;) {
-      const json message = json::parse(incoming_.substr(0, end), nullptr, false);
+      bool stays = true;
+      const auto wrong = at_the_door([&] { stays = answer_one(std::string_view(incoming_).substr(0, end)); });
       incoming_.erase(0, end + 1);
-      if (message.is_discarded() || !message.is_object()) return false;
-      if (!answer(message)) return false;
+      if (wrong) stays = !at_the_door([&] { stays = queue(failure(*wrong)); }) && stays;
+      if (!stays) return false;
     }
     return incoming_.size() <= kMaxVarlinkMessage;
   }
 
-  bool answer(const json& message) {
-    const json method = message.value("method", json());
-    const json parameters = message.value("parameters", json::object());
-    if (!method.is_string() || !parameters.is_object())
+  bool answer_one(std::string_view text) {
+    const auto message = parse_varlink(text);
+    if (!message) return false;
+    const auto method = message->find("method"), given = message->find("parameters");
+    if (method == message->end() || !method->is_string())
       return queue(failure("org.varlink.service.InvalidParameter", {{"parameter", "method"}}));
-    const auto name = method.get<std::string>();
+    if (given != message->end() && !given->is_object())
+      return queue(failure("org.varlink.service.InvalidParameter", {{"parameter", "parameters"}}));
+    static const json kNone = json::object();
+    return answer(method->get_ref<const std::string&>(), given == message->end() ? kNone : *given,
+                  flag_parameter(*message, "oneway"));
+  }
+
+  bool answer(const std::string& name, const json& parameters, bool oneway) {
     if (name == "org.varlink.service.GetInfo") return queue(describe_service(methods_));
     if (name == "org.varlink.service.GetInterfaceDescription") return queue(describe_interface(methods_, parameters));
     const VarlinkMethods::Entry* entry = methods_.find(name);
@@ -88,18 +101,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (entry->access == Access::write && !caller_.privileged())
       return queue(failure({EPERM, fmt::format("user {} may not call {}; run as root", caller_.uid, name)}));
     if (entry->stream) return begin_stream(*entry, parameters);
-    const Result<json> result = call(*entry, parameters);
-    if (message.contains("oneway") && message["oneway"] == true) return true;
-    return queue(result ? json{{"parameters", *result}} : failure(result.error()));
-  }
-
-  // A parameter of the wrong JSON type is the caller's error, not ours.
-  Result<json> call(const VarlinkMethods::Entry& entry, const json& parameters) {
-    try {
-      return entry.handler(parameters, caller_);
-    } catch (const json::exception& error) {
-      return fail(EINVAL, "a parameter has the wrong type: {}", error.what());
-    }
+    Result<json> result = entry->handler(parameters, caller_);
+    if (oneway) return true;
+    if (!result) return queue(failure(result.error()));
+    json out;
+    out["parameters"] = std::move(*result);
+    return queue(out);
   }
 
   bool begin_stream(const VarlinkMethods::Entry& entry, const json& parameters) {
@@ -107,14 +114,20 @@ class Connection : public std::enable_shared_from_this<Connection> {
     std::weak_ptr<Connection> weak = shared_from_this();
     const auto stream = entry.stream(parameters, caller_, [weak](const json& part) {
       const auto self = weak.lock();
-      if (!self || self->closed_) return false;
-      if (self->queue({{"parameters", part}, {"continues", true}})) return true;
-      self->close();
-      return false;
+      return self && !self->closed_ && self->emit(part);
     });
     if (!stream) return queue(failure(stream.error()));
     unsubscribe_ = *stream ? *stream : [] {};
     return true;
+  }
+
+  // Called from wherever something happens: what goes wrong here is this client's loss and nobody else's.
+  bool emit(const json& part) {
+    bool stays = false;
+    const auto wrong = at_the_door([&] { stays = queue({{"parameters", part}, {"continues", true}}); });
+    if (!wrong && stays) return true;
+    close();
+    return false;
   }
 
   // False: the client does not read, and what waits for it is over the limit.
