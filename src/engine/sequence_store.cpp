@@ -50,10 +50,10 @@ std::string fingerprint(const sad::SaSpec& spec) {
 
 }  // namespace
 
-const SequenceStore::Key& SequenceStore::key_of(const sad::Sa& sa) {
-  const auto known = keys_.find(sa.age);
-  if (known != keys_.end()) return known->second;
-  return keys_[sa.age] = {sad::name_of(sa), sa.spec.outbound, fingerprint(sa.spec)};
+SequenceStore::Key SequenceStore::key_of(const sad::Sa& sa, bool outbound) {
+  auto known = keys_.find(sa.age);
+  if (known == keys_.end()) known = keys_.emplace(sa.age, fingerprint(sa.spec)).first;
+  return {sad::name_of(sa), known->second, outbound};
 }
 
 void SequenceStore::restore() {
@@ -73,8 +73,8 @@ void SequenceStore::read(const std::string& path) {
     if (!address || !spi_number || !sequence || *spi_number > std::numeric_limits<uint32_t>::max()) continue;
     const Key key{
         {type == "ah" ? sad::SaType::ah : sad::SaType::esp, sad::Spi{static_cast<uint32_t>(*spi_number)}, *address},
-        direction == "out",
-        keys};
+        keys,
+        direction == "out"};
     Entry& entry = entries_[key];
     entry.value = std::max(entry.value, *sequence);
   }
@@ -91,14 +91,25 @@ std::string SequenceStore::text() const {
 
 void SequenceStore::begin(sad::Sa& sa) {
   if (!sa.spec.name_space.empty() || sa.state.load() == sad::SaState::larval) return;
-  const Key key = key_of(sa);
-  if (entries_.size() >= kMostEntries && !entries_.contains(key)) return;
-  Entry& entry = entries_[key];
-  if (!sa.spec.outbound) {
-    if (entry.value > sa.replay.highest()) sa.replay.set_highest(entry.value);
-    return;
-  }
-  if (entry.age == sa.age) return;
+  if (sa.spec.inbound || !sa.spec.outbound) begin_inbound(sa);
+  if (sa.spec.outbound) begin_outbound(sa);
+}
+
+SequenceStore::Entry* SequenceStore::entry_for(const sad::Sa& sa, bool outbound) {
+  const Key key = key_of(sa, outbound);
+  if (entries_.size() >= kMostEntries && !entries_.contains(key)) return nullptr;
+  return &entries_[key];
+}
+
+void SequenceStore::begin_inbound(sad::Sa& sa) {
+  const Entry* entry = entry_for(sa, false);
+  if (entry != nullptr && entry->value > sa.replay.highest()) sa.replay.set_highest(entry->value);
+}
+
+void SequenceStore::begin_outbound(sad::Sa& sa) {
+  Entry* const known = entry_for(sa, true);
+  if (known == nullptr || known->age == sa.age) return;
+  Entry& entry = *known;
   entry.age = sa.age;
   if (entry.value > sa.last_sequence()) sa.set_last_sequence(entry.value);
   entry.last = sa.last_sequence();  // the leap is not traffic
@@ -106,7 +117,7 @@ void SequenceStore::begin(sad::Sa& sa) {
 }
 
 bool SequenceStore::raise_ceiling(const sad::Sa& sa, bool stopping) {
-  const auto found = entries_.find(key_of(sa));
+  const auto found = entries_.find(key_of(sa, true));
   if (found == entries_.end()) return false;
   Entry& entry = found->second;
   const uint64_t last = sa.last_sequence();
@@ -122,7 +133,7 @@ bool SequenceStore::raise_ceiling(const sad::Sa& sa, bool stopping) {
 }
 
 bool SequenceStore::note_highest(sad::Sa& sa) {
-  const auto found = entries_.find(key_of(sa));
+  const auto found = entries_.find(key_of(sa, false));
   if (found == entries_.end() || sa.inbound_owner.test_and_set(std::memory_order_acquire)) return false;
   const uint64_t highest = sa.replay.highest();
   sa.inbound_owner.clear(std::memory_order_release);
@@ -141,10 +152,8 @@ void SequenceStore::save(const sad::Database& database, bool stopping) {
     for (auto page = database.page(filter, after, kPage); !page.empty(); page = database.page(filter, after, kPage)) {
       for (const auto& sa : page) {
         after = sa->age;
-        if (sa->spec.outbound)
-          disk = raise_ceiling(*sa, stopping) || disk;
-        else
-          run = note_highest(*sa) || run;
+        if (sa->spec.outbound) disk = raise_ceiling(*sa, stopping) || disk;
+        if (sa->spec.inbound || !sa->spec.outbound) run = note_highest(*sa) || run;
       }
     }
   }

@@ -28,8 +28,8 @@ class SequenceStore {
  private:
   struct Key {
     sad::SaName name;
-    bool outbound = false;
     std::string keys;  // fingerprint of algorithms and keys
+    bool outbound = false;
     friend auto operator<=>(const Key&, const Key&) = default;
   };
   struct Entry {
@@ -37,7 +37,11 @@ class SequenceStore {
     uint64_t last = 0;   // outbound: where it stood at the last save
     uint64_t age = 0;    // of the SA that began last: the same one begins once
   };
-  const Key& key_of(const sad::Sa& sa);
+  // An SA that serves both ways has an entry a way.
+  Key key_of(const sad::Sa& sa, bool outbound);
+  Entry* entry_for(const sad::Sa& sa, bool outbound);  // null: full
+  void begin_inbound(sad::Sa& sa);
+  void begin_outbound(sad::Sa& sa);
   void read(const std::string& path);
   bool raise_ceiling(const sad::Sa& sa, bool stopping);
   bool note_highest(sad::Sa& sa);
@@ -45,8 +49,8 @@ class SequenceStore {
 
   const Context& context_;
   std::map<Key, Entry> entries_;
-  std::unordered_map<uint64_t, Key> keys_;  // by the SA's age: hashing them each second would cost
-  bool disk_due_ = false;                   // begin() made a ceiling that is not on disk
+  std::unordered_map<uint64_t, std::string> keys_;  // fingerprints by the SA's age: hashing them each second would cost
+  bool disk_due_ = false;                           // begin() made a ceiling that is not on disk
 };
 
 }  // namespace adit::engine

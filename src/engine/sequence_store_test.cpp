@@ -69,5 +69,36 @@ TEST(SequenceStore, ACleanStopLosesNoNumbers) {
   EXPECT_EQ(*next.add()->reserve_sequence(1), 43u);
 }
 
+// Nobody said which way it serves, as in a key file of the guide: both are remembered.
+TEST(SequenceStore, AnSaOfBothWaysForgetsNeither) {
+  FakeHost host;
+  const auto add = [](Life& life) {
+    sad::SaRequest request;
+    request.spec.spi = sad::Spi{0x2002};
+    request.spec.source = address("5.6.7.8");
+    request.spec.destination = address("1.2.3.4");
+    request.spec.encr = crypto::EncrAlg::aes_gcm16;
+    request.spec.encr_key = Secret(std::vector<uint8_t>(16, 9));
+    request.spec.salt = Secret(std::vector<uint8_t>(4, 9));
+    auto added = life.database.add(std::move(request), {});
+    EXPECT_TRUE(added);
+    life.store.begin(**added);
+    life.store.save(life.database, false);
+    return *added;
+  };
+  uint64_t sent = 0;
+  {
+    Life life(host);
+    const auto sa = add(life);
+    sa->replay.set_highest(777);
+    sent = *sa->reserve_sequence(10) + 9;
+    life.store.save(life.database, false);
+  }
+  Life next(host);
+  const auto sa = add(next);
+  EXPECT_GE(sa->replay.highest(), 777u);
+  EXPECT_GT(*sa->reserve_sequence(1), sent);
+}
+
 }  // namespace
 }  // namespace adit::engine

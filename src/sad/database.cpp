@@ -30,6 +30,12 @@ Lifetime idle_of(const Lifetime& given, const Lifetime& hard) {
   return idle;
 }
 
+void leave_direction_open(SaSpec& spec) {
+  spec.direction_open = !spec.inbound && !spec.outbound;
+  spec.inbound = spec.inbound || spec.direction_open;
+  spec.outbound = spec.outbound || spec.direction_open;
+}
+
 void apply_lifetimes(SaRequest& request) {
   request.spec.hard = request.hard.value_or(Lifetime{});
   request.spec.soft = request.soft.value_or(Lifetime{});
@@ -99,10 +105,13 @@ KeyResult<Database::Entry*> Database::owned(const SaName& name, const Requester&
   return entry;
 }
 
-void Database::settle_direction(SaSpec& spec) const {
-  if (spec.inbound || spec.outbound || !settings_.is_local) return;
-  spec.inbound = settings_.is_local(spec.destination);
-  spec.outbound = !spec.inbound || (!spec.source.is_unspecified() && settings_.is_local(spec.source));
+// Whose address the destination is was once asked here, and answered before the address had come. It need not be
+// asked: what is received is for an address of this host, and what a tunnel sends comes from one.
+void Database::show_direction(Sa& sa) const {
+  const SaSpec& spec = sa.spec;
+  if (!spec.direction_open || !settings_.is_local) return;
+  sa.shown_inbound = settings_.is_local(spec.destination);
+  sa.shown_outbound = !sa.shown_inbound || (!spec.source.is_unspecified() && settings_.is_local(spec.source));
 }
 
 KeyResult<SaPtr> Database::insert(SaPtr sa) {
@@ -123,6 +132,7 @@ KeyResult<SaPtr> Database::insert(SaPtr sa) {
   arm(*entry);
   entries_[name_of(*sa)] = std::move(entry);
   ++counts_[name_space];
+  show_direction(*sa);
   events_.push_back(SaAdded{sa});
   return sa;
 }
@@ -137,7 +147,7 @@ KeyResult<SaPtr> Database::add(SaRequest request, const Requester& who) {
                   fmt::format("an SA with spi {:#x} to {} is there already{}", static_cast<uint32_t>(request.spec.spi),
                               request.spec.destination.str(),
                               may_touch(*there->sa, who) ? "" : ", and belongs to " + owner_of(*there->sa)));
-  settle_direction(request.spec);
+  leave_direction_open(request.spec);
   apply_lifetimes(request);
   auto made = Sa::make(std::move(request.spec));
   if (!made) return refuse(EINVAL, D::alg_not_in_framework, made.error().text);
@@ -168,7 +178,7 @@ KeyResult<SaPtr> Database::complete(Entry& larval, SaRequest request) {
   TRY(validate(request, algorithms_));
   if (request.spec.type == SaType::esp && request.spec.encr == crypto::EncrAlg::none)
     request.spec.encr = crypto::EncrAlg::null;
-  settle_direction(request.spec);
+  leave_direction_open(request.spec);
   apply_lifetimes(request);
   auto made = Sa::make(std::move(request.spec));
   if (!made) return refuse(EINVAL, D::alg_not_in_framework, made.error().text);
@@ -188,6 +198,7 @@ KeyResult<SaPtr> Database::complete(Entry& larval, SaRequest request) {
   larval.sa = sa;
   larval.soft_told = false;
   arm(larval);
+  show_direction(*sa);
   events_.push_back(SaAdded{sa});
   join(*sa, other);
   resolve_acquires(*sa);
@@ -283,6 +294,7 @@ KeyResult<SaPtr> Database::get_spi(const SpiRequest& request, const Requester& w
 
 KeyResult<SaPtr> Database::get(const SaName& name, const Requester& who) const {
   TRY_ASSIGN(const Entry* entry, owned(name, who));
+  show_direction(*entry->sa);
   return entry->sa;
 }
 
@@ -313,6 +325,7 @@ std::vector<SaPtr> Database::page(const DumpFilter& filter, uint64_t after, size
     if (!may_touch(*sa, filter.who)) continue;
     const uint64_t last = sa->last_used == 0 ? sa->added : sa->last_used.load();
     if (filter.unused_for != 0 && now - std::min(now, last) < filter.unused_for) continue;
+    show_direction(*sa);
     found.push_back(sa);
   }
   return found;

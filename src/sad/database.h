@@ -90,7 +90,7 @@ class Database {
     size_t maximum_acquires = 4096;
     Seconds larval_wait{120};  // a GETSPI without UPDATE
     Seconds acquire_wait{30};
-    std::function<bool(const net::Address&)> is_local;  // empty: direction is only what flags say
+    std::function<bool(const net::Address&)> is_local;  // now; for listings alone. Empty: they show only what flags say
   };
   // Both outlive the database. `algorithms` is read at each request: what ipsecalgs removed is refused from then on.
   Database(const Clock& clock, const crypto::AlgorithmTable& algorithms, Settings settings);
@@ -170,7 +170,7 @@ class Database {
   KeyResult<SaPtr> complete(Entry& larval, SaRequest request);
   KeyResult<SaPtr> change(Entry& entry, const SaRequest& request);
   KeyResult<> change_lifetimes(Entry& entry, const SaRequest& request);
-  void settle_direction(SaSpec& spec) const;
+  void show_direction(Sa& sa) const;
   void erase(const SaName& name);
   void expire(Entry& entry, Expiry expiry);
   void examine(Entry& entry);

@@ -1,5 +1,9 @@
 #include "sad/database_fixture.h"
 
+#include <set>
+
+#include "sad/key_translate.h"
+
 namespace adit::sad {
 namespace {
 using namespace testing;
@@ -37,15 +41,30 @@ TEST_F(DatabaseTest, EspWithoutACipherIsTheNullCipher) {
   EXPECT_EQ(add(std::move(spec))->spec.encr, EncrAlg::null);
 }
 
-TEST_F(DatabaseTest, DirectionIsWhatTheFlagsSayOrWhoseAddressItIs) {
-  Database db(clock_, algorithms_, {.is_local = [](const net::Address& a) { return a == address("1.2.3.4"); }});
-  const SaPtr out = *db.add(request(esp(0x2001)), {});
-  EXPECT_TRUE(out->spec.outbound && !out->spec.inbound);
-  const SaPtr in = *db.add(request(esp(0x2002, "5.6.7.8", "1.2.3.4")), {});
-  EXPECT_TRUE(in->spec.inbound && !in->spec.outbound);
+TEST_F(DatabaseTest, AnSaWithoutFlagsServesBothWays) {
+  const SaPtr open = add(esp(0x2001));
+  EXPECT_TRUE(open->spec.inbound && open->spec.outbound);
   SaSpec said = esp(0x2003);
   said.inbound = true;
-  EXPECT_TRUE((*db.add(request(std::move(said)), {}))->spec.inbound);
+  const SaPtr in = add(std::move(said));
+  EXPECT_TRUE(in->spec.inbound && !in->spec.outbound);
+}
+
+// The address may come after the key, leave, come back: the listing says what is so now.
+TEST_F(DatabaseTest, AListingShowsTheDirectionThatTheAddressesOfNowGive) {
+  std::set<net::Address> here;
+  Database db(clock_, algorithms_, {.is_local = [&](const net::Address& a) { return here.contains(a); }});
+  ASSERT_TRUE(db.add(request(esp(0x2002, "5.6.7.8", "1.2.3.4")), {}));
+  const SaName name{SaType::esp, Spi{0x2002}, address("1.2.3.4")};
+  const auto flags = [&] { return from_sa(**db.get(name, {}), KeyMessageType::get, false).sa->flags; };
+  EXPECT_EQ(flags() & (kSaInbound | kSaOutbound), kSaOutbound);
+  for (int round = 0; round < 2; ++round) {
+    here.insert(address("1.2.3.4"));
+    EXPECT_EQ(flags() & (kSaInbound | kSaOutbound), kSaInbound);
+    EXPECT_TRUE(db.page({}, 0, 9).front()->shown_inbound);
+    here.clear();
+    EXPECT_EQ(flags() & (kSaInbound | kSaOutbound), kSaOutbound);
+  }
 }
 
 // ---- removal

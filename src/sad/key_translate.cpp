@@ -158,8 +158,9 @@ uint32_t flags_of(const Sa& sa) {
   const auto set = [&](bool condition, uint32_t flag) { flags |= condition ? flag : 0; };
   set(spec.esn, kSaEsn);
   set(spec.replay_window == 0, kSaNoReplay);
-  set(spec.inbound, kSaInbound);
-  set(spec.outbound, kSaOutbound);
+  const bool open = spec.direction_open;
+  set(open ? sa.shown_inbound : spec.inbound, kSaInbound);
+  set(open ? sa.shown_outbound : spec.outbound, kSaOutbound);
   set(spec.mode == SaMode::tunnel && sa.state != SaState::larval, kSaTunnel);
   set(spec.nat.has_value(), kSaNattLocal | kSaNattRemote);
   set(sa.pair != 0, kSaPaired);

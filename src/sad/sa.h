@@ -69,7 +69,8 @@ struct SaSpec {
   std::optional<NatT> nat;
   Lifetime hard, soft, idle;
   std::optional<Spi> pair;                 // as first given; Sa::pair tells the present one
-  bool inbound = false, outbound = false;  // flags given; neither: decided by whose address the destination is
+  bool inbound = false, outbound = false;  // flags given; neither was: both, and each packet's own way decides
+  bool direction_open = false;             // neither was: addresses of this host may come, go and move
   std::string name_space;                  // owner; empty: global
   uint32_t acquire_seq = 0;                // of the ACQUIRE it answers; 0: none
   std::optional<KmCookie> cookie;
@@ -107,6 +108,9 @@ class Sa {
   std::atomic<uint64_t> bytes{0}, packets{0}, first_used{0}, last_used{0};  // times: Clock::wall_seconds
   uint64_t added = 0;
   uint64_t age = 0;  // counts up with each SA of a database: the newest has the highest
+
+  // What listings show of a direction that is open: where its addresses were when it was listed. Engine thread.
+  bool shown_inbound = false, shown_outbound = false;
 
   // The other half of a pair; 0: none. Engine thread writes.
   std::atomic<uint32_t> pair{0};

@@ -1,0 +1,31 @@
+"""Facts of the host that come late, leave, come back, move: the daemon holds them as they are now."""
+import guide
+from breaking import wait_for
+
+
+def passes(world):
+    return world.alice_host.ping("10.0.1.2", count=1, wait=1) == 1
+
+
+def flags_of(host, spi):
+    return host.adit(f"ipseckey get esp spi {spi} dst 1.2.3.4").stdout
+
+
+def test_an_underlay_address_that_comes_after_the_keys(world):
+    """Every boot with DHCP: keys, policy and tunnel stand, and the address comes minutes later."""
+    guide.set_up(world)
+    assert passes(world)
+    world.alice.kill_aditd()
+    world.alice.sh("ip addr del 1.2.3.4/24 dev net0")
+    world.alice.start_aditd()
+    assert world.alice.adit("dladm show-link -p -o state v4_bob0").stdout.strip() == "down"
+    assert "OUTBOUND" in flags_of(world.alice, "0x2002")
+
+    for _ in range(2):  # late, and back again
+        world.alice.sh("ip addr add 1.2.3.4/24 dev net0")
+        world.alice.sh("ip route replace default via 1.2.3.1")
+        wait_for(lambda: passes(world), what="traffic once the address is there")
+        assert "INBOUND" in flags_of(world.alice, "0x2002")
+        world.alice.sh("ip addr del 1.2.3.4/24 dev net0")
+        wait_for(lambda: world.alice.adit("dladm show-link -p -o state v4_bob0").stdout.strip() == "down", what="closed without it")
+        assert "OUTBOUND" in flags_of(world.alice, "0x2002")
