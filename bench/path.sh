@@ -8,7 +8,7 @@ driver=$(find "$build" -name path_driver -type f | head -1)
 a=adit-path-a-$$ b=adit-path-b-$$ pids=
 
 finish() {
-  for pid in $pids; do kill "$pid" 2>/dev/null && wait "$pid" || true; done
+  for pid in $pids; do kill "$pid" 2>/dev/null && { wait "$pid" || true; }; done
   ip netns del $a 2>/dev/null || true
   ip netns del $b 2>/dev/null || true
 }
@@ -20,8 +20,8 @@ ip -n $a link add veth0 type veth peer name veth0 netns $b
 ip -n $a addr add 192.0.2.1/24 dev veth0
 ip -n $b addr add 192.0.2.2/24 dev veth0
 for n in $a $b; do
-  ip -n $n link set lo up
-  ip -n $n link set veth0 up
+  ip -n "$n" link set lo up
+  ip -n "$n" link set veth0 up
 done
 
 cpu_ticks() {  # of the drivers, user and system

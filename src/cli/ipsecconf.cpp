@@ -266,8 +266,8 @@ class Ipsecconf {
     auto client = PolicyClient::connect(context_.socket("pf_policy.sock"));
     if (!client) return context_.failed("", client.error());
     auto request = protocol::policy_request(PolicyCommand::flip, SPD_ACTIVE, std::nullopt, name_space());
-    request.transaction =
-        protocol::PolicyTransactionExt{uint32_t{confirm ? SPD_TRANSACTION_CONFIRM : SPD_TRANSACTION_UNDO}, 0, 0};
+    request.transaction = protocol::PolicyTransactionExt{
+        static_cast<uint32_t>(confirm ? SPD_TRANSACTION_CONFIRM : SPD_TRANSACTION_UNDO), 0, 0};
     const auto settled = client->ask(std::move(request));
     const bool stands = settled && confirm && settled->transaction;
     if (cached())
