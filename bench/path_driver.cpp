@@ -160,9 +160,9 @@ int main(int argc, char** argv) {
   shared.publisher.publish(snapshot);
   std::vector<std::unique_ptr<datapath::Worker>> workers;
   for (uint32_t w = 0; w < options.workers; ++w) {
-    workers.push_back(std::make_unique<datapath::Worker>(w, shared, must(crypto::make_engine(crypto::EngineKind::best)),
-                                                         must(platform->open_wire(w, options.workers))));
-    workers[w]->attach(tunnel::LinkId{1}, std::move(queues[w]));
+    workers.push_back(must(datapath::Worker::make(w, shared, must(crypto::make_engine(crypto::EngineKind::best)),
+                                                  must(platform->open_wire(w, options.workers)))));
+    must(workers[w]->attach(tunnel::LinkId{1}, std::move(queues[w])));
     workers[w]->start();
   }
   must(platform->set_link_up(options.tun, true));

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <iostream>
@@ -18,10 +19,13 @@
 namespace adit {
 namespace {
 
-// A tunnel holds a descriptor a worker.
+// A tunnel holds a descriptor a worker. Before privileges go: with CAP_SYS_RESOURCE the hard limit rises too.
 void raise_descriptor_limit() {
+  constexpr rlim_t kWanted = 524'288;  // 10,000 tunnels of 50 workers
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlimit more{std::max(kWanted, limit.rlim_max), std::max(kWanted, limit.rlim_max)};
+  if (::setrlimit(RLIMIT_NOFILE, &more) == 0) return;
   limit.rlim_cur = limit.rlim_max;
   (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }

@@ -425,7 +425,7 @@ TEST(Devices, DetachedLinkCarriesNothingAndMayComeBack) {
   sites.alice.host->send(datagram(100));
   sites.alice.worker->settle();
   EXPECT_TRUE(sites.alice.node->sent().empty());
-  sites.alice.worker->attach(kLink, std::make_unique<FakeTun>(sites.alice.host));
+  ASSERT_TRUE(sites.alice.worker->attach(kLink, std::make_unique<FakeTun>(sites.alice.host)));
   for (int i = 0; i < 200 && sites.alice.counters().opackets.get() == 0; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   sites.alice.worker->stop();

@@ -113,8 +113,8 @@ class Site {
     link.mtu = tunnel::link_mtu(link.outer, 1500, tunnel::kEspOverhead);
     link.counters = {std::make_shared<LinkCounters>()};
     auto engine = crypto::make_engine(crypto::EngineKind::best);
-    worker = std::make_unique<Worker>(0, shared, std::move(*engine), std::make_unique<FakeWire>(node));
-    worker->attach(kLink, std::make_unique<FakeTun>(host));
+    worker = std::move(*Worker::make(0, shared, std::move(*engine), std::make_unique<FakeWire>(node)));
+    CHECK(worker->attach(kLink, std::make_unique<FakeTun>(host)).has_value());
   }
 
   void add(sad::SaSpec spec) {

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <cstring>
 #include <ctime>
 #include <mutex>
 #include <thread>
@@ -46,14 +47,17 @@ struct Worker::Impl {
         outbound(context, answers),
         inbound(context),
         poll_fd(epoll_create1(EPOLL_CLOEXEC)),
-        wake_fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-    CHECK(poll_fd >= 0 && wake_fd >= 0);
-    watch(wake_fd, kWakeTag);
-    for (const int fd : wire->fds()) watch(fd, kWireTag);
+        wake_fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+  // Of the world outside, so no CHECK: a full table of descriptors, a user's limit of watches.
+  Result<> open() {
+    if (poll_fd < 0 || wake_fd < 0) return fail(EMFILE, "a worker cannot be made: no descriptor is free");
+    TRY(watch(wake_fd, kWakeTag));
+    for (const int fd : wire->fds()) TRY(watch(fd, kWireTag));
+    return {};
   }
   ~Impl() {
-    close(poll_fd);
-    close(wake_fd);
+    if (poll_fd >= 0) close(poll_fd);
+    if (wake_fd >= 0) close(wake_fd);
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -70,7 +74,7 @@ struct Worker::Impl {
   void begin_round();
   void run_tasks();
   int sleep_ms() const;
-  void watch(int fd, uint64_t tag);
+  [[nodiscard]] Result<> watch(int fd, uint64_t tag) const;
 
   Shared& shared;
   std::unique_ptr<crypto::Engine> engine;
@@ -112,11 +116,13 @@ void Worker::Impl::ring() {
 
 // ---------------------------------------------------------------- the worker's side
 
-void Worker::Impl::watch(int fd, uint64_t tag) {
+Result<> Worker::Impl::watch(int fd, uint64_t tag) const {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = tag;
-  CHECK(epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event) == 0);
+  if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event) == 0) return {};
+  return fail(errno, "cannot wait for packets: {}{}", std::strerror(errno),
+              errno == ENOSPC ? "; raise fs.epoll.max_user_watches" : "");
 }
 
 void Worker::Impl::run() {
@@ -209,25 +215,33 @@ void Worker::Impl::run_tasks() {
 
 // ---------------------------------------------------------------- the interface
 
-Worker::Worker(uint32_t index, Shared& shared, std::unique_ptr<crypto::Engine> engine, std::unique_ptr<WirePort> wire)
-    : impl_(std::make_unique<Impl>(index, shared, std::move(engine), std::move(wire))) {}
+Worker::Worker(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Result<std::unique_ptr<Worker>> Worker::make(uint32_t index, Shared& shared, std::unique_ptr<crypto::Engine> engine,
+                                             std::unique_ptr<WirePort> wire) {
+  auto impl = std::make_unique<Impl>(index, shared, std::move(engine), std::move(wire));
+  TRY(impl->open());
+  return std::unique_ptr<Worker>(new Worker(std::move(impl)));
+}
 
 Worker::~Worker() {
   stop();
 }
 
-void Worker::attach(tunnel::LinkId id, std::unique_ptr<TunPort> port) {
-  impl_->on_worker([this, id, &port] {
+Result<> Worker::attach(tunnel::LinkId id, std::unique_ptr<TunPort> port) {
+  Result<> result;
+  impl_->on_worker([this, id, &port, &result] {
     Impl& impl = *impl_;
     const auto key = static_cast<uint32_t>(id);
     CHECK(!impl.ports.contains(key));
-    if (port->fd() >= 0)
-      impl.watch(port->fd(), key);
-    else
+    if (port->fd() < 0)
       impl.without_fd.push_back(id);
+    else if (result = impl.watch(port->fd(), key); !result)
+      return;
     impl.context.tuns[key] = port.get();
     impl.ports[key] = std::move(port);
   });
+  return result;
 }
 
 void Worker::detach(tunnel::LinkId id) {

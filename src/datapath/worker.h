@@ -28,12 +28,15 @@ struct Shared {  // outlives every worker
 
 class Worker {
  public:
-  Worker(uint32_t index, Shared& shared, std::unique_ptr<crypto::Engine> engine, std::unique_ptr<WirePort> wire);
+  // EMFILE, ENFILE, ENOMEM, ENOSPC: no descriptors, or no more of them can be watched.
+  static Result<std::unique_ptr<Worker>> make(uint32_t index, Shared& shared, std::unique_ptr<crypto::Engine> engine,
+                                              std::unique_ptr<WirePort> wire);
   ~Worker();  // stops the thread
 
   // Engine thread, at any time: the queue of a link comes or goes. Returns when the worker has taken it over or let it
   // go.
-  void attach(tunnel::LinkId id, std::unique_ptr<TunPort> port);
+  // ENOSPC, ENOMEM: it cannot be watched; the port is gone.
+  Result<> attach(tunnel::LinkId id, std::unique_ptr<TunPort> port);
   void detach(tunnel::LinkId id);
 
   void start();  // a thread: a brief spin, then it sleeps in epoll until something comes
@@ -50,6 +53,7 @@ class Worker {
 
  private:
   struct Impl;
+  explicit Worker(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

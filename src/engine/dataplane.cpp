@@ -34,7 +34,8 @@ Result<> Dataplane::start() {
   for (uint32_t index = 0; index < count; ++index) {
     TRY_ASSIGN(auto engine, crypto::make_engine(context_.settings.crypto));
     TRY_ASSIGN(auto wire, context_.platform.open_wire(index, count));
-    workers.push_back(std::make_unique<datapath::Worker>(index, shared_, std::move(engine), std::move(wire)));
+    TRY_ASSIGN(auto worker, datapath::Worker::make(index, shared_, std::move(engine), std::move(wire)));
+    workers.push_back(std::move(worker));
   }
   workers_ = std::move(workers);
   publish();
@@ -92,9 +93,15 @@ void Dataplane::settle() {
   for (auto& worker : workers_) worker->settle();
 }
 
-void Dataplane::attach(tunnel::LinkId id, std::vector<std::unique_ptr<datapath::TunPort>> ports) {
+Result<> Dataplane::attach(tunnel::LinkId id, std::vector<std::unique_ptr<datapath::TunPort>> ports) {
   CHECK(ports.size() == workers_.size());
-  for (size_t i = 0; i < ports.size(); ++i) workers_[i]->attach(id, std::move(ports[i]));
+  for (size_t i = 0; i < ports.size(); ++i) {
+    if (auto attached = workers_[i]->attach(id, std::move(ports[i])); !attached) {
+      detach(id);
+      return attached;
+    }
+  }
+  return {};
 }
 
 void Dataplane::detach(tunnel::LinkId id) {

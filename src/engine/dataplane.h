@@ -34,7 +34,8 @@ class Dataplane {
   void settle();
 
   // REQUIRES: one port a worker.
-  void attach(tunnel::LinkId id, std::vector<std::unique_ptr<datapath::TunPort>> ports);
+  // On failure no worker has one. ENOSPC, ENOMEM: no more descriptors can be watched.
+  Result<> attach(tunnel::LinkId id, std::vector<std::unique_ptr<datapath::TunPort>> ports);
   void detach(tunnel::LinkId id);
 
   // Tests: one round of every worker.

@@ -8,6 +8,7 @@
 namespace adit::engine {
 namespace {
 
+constexpr Seconds kFirstPatience{1}, kMostPatience{30};
 constexpr Seconds kPathMtuLife{600};  // RFC 1191 §6.3: after that a larger one is tried again
 
 }  // namespace
@@ -41,6 +42,7 @@ void Links::adopt(TunnelRecord active, std::optional<TunnelRecord> stored) {
   tunnel.active = std::move(active);
   tunnel.stored = std::move(stored);
   tunnel.active.secured = tunnel.active.secured || context_.settings.require_security;
+  tunnel.counters = dataplane_.make_counters();
   names_[static_cast<uint32_t>(tunnel.active.id)] = name;
   resolve_at_start(tunnel);
   tunnel.local_here = tunnel.ends.local && check_local(*tunnel.ends.local).has_value();
@@ -49,7 +51,7 @@ void Links::adopt(TunnelRecord active, std::optional<TunnelRecord> stored) {
     tunnel.broken_policy = broken->second;
   const auto head = policy_.head_of(name);
   tunnel.lost_policy = tunnel.active.had_policy && !tunnel.active.secured && !(head && head->active());
-  put_device_back(tunnel, nullptr);
+  put_device_back(tunnel);
 }
 
 void Links::undo_half_made(const TunnelRecord& record) {
@@ -63,33 +65,60 @@ void Links::undo_half_made(const TunnelRecord& record) {
 }
 
 // Opens the device (a new one, or the one that stands, with its addresses and routes), carrier off. What fails leaves
-// the tunnel without a device and is tried again by tick().
-void Links::put_device_back(Tunnel& tunnel, const platform::InterfaceInfo* found) {
+// the tunnel without a device, closed, and told; the others are none the worse.
+void Links::put_device_back(Tunnel& tunnel) {
+  if (auto opened = open_device(tunnel); !opened) return device_failed(tunnel, opened.error());
+  if (!std::exchange(tunnel.broken_device, {}).empty())
+    context_.events.add(Severity::info, "link.restored", tunnel.active.name,
+                        fmt::format("the device of {} could be made at last", tunnel.active.name));
+  tunnel.patience = {};
+  tunnel.name_taken = false;
+  dress_device(tunnel);
+}
+
+Result<> Links::open_device(Tunnel& tunnel) {
+  Undo undo;
+  TRY(guard_rules(tunnel, undo));
+  undo.keep();  // closed stays closed
+  TRY_ASSIGN(auto ports, context_.platform.open_tun(tunnel.active.name, dataplane_.workers()));
+  tunnel.carrier = false;
+  tunnel.underlay_mtu = underlay_mtu(tunnel.ends);
+  tunnel.device_mtu = mtu_of(tunnel, policy_.head_of(tunnel.active.name).get()).mtu;
+  dataplane_.put_link(picture_of(tunnel, false));
+  dataplane_.publish();
+  TRY(dataplane_.attach(tunnel.active.id, std::move(ports)));
+  tunnel.device = true;
+  return {};
+}
+
+void Links::dress_device(const Tunnel& tunnel) {
   const std::string& name = tunnel.active.name;
-  const auto failed = [&](const Error& error) {
-    context_.events.add(Severity::warning, "link.failed", name, error.text);
-    tunnel.device = false;
-  };
-  Undo nothing;
-  if (auto held = guard_rules(tunnel, nothing); !held) return nothing.keep(), failed(held.error());
-  nothing.keep();
-  if (found == nullptr) {
-    auto ports = context_.platform.open_tun(name, dataplane_.workers());
-    if (!ports) return failed(ports.error());
-    tunnel.carrier = false;
-    if (tunnel.counters.empty()) tunnel.counters = dataplane_.make_counters();
-    tunnel.underlay_mtu = underlay_mtu(tunnel.ends);
-    tunnel.device_mtu = mtu_of(tunnel, policy_.head_of(name).get()).mtu;
-    tunnel.device = true;
-    dataplane_.put_link(picture_of(tunnel, false));
-    dataplane_.publish();
-    dataplane_.attach(tunnel.active.id, std::move(*ports));
-  }
   if (auto sized = context_.platform.set_mtu(name, tunnel.device_mtu); !sized)
     context_.events.add(Severity::warning, "link.failed", name, sized.error().text);
   fit_super_packets(tunnel);
   if (auto up = context_.platform.set_link_up(name, true); !up)
     context_.events.add(Severity::warning, "link.failed", name, up.error().text);
+}
+
+// Told once for each reason, not at each try.
+void Links::device_failed(Tunnel& tunnel, const Error& error) {
+  tunnel.device = false;
+  tunnel.name_taken = error.code == EEXIST;
+  tunnel.patience = std::clamp(2 * tunnel.patience, kFirstPatience, kMostPatience);
+  tunnel.try_again = context_.clock.now() + tunnel.patience;
+  if (tunnel.broken_device == error.text) return;
+  tunnel.broken_device = error.text;
+  context_.events.add(Severity::alert, "link.failed", tunnel.active.name, state_of(tunnel).why_closed);
+}
+
+void Links::lose_device(Tunnel& tunnel) {
+  dataplane_.detach(tunnel.active.id);
+  tunnel.device = false;
+  tunnel.carrier = false;
+}
+
+bool Links::device_is_due(const Tunnel& tunnel, MonoTime now) const {
+  return !tunnel.device && now >= tunnel.try_again;
 }
 
 void Links::adopted() {
@@ -126,6 +155,33 @@ void Links::look_for_local_addresses() {
   if (!changed.empty()) (void)refresh(changed);
 }
 
+// What the kernel has under the tunnel's name: nothing, ours, or somebody else's. True: something was done about it.
+bool Links::look_at_device(Tunnel& tunnel, const platform::InterfaceInfo* device) {
+  const std::string& name = tunnel.active.name;
+  if (!tunnel.device) {
+    if (!tunnel.name_taken || device != nullptr) return false;
+    tunnel.try_again = {};  // the name is free again: the next tick
+    return false;
+  }
+  const bool taken = device != nullptr && !device->ours, gone = device == nullptr || taken;
+  if (!gone && device->up && device->mtu == tunnel.device_mtu && device->carrier == tunnel.carrier) return false;
+  const bool down = !gone && !device->up;
+  if (gone || down)
+    context_.events.add(Severity::alert, "link.restored", name,
+                        fmt::format("somebody {} {}; it is put back", gone ? "removed" : "took down", name));
+  if (gone) {
+    lose_device(tunnel);
+    put_device_back(tunnel);
+  } else {
+    tunnel.carrier = device->carrier;  // refresh sets it right
+    if (down || device->mtu != tunnel.device_mtu) dress_device(tunnel);
+  }
+  if ((gone && tunnel.device) || down) {
+    for (auto* user : users_) user->link_ready(name);
+  }
+  return true;
+}
+
 void Links::reassert(bool links_changed, bool addresses_changed) {
   if (links_changed) {
     const auto interfaces = context_.platform.interfaces();
@@ -135,26 +191,8 @@ void Links::reassert(bool links_changed, bool addresses_changed) {
     for (const auto& device : *interfaces) by_name.emplace(device.name, &device);
     std::vector<Tunnel*> touched;
     for (auto& [name, tunnel] : tunnels_) {
-      if (!tunnel.device) continue;
       const auto found = by_name.find(name);
-      const platform::InterfaceInfo* device = found == by_name.end() ? nullptr : found->second;
-      if (device != nullptr && device->up && device->mtu == tunnel.device_mtu && device->carrier == tunnel.carrier)
-        continue;
-      if (device != nullptr && !device->ours) continue;
-      const bool gone = device == nullptr, down = !gone && !device->up;
-      if (gone) {
-        dataplane_.detach(tunnel.active.id);
-        tunnel.device = false;
-      }
-      if (gone || down)
-        context_.events.add(Severity::alert, "link.restored", name,
-                            fmt::format("somebody {} {}; it is put back", gone ? "removed" : "took down", name));
-      if (!gone && device->carrier != tunnel.carrier) tunnel.carrier = device->carrier;  // refresh sets it right
-      if (gone || down || device->mtu != tunnel.device_mtu) put_device_back(tunnel, device);
-      touched.push_back(&tunnel);
-      if (gone || down) {
-        for (auto* user : users_) user->link_ready(name);
-      }
+      if (look_at_device(tunnel, found == by_name.end() ? nullptr : found->second)) touched.push_back(&tunnel);
     }
     if (!touched.empty()) (void)refresh(touched);
   }
@@ -166,8 +204,8 @@ void Links::tick() {
   std::vector<Tunnel*> touched;
   for (auto& [name, tunnel] : tunnels_) {
     bool again = tunnel.usable && !tunnel.carrier;
-    if (!tunnel.device) {
-      put_device_back(tunnel, nullptr);
+    if (device_is_due(tunnel, now)) {
+      put_device_back(tunnel);
       again = tunnel.device;
       if (again) {
         for (auto* user : users_) user->link_ready(name);

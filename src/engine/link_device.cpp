@@ -76,7 +76,6 @@ Result<> Links::make_device(Tunnel& tunnel, Undo& undo) {
   fit_super_packets(tunnel);
   TRY(context_.platform.set_link_up(name, true));
   crash_point("create:up");
-  tunnel.counters = dataplane_.make_counters();
   tunnel.device = true;
   undo.add([this, &tunnel] {
     dataplane_.detach(tunnel.active.id);
@@ -85,8 +84,7 @@ Result<> Links::make_device(Tunnel& tunnel, Undo& undo) {
   });
   dataplane_.put_link(picture_of(tunnel, false));
   dataplane_.publish();
-  dataplane_.attach(tunnel.active.id, std::move(ports));
-  return {};
+  return dataplane_.attach(tunnel.active.id, std::move(ports));
 }
 
 }  // namespace adit::engine

@@ -21,7 +21,11 @@ tunnel::LinkFacts Links::facts_of(const Tunnel& tunnel) const {
 
 tunnel::LinkState Links::state_of(const Tunnel& tunnel) const {
   auto state = tunnel::link_state(tunnel.active.name, facts_of(tunnel));
-  if (tunnel.lost_policy && !state.usable)
+  if (!tunnel.broken_device.empty())
+    state.why_closed =
+        fmt::format("{} is closed because its network device cannot be made: {}; it is tried again by itself",
+                    tunnel.active.name, tunnel.broken_device);
+  if (tunnel.lost_policy && !state.usable && tunnel.broken_device.empty())
     state.why_closed = fmt::format(
         "{} is closed because {}; give it rules, or let it pass clear text with `svcadm restart network/iptun`",
         tunnel.active.name,

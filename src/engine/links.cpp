@@ -88,6 +88,7 @@ Result<Outcome> Links::create(const IptunRequest& request) {
                    request.remote,    ends.local, ends.remote,  request.secured || context_.settings.require_security,
                    request.temporary, {}};
   tunnel.active.properties = properties;
+  tunnel.counters = dataplane_.make_counters();
   tunnel.ends = ends;
   tunnel.local_here = ends.local.has_value();
   names_[static_cast<uint32_t>(tunnel.active.id)] = name;

@@ -108,6 +108,11 @@ class Links final : public LinkView {
     // Why the rules of its property are not in force; closed until they are. Empty: they are, or it has none.
     std::string broken_policy;
     bool device = false;  // the TUN is there and our workers have its queues
+    // Why there is none; tried again by tick() with growing patience, and at once when what was in the way goes.
+    std::string broken_device;
+    bool name_taken = false;
+    Seconds patience{0};
+    MonoTime try_again{};
     uint32_t underlay_mtu = 1500;
     uint32_t learned_mtu = 0;  // path MTU; 0: none learned
     MonoTime learned_at{};
@@ -197,7 +202,13 @@ class Links final : public LinkView {
   void adopt(TunnelRecord active, std::optional<TunnelRecord> stored);
   void undo_half_made(const TunnelRecord& record);
   void resolve_at_start(Tunnel& tunnel);
-  void put_device_back(Tunnel& tunnel, const platform::InterfaceInfo* found);
+  void put_device_back(Tunnel& tunnel);
+  Result<> open_device(Tunnel& tunnel);
+  void dress_device(const Tunnel& tunnel);
+  void device_failed(Tunnel& tunnel, const Error& error);
+  void lose_device(Tunnel& tunnel);
+  bool look_at_device(Tunnel& tunnel, const platform::InterfaceInfo* device);
+  [[nodiscard]] bool device_is_due(const Tunnel& tunnel, MonoTime now) const;
   void look_for_local_addresses();
 
   const Context& context_;

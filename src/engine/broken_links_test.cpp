@@ -1,0 +1,103 @@
+// A start, and a life, with tunnels whose devices cannot be: each is closed, told and tried again; the others serve.
+#include <gmock/gmock.h>
+
+#include "engine/engine_world.h"
+
+namespace adit::engine {
+namespace {
+
+using ::testing::HasSubstr;
+
+class BrokenLinks : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(world.start());
+    for (const char* name : {"t0", "t1", "t2"}) {
+      const std::string remote = fmt::format("5.6.7.{}", name[1]);
+      ASSERT_TRUE(world.create(name, true, remote.c_str()));
+    }
+    ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("t0") + EngineWorld::protect_all("t1") +
+                                  "{ tunnel t2 negotiate tunnel raddr 10.0.2.0/24 } ipsec { encr_algs aes-gcm }\n"));
+  }
+  std::string why(const std::string& name) { return world.engine->links().why_closed(name); }
+  size_t alerts(const std::string& link) {
+    size_t count = 0;
+    for (const auto& event : world.engine->events().since(0))
+      count += event.kind == "link.failed" && event.subject == link ? 1 : 0;
+    return count;
+  }
+  // Somebody else's interface stands under the tunnel's name.
+  void take_name(const std::string& name) {
+    world.platform.links.erase(name);
+    world.platform.add_interface(name);
+  }
+  void seconds(int count) {
+    for (int i = 0; i < count; ++i) {
+      world.clock.advance(Seconds(1));
+      world.settle();
+      world.engine->tick();
+    }
+  }
+  EngineWorld world;
+};
+
+TEST_F(BrokenLinks, AStartServesTheOthersAndClosesEachBrokenOne) {
+  world.kill();
+  take_name("t0");
+  world.platform.fail_call("open_tun", 2, EBUSY, "t1: another process has this tunnel");
+  ASSERT_TRUE(world.start());
+  EXPECT_TRUE(world.carrier("t2"));
+  EXPECT_THAT(why("t0"), HasSubstr("cannot be made: t0: there is an interface"));
+  EXPECT_THAT(why("t1"), HasSubstr("another process has this tunnel"));
+  EXPECT_EQ(alerts("t0"), 1u);
+  EXPECT_EQ(alerts("t1"), 1u);
+  EXPECT_EQ(world.published("t1"), "down head");
+}
+
+TEST_F(BrokenLinks, AllOfThemBrokenIsStillADaemon) {
+  world.kill();
+  for (int nth = 1; nth <= 3; ++nth) world.platform.fail_call("open_tun", nth, ENOENT, "no /dev/net/tun");
+  ASSERT_TRUE(world.start());
+  EXPECT_TRUE(world.closed_by_table("10.0.2.0/24"));
+  EXPECT_FALSE(world.leak("10.0.2.9"));
+  EXPECT_TRUE(world.engine->links().remove("t1", false, false));
+}
+
+TEST_F(BrokenLinks, ItIsTriedAgainWithPatienceAndToldOnce) {
+  world.kill();
+  for (int nth = 1; nth < 40; ++nth) world.platform.fail_call("open_tun", nth, EBUSY, "taken");
+  ASSERT_TRUE(world.start());
+  world.platform.journal.clear();
+  seconds(120);
+  const auto tries = std::ranges::count_if(world.platform.journal, [](auto& call) { return call == "open_tun t0 !"; });
+  EXPECT_GE(tries, 5);
+  EXPECT_LE(tries, 10) << "not each second";
+  EXPECT_EQ(alerts("t0"), 1u);
+}
+
+TEST_F(BrokenLinks, WhatWasInTheWayGoesAndTheTunnelOpens) {
+  world.kill();
+  take_name("t0");
+  ASSERT_TRUE(world.start());
+  seconds(60);
+  EXPECT_EQ(world.published("t0"), "down head");
+  world.platform.others_delete_link("t0");
+  seconds(2);
+  EXPECT_TRUE(world.carrier("t0"));
+  EXPECT_EQ(why("t0"), "");
+}
+
+TEST_F(BrokenLinks, ANameTakenInTheMiddleOfALifeClosesTheTunnel) {
+  world.platform.others_delete_link("t2");
+  world.platform.add_interface("t2");
+  world.settle();
+  EXPECT_EQ(world.published("t2"), "down head");
+  EXPECT_THAT(why("t2"), HasSubstr("cannot be made"));
+  EXPECT_FALSE(world.leak("10.0.2.9"));
+  world.platform.others_delete_link("t2");
+  seconds(2);
+  EXPECT_TRUE(world.carrier("t2"));
+}
+
+}  // namespace
+}  // namespace adit::engine
