@@ -9,9 +9,9 @@
 namespace adit::platform {
 namespace {
 
-constexpr size_t kMessageBytes = 4096;  // to the kernel: the largest is a route with its nexthops
 constexpr size_t kAnswerBytes = 65536;  // the kernel never sends more in one datagram of a dump
 constexpr int kTornTries = 10;
+constexpr size_t kUsualSend = 65536;  // fits every system's send buffer
 
 std::string reason(const nlmsghdr& header, const nlmsgerr& error) {
   std::string text = std::strerror(-error.error);
@@ -27,7 +27,7 @@ std::string reason(const nlmsghdr& header, const nlmsgerr& error) {
 
 }  // namespace
 
-NetlinkMessage::NetlinkMessage(uint16_t type, uint16_t flags) : message_(nlmsg_alloc_size(kMessageBytes)) {
+NetlinkMessage::NetlinkMessage(uint16_t type, uint16_t flags, size_t room) : message_(nlmsg_alloc_size(room)) {
   CHECK(message_ != nullptr);
   CHECK(nlmsg_put(message_.get(), 0, 0, type, 0, NLM_F_REQUEST | flags) != nullptr);
 }
@@ -59,6 +59,7 @@ Result<Netlink> Netlink::open(int protocol) {
   if (!netlink.socket_.valid()) return fail(errno, "cannot open a netlink socket: {}", std::strerror(errno));
   const int on = 1, big = 1 << 20;
   setsockopt(netlink.fd(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
+  setsockopt(netlink.fd(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
   setsockopt(netlink.fd(), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
   setsockopt(netlink.fd(), SOL_SOCKET, SO_RCVBUF, &big, sizeof big);
   sockaddr_nl self{};
@@ -136,11 +137,14 @@ Result<> Netlink::transact(std::vector<NetlinkMessage>& messages) {
     return message;
   };
   NetlinkMessage begin = bracket(NFNL_MSG_BATCH_BEGIN), end = bracket(NFNL_MSG_BATCH_END);
-  std::vector<iovec> parts;
+  std::vector<uint8_t> whole;  // one datagram: that is what makes it one transaction
   const uint32_t first = sequence_ + 1;
   const auto add = [&](NetlinkMessage& message) {
+    const nlmsghdr* header = message.raw();
     message.raw()->nlmsg_seq = ++sequence_;
-    parts.push_back({message.raw(), message.raw()->nlmsg_len});
+    const auto* bytes = reinterpret_cast<const uint8_t*>(header);
+    whole.insert(whole.end(), bytes, bytes + header->nlmsg_len);
+    whole.resize(NLMSG_ALIGN(whole.size()));
   };
   add(begin);
   for (auto& message : messages) {
@@ -148,15 +152,19 @@ Result<> Netlink::transact(std::vector<NetlinkMessage>& messages) {
     add(message);
   }
   add(end);
+  make_room(whole.size());
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
-  msghdr whole{};
-  whole.msg_name = &kernel;
-  whole.msg_namelen = sizeof kernel;
-  whole.msg_iov = parts.data();
-  whole.msg_iovlen = parts.size();
-  if (sendmsg(fd(), &whole, 0) < 0) return fail(errno, "cannot talk to the kernel: {}", std::strerror(errno));
+  if (sendto(fd(), whole.data(), whole.size(), 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel) < 0)
+    return fail(errno, "cannot talk to the kernel: {}", std::strerror(errno));
   return acknowledged(first, messages.size());
+}
+
+// A datagram larger than the send buffer is refused (EMSGSIZE).
+void Netlink::make_room(size_t bytes) {
+  if (bytes < kUsualSend) return;
+  const int wanted = static_cast<int>(bytes + kUsualSend);
+  setsockopt(fd(), SOL_SOCKET, SO_SNDBUFFORCE, &wanted, sizeof wanted);
 }
 
 // The kernel has answered before sendmsg came back: one answer a message, and one for the whole where that failed.

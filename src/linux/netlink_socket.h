@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/result.h"
 #include "linux/descriptor.h"
@@ -20,7 +21,9 @@ namespace adit::platform {
 
 class NetlinkMessage {
  public:
-  NetlinkMessage(uint16_t type, uint16_t flags);
+  static constexpr size_t kUsualRoom = 4096;  // the largest but nf_tables elements: a route with its nexthops
+  // `room`: bytes that the message may grow to.
+  NetlinkMessage(uint16_t type, uint16_t flags, size_t room = kUsualRoom);
 
   // The fixed header behind nlmsghdr; zeroed.
   template <typename T>
@@ -29,6 +32,7 @@ class NetlinkMessage {
   }
   void put_u8(int type, uint8_t value) { put(type, &value, sizeof value); }
   void put_u32(int type, uint32_t value) { put(type, &value, sizeof value); }
+  void put_be32(int type, uint32_t value) { put_u32(type, host_to_be(value)); }
   void put_string(int type, const std::string& text) { put(type, text.c_str(), text.size() + 1); }
   void put_address(int type, const net::Address& address) { put(type, address.bytes().data(), address.bytes().size()); }
   void put(int type, const void* bytes, size_t size);
@@ -66,6 +70,7 @@ class Netlink {
  private:
   enum class Turn : uint8_t { more, done, torn };
   Result<> send(NetlinkMessage& message);
+  void make_room(size_t bytes);
   Result<> acknowledged(uint32_t first, size_t messages);
   Result<Turn> receive(bool dump, const std::function<void(const nlmsghdr&)>& each, bool& torn);
   Descriptor socket_;

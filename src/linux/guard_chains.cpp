@@ -1,0 +1,404 @@
+#include "linux/guard_chains.h"
+
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace adit::platform {
+namespace {
+
+using Bytes = std::vector<uint8_t>;
+using net::Family;
+
+constexpr int kFirst = -300, kLast = 300;       // before and behind other tables' chains and their NAT
+constexpr int kBehindDestinationNat = -90;      // prerouting: the destination is the final one
+constexpr uint32_t kLoopback = 1;               // the kernel's own number for lo, in every namespace
+constexpr size_t kElementsRoom = 60000;         // an attribute is at most 64 KiB
+constexpr size_t kElementsAMessage = 150;       // of at most 380 bytes
+constexpr uint32_t kMarkType = 19, kDeviceType = 20, kAddress4Type = 7, kAddress6Type = 8, kPortType = 13,
+                   kIcmpType = 14;              // as nft numbers them
+
+// Where a rule keeps what it loads, in words of 4 bytes: an address or a pair of them from 0 on; behind, the number of
+// the network and the interface, as one key.
+constexpr unsigned kAddressWord = 0, kNumberWord = 8, kDeviceWord = 9, kScratchWord = 10;
+
+constexpr uint8_t kIcmp = 1, kIgmp = 2, kUdp = 17, kIcmp6 = 58, kFragment6 = 44;
+
+const char* kPorts = "ports";
+const char* kErrors4 = "errors4";
+
+Bytes word(uint32_t value) {  // in the host's order, as meta loads it
+  Bytes bytes(sizeof value);
+  std::memcpy(bytes.data(), &value, sizeof value);
+  return bytes;
+}
+
+struct Layout {  // of an IP header
+  Family family;
+  uint32_t source, destination, address;  // bytes
+  GuardSet net, flow;
+};
+constexpr Layout kHeader4{Family::v4, 12, 16, 4, GuardSet::net4, GuardSet::flow4};
+constexpr Layout kHeader6{Family::v6, 8, 24, 16, GuardSet::net6, GuardSet::flow6};
+
+class Builder {
+ public:
+  explicit Builder(const GuardChains& chains) : chains_(chains) {}
+  std::vector<NetlinkMessage> build() &&;
+
+ private:
+  // --- parts of rules
+  NftRule in(const std::string& chain) const { return {chains_.table, chain}; }
+  // Of this family, with the number of the closed network that an address lies in.
+  NftRule closed(const std::string& chain, const Layout& header, uint32_t address) const {
+    NftRule rule = of_family(chain, header);
+    rule.payload(NFT_PAYLOAD_NETWORK_HEADER, address, header.address, kAddressWord);
+    // The nft program (1.0.6) ends with an assertion when it lists a key of which a part comes from a map, for which it
+    // knows no length. So the map's value begins a word earlier and reaches into the number's word, which nft takes for
+    // what was loaded there before: it lists `meta mark` where the number stands, and does not end.
+    rule.meta(NFT_META_MARK, kNumberWord).map(guard_set_name(header.net), kAddressWord, kNumberWord - 1);
+    return rule;
+  }
+  NftRule of_family(const std::string& chain, const Layout& header) const {
+    NftRule rule = in(chain);
+    rule.meta(NFT_META_NFPROTO, kScratchWord);
+    rule.equal(kScratchWord, Bytes{header.family == Family::v4 ? uint8_t{NFPROTO_IPV4} : uint8_t{NFPROTO_IPV6}});
+    return rule;
+  }
+  NftRule of_protocol(const std::string& chain, uint8_t protocol) const {
+    NftRule rule = in(chain);
+    rule.meta(NFT_META_L4PROTO, kScratchWord).equal(kScratchWord, Bytes{protocol});
+    return rule;
+  }
+  NftRule of_esp_or_ah(const std::string& chain) const {
+    NftRule rule = in(chain);
+    rule.meta(NFT_META_L4PROTO, kScratchWord).mask(kScratchWord, Bytes{0xfe}).equal(kScratchWord, Bytes{50});
+    return rule;
+  }
+  void from_us(NftRule& rule) const {
+    rule.meta(NFT_META_MARK, kScratchWord).equal(kScratchWord, word(chains_.mark));
+    rule.meta(NFT_META_SKUID, kScratchWord).equal(kScratchWord, word(chains_.uid));
+  }
+  static void with_port(NftRule& rule, uint32_t offset) {
+    rule.payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset, 2, kScratchWord).in_set(kPorts, kScratchWord);
+  }
+  static void later_fragment(NftRule& rule, const Layout& header) {
+    if (header.family == Family::v4)
+      rule.payload(NFT_PAYLOAD_NETWORK_HEADER, 6, 2, kScratchWord).mask(kScratchWord, Bytes{0x1f, 0xff});
+    else
+      rule.ipv6_fragment_offset(kScratchWord).mask(kScratchWord, Bytes{0xff, 0xf8});
+    rule.unequal(kScratchWord, Bytes{0, 0});
+  }
+  static void outgoing_flow(NftRule& rule, const Layout& header) {
+    rule.payload(NFT_PAYLOAD_NETWORK_HEADER, header.source, 2 * header.address, kAddressWord);
+    rule.in_set(guard_set_name(header.flow), kAddressWord);
+  }
+  static void incoming_flow(NftRule& rule, const Layout& header) {
+    rule.payload(NFT_PAYLOAD_NETWORK_HEADER, header.destination, header.address, kAddressWord);
+    rule.payload(NFT_PAYLOAD_NETWORK_HEADER, header.source, header.address, kAddressWord + header.address / 4);
+    rule.in_set(guard_set_name(header.flow), kAddressWord);
+  }
+  void put(NetlinkMessage message) { messages_.push_back(std::move(message)); }
+  void chain(const std::string& name) { put(nft_new_chain(chains_.table, name)); }
+  void base_chain(const std::string& name, uint32_t hook, int priority) {
+    put(nft_new_base_chain(chains_.table, name, hook, priority));
+  }
+  void fixed_set(const std::string& name, uint32_t type, uint32_t bytes, const std::vector<Bytes>& members);
+
+  // --- what the table is made of
+  void sets();
+  void witnesses(const std::string& chain, uint32_t Layout::*address, GuardSet set);
+  void link(const std::string& chain, const Layout& header, bool out);
+  void ike(const std::string& chain, bool out);
+  void outgoing(const std::string& chain, const Layout& header);
+  void incoming(const std::string& chain, const Layout& header);
+  void errors(const std::string& chain, const Layout& header);
+  void hooks();
+  void prerouting();
+
+  const GuardChains& chains_;
+  std::vector<NetlinkMessage> messages_;
+  uint32_t set_ids_ = 0;
+};
+
+NftSetForm form_of(GuardSet set) {
+  const std::string name = guard_set_name(set);
+  switch (set) {
+    case GuardSet::net4:
+      return {name, NFT_SET_INTERVAL | NFT_SET_MAP, kAddress4Type, 4, kMarkType << 6 | kMarkType, 8, false};
+    case GuardSet::net6:
+      return {name, NFT_SET_INTERVAL | NFT_SET_MAP, kAddress6Type, 16, kMarkType << 6 | kMarkType, 8, false};
+    case GuardSet::pass:
+      return {name, 0, kMarkType << 6 | kDeviceType, 8, 0, 0, false};
+    case GuardSet::stopped_out:
+    case GuardSet::stopped_in:
+      return {name, 0, kMarkType, 4, 0, 0, true};
+    case GuardSet::flow4:
+      return {name, 0, kAddress4Type << 6 | kAddress4Type, 8, 0, 0, false};
+    case GuardSet::flow6:
+      return {name, 0, kAddress6Type << 6 | kAddress6Type, 32, 0, 0, false};
+    case GuardSet::book:
+      break;
+  }
+  return {name, 0, kMarkType << 6 | kMarkType, 8, 0, 0, false};
+}
+
+void Builder::fixed_set(const std::string& name, uint32_t type, uint32_t bytes, const std::vector<Bytes>& members) {
+  put(nft_new_set(chains_.table, {name, 0, type, bytes, 0, 0, false}, ++set_ids_));
+  NetlinkMessage message = nft_message(NFT_MSG_NEWSETELEM, NLM_F_CREATE);
+  message.put_string(NFTA_SET_ELEM_LIST_TABLE, chains_.table);
+  message.put_string(NFTA_SET_ELEM_LIST_SET, name);
+  nlattr* list = message.begin_nest(NFTA_SET_ELEM_LIST_ELEMENTS | NLA_F_NESTED);
+  for (const auto& member : members) {
+    nlattr* element = message.begin_nest(NFTA_LIST_ELEM | NLA_F_NESTED);
+    nlattr* key = message.begin_nest(NFTA_SET_ELEM_KEY | NLA_F_NESTED);
+    message.put(NFTA_DATA_VALUE, member.data(), member.size());
+    message.end_nest(key);
+    message.end_nest(element);
+  }
+  message.end_nest(list);
+  put(std::move(message));
+}
+
+void Builder::sets() {
+  for (size_t i = 0; i < kGuardSets; ++i)
+    put(nft_new_set(chains_.table, form_of(static_cast<GuardSet>(i)), ++set_ids_));
+  fixed_set(kPorts, kPortType, 2, {{0x01, 0xf4}, {0x11, 0x94}});  // 500, 4500
+  fixed_set(kErrors4, kIcmpType, 1, {{3}, {11}, {12}});
+}
+
+// Counts for the network, and drops in any case.
+void Builder::witnesses(const std::string& name, uint32_t Layout::*address, GuardSet set) {
+  chain(name);
+  for (const Layout& header : {kHeader4, kHeader6})
+    put(closed(name, header, header.*address).in_set(guard_set_name(set), kNumberWord).no_verdict());
+  put(in(name).verdict(NF_DROP));
+}
+
+// IKE with peers that are not known yet.
+void Builder::ike(const std::string& name, bool out) {
+  for (const bool encapsulated : {false, true}) {
+    NftRule rule = of_protocol(name, kUdp);
+    if (out) from_us(rule);
+    rule.payload(NFT_PAYLOAD_TRANSPORT_HEADER, out ? 0 : 2, 2, kScratchWord);
+    rule.equal(kScratchWord, encapsulated ? Bytes{0x11, 0x94} : Bytes{0x01, 0xf4});
+    if (encapsulated) rule.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 8, 4, kScratchWord).equal(kScratchWord, word(0));
+    put(rule.verdict(NF_ACCEPT));
+  }
+}
+
+// What a link needs to live, where a wide network is closed.
+void Builder::link(const std::string& name, const Layout& header, bool out) {
+  const bool v4 = header.family == Family::v4;
+  chain(name);
+  ike(name, out);
+  NftRule lease = of_protocol(name, kUdp);
+  const Bytes client = v4 ? Bytes{0, 68} : Bytes{0x02, 0x22}, server = v4 ? Bytes{0, 67} : Bytes{0x02, 0x23};
+  Bytes ports = out ? client : server;
+  ports.insert(ports.end(), (out ? server : client).begin(), (out ? server : client).end());
+  lease.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 4, kScratchWord).equal(kScratchWord, ports);
+  put(lease.verdict(NF_ACCEPT));
+  if (v4) {
+    NftRule groups = of_protocol(name, kIgmp);
+    groups.payload(NFT_PAYLOAD_NETWORK_HEADER, 8, 1, kScratchWord).equal(kScratchWord, Bytes{1});
+    put(groups.verdict(NF_ACCEPT));
+    return;
+  }
+  struct Kind {
+    uint8_t first, last, hop_limit;
+  };
+  for (const Kind kind : {Kind{133, 137, 255}, Kind{130, 132, 1}, Kind{143, 143, 1}}) {
+    NftRule rule = of_protocol(name, kIcmp6);
+    rule.payload(NFT_PAYLOAD_NETWORK_HEADER, 7, 1, kScratchWord).equal(kScratchWord, Bytes{kind.hop_limit});
+    rule.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, kScratchWord);
+    rule.at_least(kScratchWord, Bytes{kind.first}).at_most(kScratchWord, Bytes{kind.last});
+    put(rule.verdict(NF_ACCEPT));
+  }
+}
+
+// For packets to a closed network that do not leave by a device of it.
+void Builder::outgoing(const std::string& name, const Layout& header) {
+  const std::string link_name = header.family == Family::v4 ? "link_out4" : "link_out6";
+  link(link_name, header, true);
+  chain(name);
+  put(in(name).meta(NFT_META_OIF, kScratchWord).equal(kScratchWord, word(kLoopback)).verdict(NF_ACCEPT));
+
+  NftRule esp = of_esp_or_ah(name);
+  from_us(esp);
+  outgoing_flow(esp, header);
+  put(esp.verdict(NF_ACCEPT));
+  NftRule udp = of_protocol(name, kUdp);
+  from_us(udp);
+  with_port(udp, 0);
+  outgoing_flow(udp, header);
+  put(udp.verdict(NF_ACCEPT));
+  NftRule fragment = of_protocol(name, kUdp);
+  from_us(fragment);
+  later_fragment(fragment, header);
+  outgoing_flow(fragment, header);
+  put(fragment.verdict(NF_ACCEPT));
+
+  NftRule wide = closed(name, header, header.destination);
+  wide.mask(kNumberWord, word(kWideNetwork)).equal(kNumberWord, word(kWideNetwork));
+  put(wide.verdict(NFT_JUMP, link_name));
+  put(in(name).verdict(NFT_GOTO, "stop_out"));
+}
+
+// Errors about outer packets: the packet that they quote must be of a flow.
+void Builder::errors(const std::string& name, const Layout& header) {
+  const bool v4 = header.family == Family::v4;
+  const uint32_t quoted = 8, protocol = quoted + (v4 ? 9 : 6), payload = quoted + (v4 ? 20 : 40);
+  enum class Of : uint8_t { ipsec, udp, fragment };
+  for (const Of of : {Of::ipsec, Of::udp, Of::fragment}) {
+    if (of == Of::fragment && v4) continue;  // IPv4 errors are sent about first fragments only
+    NftRule rule = of_protocol(name, v4 ? kIcmp : kIcmp6);
+    rule.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, kScratchWord);
+    if (v4)
+      rule.in_set(kErrors4, kScratchWord);
+    else
+      rule.at_least(kScratchWord, Bytes{1}).at_most(kScratchWord, Bytes{4});
+    rule.payload(NFT_PAYLOAD_TRANSPORT_HEADER, protocol, 1, kScratchWord);
+    if (of == Of::ipsec) rule.mask(kScratchWord, Bytes{0xfe}).equal(kScratchWord, Bytes{50});
+    if (of == Of::fragment) rule.equal(kScratchWord, Bytes{kFragment6});
+    if (of == Of::udp) {
+      rule.equal(kScratchWord, Bytes{kUdp});
+      with_port(rule, payload);
+    }
+    rule.payload(NFT_PAYLOAD_TRANSPORT_HEADER, quoted + header.source, 2 * header.address, kAddressWord);
+    rule.in_set(guard_set_name(header.flow), kAddressWord);
+    put(rule.verdict(NF_ACCEPT));
+  }
+}
+
+// For packets from a closed network that did not come by a device of it.
+void Builder::incoming(const std::string& name, const Layout& header) {
+  const std::string link_name = header.family == Family::v4 ? "link_in4" : "link_in6";
+  link(link_name, header, false);
+  chain(name);
+  put(in(name).meta(NFT_META_IIF, kScratchWord).equal(kScratchWord, word(kLoopback)).verdict(NF_ACCEPT));
+
+  NftRule esp = of_esp_or_ah(name);
+  incoming_flow(esp, header);
+  put(esp.verdict(NF_ACCEPT));
+  NftRule udp = of_protocol(name, kUdp);
+  with_port(udp, 2);
+  incoming_flow(udp, header);
+  put(udp.verdict(NF_ACCEPT));
+  NftRule fragment = of_protocol(name, kUdp);
+  later_fragment(fragment, header);
+  incoming_flow(fragment, header);
+  put(fragment.verdict(NF_ACCEPT));
+  errors(name, header);
+
+  NftRule wide = closed(name, header, header.source);
+  wide.mask(kNumberWord, word(kWideNetwork)).equal(kNumberWord, word(kWideNetwork));
+  put(wide.verdict(NFT_JUMP, link_name));
+  put(in(name).verdict(NFT_GOTO, "stop_in"));
+}
+
+void Builder::hooks() {
+  const auto stray = [&](const char* chain, const Layout& header, bool out, const std::string& then) {
+    NftRule rule = closed(chain, header, out ? header.destination : header.source);
+    rule.meta(out ? NFT_META_OIF : NFT_META_IIF, kDeviceWord).not_in_set(guard_set_name(GuardSet::pass), kNumberWord);
+    put(rule.verdict(NFT_GOTO, then));
+  };
+  base_chain("forward", NF_INET_FORWARD, kFirst);
+  base_chain("postrouting", NF_INET_POST_ROUTING, kLast);
+  base_chain("input", NF_INET_LOCAL_IN, kFirst);
+  for (const Layout& header : {kHeader4, kHeader6}) {
+    const char* digit = header.family == Family::v4 ? "4" : "6";
+    stray("forward", header, true, "stop_out");
+    stray("forward", header, false, "stop_in");
+    stray("postrouting", header, true, std::string("out") + digit);
+    stray("input", header, false, std::string("in") + digit);
+  }
+}
+
+// A route that encapsulates (SRv6) takes a forwarded packet before forward and postrouting could see it; here it is
+// asked which device the route would use. Nothing but unicast: what is for this host has no way out.
+void Builder::prerouting() {
+  base_chain("prerouting", NF_INET_PRE_ROUTING, kBehindDestinationNat);
+  for (const Layout& header : {kHeader4, kHeader6}) {
+    NftRule rule = closed("prerouting", header, header.destination);
+    rule.fib(NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR, kScratchWord).equal(kScratchWord, word(RTN_UNICAST));
+    rule.fib(NFT_FIB_RESULT_OIF, NFTA_FIB_F_DADDR, kDeviceWord);
+    rule.not_in_set(guard_set_name(GuardSet::pass), kNumberWord);
+    put(rule.verdict(NFT_GOTO, "stop_out"));
+  }
+}
+
+std::vector<NetlinkMessage> Builder::build() && {
+  sets();
+  witnesses("stop_out", &Layout::destination, GuardSet::stopped_out);
+  witnesses("stop_in", &Layout::source, GuardSet::stopped_in);
+  outgoing("out4", kHeader4);
+  outgoing("out6", kHeader6);
+  incoming("in4", kHeader4);
+  incoming("in6", kHeader6);
+  hooks();
+  if (chains_.ask_before_routing) prerouting();
+  return std::move(messages_);
+}
+
+void put_value(NetlinkMessage& message, int type, const Bytes& value) {
+  nlattr* nest = message.begin_nest(type | NLA_F_NESTED);
+  message.put(NFTA_DATA_VALUE, value.data(), value.size());
+  message.end_nest(nest);
+}
+
+void put_counter(NetlinkMessage& message, const Counted& counted) {
+  nlattr* expression = message.begin_nest(NFTA_SET_ELEM_EXPR | NLA_F_NESTED);
+  message.put_string(NFTA_EXPR_NAME, "counter");
+  nlattr* data = message.begin_nest(NFTA_EXPR_DATA | NLA_F_NESTED);
+  const uint64_t bytes = host_to_be(counted.bytes), packets = host_to_be(counted.packets);
+  message.put(NFTA_COUNTER_BYTES, &bytes, sizeof bytes);
+  message.put(NFTA_COUNTER_PACKETS, &packets, sizeof packets);
+  message.end_nest(data);
+  message.end_nest(expression);
+}
+
+void put_element(NetlinkMessage& message, const GuardElement& element, bool come,
+                 const std::map<std::string, Counted>& counted) {
+  nlattr* nest = message.begin_nest(NFTA_LIST_ELEM | NLA_F_NESTED);
+  put_value(message, NFTA_SET_ELEM_KEY, element.key);
+  if (element.end) message.put_be32(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
+  if (come && !element.data.empty()) put_value(message, NFTA_SET_ELEM_DATA, element.data);
+  if (come && !element.comment.empty()) {
+    const auto comment = nft_comment(element.comment);
+    message.put(NFTA_SET_ELEM_USERDATA, comment.data(), comment.size());
+  }
+  if (const auto before = counted.find(element.comment); come && before != counted.end())
+    put_counter(message, before->second);
+  message.end_nest(nest);
+}
+
+}  // namespace
+
+std::string guard_set_name(GuardSet set) {
+  static constexpr std::array<const char*, kGuardSets> kNames{"net4",       "net6",  "pass",  "stopped_out",
+                                                              "stopped_in", "flow4", "flow6", "book"};
+  return kNames[static_cast<size_t>(set)];
+}
+
+std::vector<NetlinkMessage> guard_chain_messages(const GuardChains& chains) {
+  return Builder(chains).build();
+}
+
+void put_guard_elements(std::vector<NetlinkMessage>& messages, const std::string& table, GuardSet set, bool come,
+                        const std::vector<GuardElement>& elements, const std::map<std::string, Counted>& counted) {
+  for (size_t start = 0; start < elements.size(); start += kElementsAMessage) {
+    const size_t end = std::min(start + kElementsAMessage, elements.size());
+    const size_t room = end - start > 4 ? kElementsRoom : NetlinkMessage::kUsualRoom;
+    NetlinkMessage& message = messages.emplace_back(
+        nft_message(come ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, come ? NLM_F_CREATE : 0, room));
+    message.put_string(NFTA_SET_ELEM_LIST_TABLE, table);
+    message.put_string(NFTA_SET_ELEM_LIST_SET, guard_set_name(set));
+    nlattr* list = message.begin_nest(NFTA_SET_ELEM_LIST_ELEMENTS | NLA_F_NESTED);
+    for (size_t i = start; i < end; ++i) put_element(message, elements[i], come, counted);
+    message.end_nest(list);
+  }
+}
+
+}  // namespace adit::platform

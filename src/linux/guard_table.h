@@ -1,0 +1,75 @@
+// One of the guard's two tables in the kernel: `adit-guard`, which lasts, or `adit-own`, which belongs to this process's
+// socket: nobody else can change it, and it goes with the socket. By nfnetlink itself. One thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "linux/guard_chains.h"
+#include "linux/guard_content.h"
+#include "linux/netlink_socket.h"
+#include "linux/platform.h"
+
+namespace adit::platform {
+
+constexpr const char* kLastingTable = "adit-guard";
+constexpr const char* kOwnedTable = "adit-own";
+
+// The kernel counts the transactions of a namespace. As long as it has counted none but ours, what we looked at stands.
+class NftGeneration {
+ public:
+  // Around a transaction of ours: whether nobody came between.
+  Result<bool> ours(Netlink& nfnetlink, const std::function<Result<>()>& transaction);
+  Result<bool> undisturbed(Netlink& nfnetlink);
+  // What was looked at between the two is so until the next transaction.
+  static Result<uint32_t> now(Netlink& nfnetlink);
+  void trust(uint32_t generation) { trusted_ = generation; }
+  void distrust() { trusted_.reset(); }
+
+ private:
+  std::optional<uint32_t> trusted_;
+};
+
+class GuardTable {
+ public:
+  enum class Kind : uint8_t { lasting, owned };
+  // `generation` is shared by all tables of a process, and outlives them.
+  static Result<GuardTable> open(Kind kind, NftGeneration& generation);
+
+  // The whole table in one transaction; counts go on. EPERM (owned): another process holds it. EBUSY (lasting): it is
+  // another Adit's, whose root the text names.
+  Result<> replace(const GuardContent& content, bool ask_before_routing);
+  // `step` led to `content`. One transaction; where it finds the table another than it was, the table is replaced whole.
+  Result<> change(const ElementStep& step, const GuardContent& content, bool ask_before_routing);
+  Result<> remove();  // not there: success
+
+  // What is wrong with the table, by its whole content, in words; empty: nothing.
+  Result<std::string> fault(const GuardContent& content);
+  Result<std::optional<FoundGuard>> found();
+  Result<std::vector<LeakCount>> leaks();
+
+  [[nodiscard]] uint32_t port() const { return netlink_.port(); }  // by which notices name our changes
+  [[nodiscard]] const char* name() const { return kind_ == Kind::owned ? kOwnedTable : kLastingTable; }
+
+ private:
+  using Counts = std::array<std::map<std::string, Counted>, 2>;  // out, in; by network
+  GuardTable(Kind kind, NftGeneration& generation, Netlink netlink)
+      : kind_(kind), generation_(&generation), netlink_(std::move(netlink)) {}
+  Result<> replace_once(const GuardContent& content, bool ask_before_routing, bool& alone);
+  Result<> count();
+  Result<std::optional<std::string>> shape();  // all but the elements; nullopt: no such table
+  Result<bool> there();
+  Result<std::vector<GuardElement>> elements(const std::string& set, std::map<std::string, Counted>* counted = nullptr);
+
+  Kind kind_;
+  NftGeneration* generation_;
+  Netlink netlink_;
+  std::string shape_;  // as the kernel told it just after we had made it; empty: not known
+  Counts counts_;      // as read last
+};
+
+}  // namespace adit::platform
