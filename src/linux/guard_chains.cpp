@@ -12,13 +12,13 @@ namespace {
 using Bytes = std::vector<uint8_t>;
 using net::Family;
 
-constexpr int kFirst = -300, kLast = 300;       // before and behind other tables' chains and their NAT
-constexpr int kBehindDestinationNat = -90;      // prerouting: the destination is the final one
-constexpr uint32_t kLoopback = 1;               // the kernel's own number for lo, in every namespace
-constexpr size_t kElementsRoom = 60000;         // an attribute is at most 64 KiB
-constexpr size_t kElementsAMessage = 150;       // of at most 380 bytes
+constexpr int kFirst = -300, kLast = 300;   // before and behind other tables' chains and their NAT
+constexpr int kBehindDestinationNat = -90;  // prerouting: the destination is the final one
+constexpr uint32_t kLoopback = 1;           // the kernel's own number for lo, in every namespace
+constexpr size_t kElementsRoom = 60000;     // an attribute is at most 64 KiB
+constexpr size_t kElementsAMessage = 150;   // of at most 380 bytes
 constexpr uint32_t kMarkType = 19, kDeviceType = 20, kAddress4Type = 7, kAddress6Type = 8, kPortType = 13,
-                   kIcmpType = 14;              // as nft numbers them
+                   kIcmpType = 14;  // as nft numbers them
 
 // Where a rule keeps what it loads, in words of 4 bytes: an address or a pair of them from 0 on; behind, the number of
 // the network and the interface, as one key.
@@ -109,7 +109,7 @@ class Builder {
 
   // --- what the table is made of
   void sets();
-  void witnesses(const std::string& chain, uint32_t Layout::*address, GuardSet set);
+  void witnesses(const std::string& chain, uint32_t Layout::* address, GuardSet set);
   void link(const std::string& chain, const Layout& header, bool out);
   void ike(const std::string& chain, bool out);
   void outgoing(const std::string& chain, const Layout& header);
@@ -170,7 +170,7 @@ void Builder::sets() {
 }
 
 // Counts for the network, and drops in any case.
-void Builder::witnesses(const std::string& name, uint32_t Layout::*address, GuardSet set) {
+void Builder::witnesses(const std::string& name, uint32_t Layout::* address, GuardSet set) {
   chain(name);
   for (const Layout& header : {kHeader4, kHeader6})
     put(closed(name, header, header.*address).in_set(guard_set_name(set), kNumberWord).no_verdict());

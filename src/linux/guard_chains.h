@@ -11,7 +11,7 @@ namespace adit::platform {
 
 struct GuardChains {
   std::string table;
-  uint32_t mark = 0, uid = 0;   // who sends outer packets
+  uint32_t mark = 0, uid = 0;       // who sends outer packets
   bool ask_before_routing = false;  // a chain at prerouting, for routes that encapsulate past forward and postrouting
 };
 

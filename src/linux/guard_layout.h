@@ -1,5 +1,5 @@
-// Which addresses are closed: networks that nest, laid out as disjoint ranges, each decided by the most specific network
-// that covers it. One network more or less gives the few ranges that go and come. Pure; one thread.
+// Which addresses are closed: networks that nest, laid out as disjoint ranges, each decided by the most specific
+// network that covers it. One network more or less gives the few ranges that go and come. Pure; one thread.
 #pragma once
 
 #include <array>
@@ -64,8 +64,8 @@ class GuardLayout {
 };
 
 // Never closed by a wider network: loopback, the unspecified address, limited broadcast, and what never leaves a link.
-// IPv4 link-local addresses and wider multicast are not among them: tunnels of cloud providers and routes for 239.0.0.0/8
-// are closed like any other.
+// IPv4 link-local addresses and wider multicast are not among them: tunnels of cloud providers and routes for
+// 239.0.0.0/8 are closed like any other.
 const std::vector<net::Prefix>& link_networks(net::Family family);
 
 // The address behind; nullopt: there is none.

@@ -124,8 +124,9 @@ TEST(GuardLayout, StepsOfAnyOrderLeadToWhatTheDefinitionSays) {
         std::array<uint8_t, 16> bytes{0x20, 0x01, 0x0d, 0xb8};
         bytes[15] = static_cast<uint8_t>(random());
         const auto length = static_cast<uint8_t>(24 + random() % 9);
-        return family == Family::v4 ? Prefix(Address::v4(0x0a000000 | bytes[15]), length).masked()
-                                    : Prefix(Address::from_v6(bytes.data()), static_cast<uint8_t>(length + 96)).masked();
+        return family == Family::v4
+                   ? Prefix(Address::v4(0x0a000000 | bytes[15]), length).masked()
+                   : Prefix(Address::from_v6(bytes.data()), static_cast<uint8_t>(length + 96)).masked();
       };
       LayoutStep step;
       for (unsigned i = 0; i <= random() % 3; ++i) {
@@ -162,7 +163,8 @@ TEST(GuardLayout, AgreesWithTheWholeComputation) {
     Firewall firewall;
     LayoutStep step;
     const auto some = [&] {  // 64/2: without what each of the two calls the link's
-      return Prefix(Address::v4(0x40000000 | (random() & 0x3f0f0f0f)), static_cast<uint8_t>(2 + random() % 31)).masked();
+      return Prefix(Address::v4(0x40000000 | (random() & 0x3f0f0f0f)), static_cast<uint8_t>(2 + random() % 31))
+          .masked();
     };
     for (int i = 0; i < 12; ++i) {
       firewall.guarded.push_back({some(), {}});

@@ -1,5 +1,5 @@
-// One of the guard's two tables in the kernel: `adit-guard`, which lasts, or `adit-own`, which belongs to this process's
-// socket: nobody else can change it, and it goes with the socket. By nfnetlink itself. One thread.
+// One of the guard's two tables in the kernel: `adit-guard`, which lasts, or `adit-own`, which belongs to this
+// process's socket: nobody else can change it, and it goes with the socket. By nfnetlink itself. One thread.
 #pragma once
 
 #include <functional>
@@ -43,7 +43,8 @@ class GuardTable {
   // The whole table in one transaction; counts go on. EPERM (owned): another process holds it. EBUSY (lasting): it is
   // another Adit's, whose root the text names.
   Result<> replace(const GuardContent& content, bool ask_before_routing);
-  // `step` led to `content`. One transaction; where it finds the table another than it was, the table is replaced whole.
+  // `step` led to `content`. One transaction; where it finds the table another than it was, the table is replaced
+  // whole.
   Result<> change(const ElementStep& step, const GuardContent& content, bool ask_before_routing);
   Result<> remove();  // not there: success
 

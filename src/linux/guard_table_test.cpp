@@ -34,8 +34,11 @@ class GuardTableTest : public OwnNamespace {
     plan.book = "/somewhere";
     plan.generation = 5'000'000'000;
     plan.mark = kOuterMark;
-    plan.closed = {{prefix("10.0.1.0/24"), {7, 9}}, {prefix("10.0.0.0/8"), {}}, {prefix("0.0.0.0/0"), {7}},
-                   {prefix("2001:db8:1::/48"), {7}}, {prefix("::/0"), {}}};
+    plan.closed = {{prefix("10.0.1.0/24"), {7, 9}},
+                   {prefix("10.0.0.0/8"), {}},
+                   {prefix("0.0.0.0/0"), {7}},
+                   {prefix("2001:db8:1::/48"), {7}},
+                   {prefix("::/0"), {}}};
     plan.inside = {prefix("192.0.2.0/24")};
     plan.flows = {{*net::Address::parse("1.2.3.4"), *net::Address::parse("5.6.7.8")},
                   {*net::Address::parse("2001:db8::1"), *net::Address::parse("2001:db8::2")}};
@@ -78,7 +81,8 @@ TEST_F(GuardTableTest, AnyTouchOfTheLastingTableIsSeen) {
   replace(*table, content);
   const std::string forward = "$(nft -a list chain inet adit-guard forward | sed -n 's/.*goto.*handle //p' | head -1)";
   for (const std::string& touch : std::vector<std::string>{
-           ("nft flush ruleset"), ("nft delete table inet adit-guard"),
+           ("nft flush ruleset"),
+           ("nft delete table inet adit-guard"),
            ("nft add table inet adit-guard '{ flags dormant; }'"),
            ("nft flush chain inet adit-guard forward"),
            "nft replace rule inet adit-guard forward handle " + forward + " accept",
@@ -92,7 +96,7 @@ TEST_F(GuardTableTest, AnyTouchOfTheLastingTableIsSeen) {
            ("nft add element inet adit-guard ports '{ 53 }'"),
            ("nft 'delete element inet adit-guard ports { 500 }; add element inet adit-guard ports { 53 }'"),
            ("nft 'delete element inet adit-guard flow4 { 1.2.3.4 . 5.6.7.8 }; "
-                       "add element inet adit-guard flow4 { 1.2.3.4 . 5.6.7.9 }'"),
+            "add element inet adit-guard flow4 { 1.2.3.4 . 5.6.7.9 }'"),
            ("nft add chain inet adit-guard other '{ type filter hook forward priority -400; policy drop; }'"),
            ("nft 'add chain inet adit-guard forward { policy drop; }'"),
        }) {
@@ -105,9 +109,10 @@ TEST_F(GuardTableTest, AnyTouchOfTheLastingTableIsSeen) {
 TEST_F(GuardTableTest, NobodyElseCanTouchTheOwnedTable) {
   const GuardContent content(plan());
   replace(*owned, content);
-  for (const char* touch : {"nft delete table inet adit-own", "nft flush table inet adit-own",
-                            "nft add table inet adit-own '{ flags dormant; }'", "nft insert rule inet adit-own forward accept",
-                            "nft add element inet adit-own pass '{ 0x1 . 1 }'", "nft flush chain inet adit-own forward"})
+  for (const char* touch :
+       {"nft delete table inet adit-own", "nft flush table inet adit-own",
+        "nft add table inet adit-own '{ flags dormant; }'", "nft insert rule inet adit-own forward accept",
+        "nft add element inet adit-own pass '{ 0x1 . 1 }'", "nft flush chain inet adit-own forward"})
     EXPECT_FALSE(holds(touch)) << touch;
   EXPECT_TRUE(holds("nft flush ruleset"));
   EXPECT_EQ(fault(*owned, content), "");
@@ -171,7 +176,9 @@ TEST_F(GuardTableTest, OneNetworkBesideTenThousand) {
   for (uint32_t i = 0; i < 10000; ++i) many.closed[Prefix(net::Address::v4(0x14000000 | i << 8), 24)] = {7};
   GuardContent content(many);
   auto start = std::chrono::steady_clock::now();
-  const auto ms = [&] { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count(); };
+  const auto ms = [&] {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  };
   replace(*table, content);
   replace(*owned, content);
   printf("replacing both, and reading them: %.0f ms\n", ms());

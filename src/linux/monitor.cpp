@@ -19,21 +19,6 @@ constexpr size_t kBufferBytes = 65536;
 constexpr int kSocketBytes = 8 << 20;  // a thousand tunnels' routes at once
 constexpr size_t kPortsRemembered = 256;
 
-Result<Descriptor> listen_to(int protocol, std::initializer_list<int> groups) {
-  Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
-  if (!socket.valid()) return fail(errno, "cannot open a netlink socket: {}", std::strerror(errno));
-  sockaddr_nl self{};
-  self.nl_family = AF_NETLINK;
-  if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&self), sizeof self) != 0)
-    return fail(errno, "cannot bind a netlink socket: {}", std::strerror(errno));
-  for (const int group : groups)
-    if (setsockopt(socket.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
-      return fail(errno, "cannot listen to the kernel's changes: {}", std::strerror(errno));
-  if (setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kSocketBytes, sizeof kSocketBytes) != 0)
-    setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &kSocketBytes, sizeof kSocketBytes);
-  return socket;
-}
-
 Change::What kind_of(uint16_t type) {
   switch (type) {
     case RTM_NEWADDR:
@@ -68,6 +53,21 @@ static_assert(NFTA_TABLE_NAME == kTableAttribute && NFTA_CHAIN_TABLE == kTableAt
               NFTA_SET_ELEM_LIST_TABLE == kTableAttribute && NFTA_OBJ_TABLE == kTableAttribute);
 
 }  // namespace
+
+Result<Descriptor> listen_to(int protocol, std::initializer_list<int> groups) {
+  Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+  if (!socket.valid()) return fail(errno, "cannot open a netlink socket: {}", std::strerror(errno));
+  sockaddr_nl self{};
+  self.nl_family = AF_NETLINK;
+  if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&self), sizeof self) != 0)
+    return fail(errno, "cannot bind a netlink socket: {}", std::strerror(errno));
+  for (const int group : groups)
+    if (setsockopt(socket.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
+      return fail(errno, "cannot listen to the kernel's changes: {}", std::strerror(errno));
+  if (setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kSocketBytes, sizeof kSocketBytes) != 0)
+    setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &kSocketBytes, sizeof kSocketBytes);
+  return socket;
+}
 
 bool concerns_our_table(const nlmsghdr& notice) {
   if (nlmsg_datalen(&notice) < static_cast<int>(sizeof(nfgenmsg))) return false;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <vector>
 
 #include "linux/netlink_socket.h"
@@ -35,6 +36,9 @@ class Monitor {
   std::vector<uint32_t> own_ports_;
   std::vector<uint8_t> buffer_;
 };
+
+// A socket that hears the notices of these groups, without waiting.
+Result<Descriptor> listen_to(int protocol, std::initializer_list<int> groups);
 
 // An nftables notice that names table `inet adit`.
 bool concerns_our_table(const nlmsghdr& notice);

@@ -30,6 +30,7 @@ class NetlinkMessage {
   T* header() {
     return static_cast<T*>(append(sizeof(T)));
   }
+  void* append_header(size_t size) { return append(size); }
   void put_u8(int type, uint8_t value) { put(type, &value, sizeof value); }
   void put_u32(int type, uint32_t value) { put(type, &value, sizeof value); }
   void put_be32(int type, uint32_t value) { put_u32(type, host_to_be(value)); }

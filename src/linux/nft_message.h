@@ -26,10 +26,10 @@ NetlinkMessage nft_new_base_chain(const std::string& table, const std::string& c
 
 struct NftSetForm {
   std::string name;
-  uint32_t flags = 0;                        // NFT_SET_*
-  uint32_t key_type = 0, key_bytes = 0;      // the type as nft numbers it, so that it can list them
-  uint32_t data_type = 0, data_bytes = 0;    // of a map
-  bool counters = false;                     // each element has one, which counts look-ups that find it
+  uint32_t flags = 0;                      // NFT_SET_*
+  uint32_t key_type = 0, key_bytes = 0;    // the type as nft numbers it, so that it can list them
+  uint32_t data_type = 0, data_bytes = 0;  // of a map
+  bool counters = false;                   // each element has one, which counts look-ups that find it
 };
 NetlinkMessage nft_new_set(const std::string& table, const NftSetForm& form, uint32_t id);
 
@@ -60,7 +60,7 @@ class NftRule {
   NftRule& in_set(const std::string& set, unsigned word);
   NftRule& not_in_set(const std::string& set, unsigned word);
   NftRule& map(const std::string& set, unsigned word, unsigned into);  // does not hold for what the map does not know
-  NetlinkMessage verdict(int code, const std::string& chain = {});  // the last call: the rule is given away
+  NetlinkMessage verdict(int code, const std::string& chain = {});     // the last call: the rule is given away
   NetlinkMessage no_verdict();
 
  private:

@@ -36,6 +36,9 @@ class OwnNamespace : public ::testing::Test {
     run("ip link set far0 up && ip addr add 192.0.2.2/24 dev far0 && ip addr add 2001:db8::2/64 dev far0 nodad");
     go_near();
   }
+  void move_to_far(const std::string& device) {
+    run("ip link set " + device + " netns /proc/self/fd/" + std::to_string(far_.get()));
+  }
   void go_near() { ASSERT_EQ(setns(near_.get(), CLONE_NEWNET), 0); }
   void go_far() { ASSERT_EQ(setns(far_.get(), CLONE_NEWNET), 0); }
 

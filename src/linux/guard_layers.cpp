@@ -1,0 +1,252 @@
+#include "linux/guard_layers.h"
+
+#include <linux/netlink.h>
+
+#include <algorithm>
+
+#include "linux/guard_watch.h"
+#include "linux/netlink_links.h"
+
+namespace adit::platform {
+
+Result<std::unique_ptr<GuardLayers>> GuardLayers::open(bool owner) {
+  auto generation = std::make_unique<NftGeneration>();
+  TRY_ASSIGN(GuardTable lasting, GuardTable::open(GuardTable::Kind::lasting, *generation));
+  TRY_ASSIGN(GuardRule rule, GuardRule::open());
+  std::unique_ptr<GuardLayers> layers(new GuardLayers(std::move(lasting), std::move(rule)));
+  TRY_ASSIGN(layers->asking_, Netlink::open(NETLINK_NETFILTER));
+  if (owner) {
+    TRY_ASSIGN(GuardTable owned, GuardTable::open(GuardTable::Kind::owned, *generation));
+    layers->owned_ = std::make_unique<GuardTable>(std::move(owned));
+    layers->hooks_ = turn_on_lwtunnel_hooks();
+  }
+  layers->generation_ = std::move(generation);
+  return layers;
+}
+
+std::vector<GuardTable*> GuardLayers::tables() {
+  std::vector<GuardTable*> all{&lasting_};
+  if (owned_) all.push_back(owned_.get());
+  return all;
+}
+
+// --- from plan to plan
+
+Result<> GuardLayers::replace(const GuardPlan& plan) {
+  const auto done = put(plan);
+  if (done) {
+    plan_ = plan;
+    rule_suspect_ = tables_suspect_ = false;
+    return {};
+  }
+  back_to_plan();
+  return done;
+}
+
+Result<> GuardLayers::put(const GuardPlan& plan) {
+  if (plan.closed.empty()) {
+    TRY_ASSIGN(const auto before, lasting_.found());
+    content_.emplace(plan);
+    if (before && before->book != plan.book) return {};  // another root's, with its rule and routes
+    TRY(rule_.replace(plan));
+    return remove_tables();
+  }
+  auto content = std::exchange(content_, GuardContent(plan));
+  for (GuardTable* table : tables())
+    if (auto done = replace_table(*table); !done) {
+      content_ = std::move(content);
+      return done;
+    }
+  auto done = rule_.replace(plan);
+  if (!done) content_ = std::move(content);
+  return done;
+}
+
+Result<> GuardLayers::remove_tables() {
+  for (GuardTable* table : tables()) TRY(table->remove());
+  return {};
+}
+
+Result<> GuardLayers::change(const GuardChange& change) {
+  CHECK(content_.has_value());
+  const bool was_empty = content_->empty();
+  const ElementStep step = content_->change(change);
+  if (was_empty || content_->empty()) {  // tables come or go
+    GuardPlan next = plan_;
+    advance(next, change);
+    return replace(next);
+  }
+  const auto done = put_step(step, change);
+  if (done) {
+    advance(plan_, change);
+    return {};
+  }
+  content_.emplace(plan_);
+  back_to_plan();
+  return done;
+}
+
+Result<> GuardLayers::put_step(const ElementStep& step, const GuardChange& change) {
+  for (GuardTable* table : tables()) TRY(table->change(step, *content_, table == owned_.get() && ask_before_routing()));
+  return rule_.change(change);
+}
+
+// After a failure: what the last plan said, in every layer; put_back tries again what is refused now.
+void GuardLayers::back_to_plan() {
+  if (!content_) return;
+  if (plan_.closed.empty()) {
+    content_.emplace(plan_);
+    (void)put(plan_);
+    return;
+  }
+  for (GuardTable* table : tables()) tables_suspect_ |= !replace_table(*table).has_value();
+  rule_suspect_ |= !rule_.replace(plan_).has_value();
+}
+
+// --- looking
+
+// Faults of tables by content, unless the kernel has counted no transaction but ours since they were looked at.
+std::vector<std::pair<GuardTable*, std::string>> GuardLayers::table_faults(std::string& trouble) {
+  if (!content_ || content_->empty()) return {};
+  const auto undisturbed = generation_->undisturbed(*asking_);
+  if (undisturbed && *undisturbed) return {};
+  const auto before = NftGeneration::now(*asking_);
+  std::vector<std::pair<GuardTable*, std::string>> faults;
+  for (GuardTable* table : tables()) {
+    const auto fault = table->fault(*content_);
+    if (!fault) trouble = fmt::format("cannot look at table inet {}: {}", table->name(), fault.error().text);
+    if (!fault || !fault->empty()) faults.emplace_back(table, fault ? *fault : fault.error().text);
+  }
+  const auto after = NftGeneration::now(*asking_);
+  if (faults.empty() && before && after && *before == *after) generation_->trust(*after);
+  return faults;
+}
+
+GuardState GuardLayers::state() {
+  GuardState state{.rule = true, .lasting = true, .owned = true, .trouble = {}};
+  if (!content_ || content_->empty()) return state;
+  const auto note = [&](const std::string& text) { state.trouble += (state.trouble.empty() ? "" : "; ") + text; };
+  std::string trouble;
+  for (const auto& [table, fault] : table_faults(trouble)) {
+    (table == owned_.get() ? state.owned : state.lasting) = false;
+    note(fmt::format("table inet {} {}", table->name(), fault));
+  }
+  if (!owned_) {
+    NetlinkMessage message = nft_message(NFT_MSG_GETTABLE, 0);
+    message.put_string(NFTA_TABLE_NAME, kOwnedTable);
+    state.owned = asking_->query(message, {}).has_value();
+    if (!state.owned) note("the guardian holds no table");
+  }
+  const auto fault = rule_.fault();
+  if (!fault || !fault->empty()) {
+    state.rule = false;
+    note(fault ? *fault : fault.error().text);
+  }
+  return state;
+}
+
+// --- putting back
+
+std::vector<std::string> GuardLayers::put_back() {
+  std::vector<std::string> told;
+  if (!content_ || content_->empty()) {
+    rule_suspect_ = tables_suspect_ = false;
+    return told;
+  }
+  if (tables_suspect_) put_back_tables(told);
+  if (rule_suspect_) put_back_rule(told);
+  return told;
+}
+
+void GuardLayers::put_back_tables(std::vector<std::string>& told) {
+  std::string trouble;
+  tables_suspect_ = false;
+  for (const auto& [table, fault] : table_faults(trouble)) {
+    const auto done = replace_table(*table);
+    std::string sentence = fmt::format("nftables table inet {} {}", table->name(), fault);
+    if (done) {
+      failing_.erase(table->name());
+      told.push_back(sentence + ": put back");
+      continue;
+    }
+    tables_suspect_ = true;
+    if (failing_.insert(table->name()).second)
+      told.push_back(
+          fmt::format("{}, and cannot be put back: {}; it is tried again every second", sentence, done.error().text));
+  }
+}
+
+void GuardLayers::put_back_rule(std::vector<std::string>& told) {
+  const auto done = rule_.put_back();
+  rule_suspect_ = !done;
+  if (done) {
+    failing_.erase("rule");
+    for (const auto& one : *done) told.push_back(one);
+  } else if (failing_.insert("rule").second) {
+    told.push_back(
+        fmt::format("the guard's routing rule does not stand: {}; it is tried again every second", done.error().text));
+  }
+}
+
+bool GuardLayers::follow(const nlmsghdr& notice, int protocol) {
+  if (protocol == NETLINK_ROUTE) {
+    const bool ours = rule_.concerns(notice);
+    rule_suspect_ |= ours;
+    return ours;
+  }
+  if (!concerns_guard_tables(notice)) return false;
+  for (GuardTable* table : tables())
+    if (notice.nlmsg_pid == table->port()) return false;
+  tables_suspect_ = true;
+  return true;
+}
+
+// --- devices
+
+void GuardLayers::drop_device(int index) {
+  GuardChange change;
+  change.generation = plan_.generation;
+  for (const auto& [network, devices] : plan_.closed) {
+    if (std::ranges::find(devices, index) == devices.end()) continue;
+    auto& left = change.close[network] = devices;
+    std::erase(left, index);
+  }
+  if (change.close.empty() || !content_) return;
+  if (!this->change(change)) {  // whole, and again until it succeeds
+    advance(plan_, change);
+    content_.emplace(plan_);
+    tables_suspect_ = true;
+    generation_->distrust();
+  }
+}
+
+void GuardLayers::drop_missing_devices() {
+  auto netlink = Netlink::open(NETLINK_ROUTE);
+  if (!netlink) return;
+  const auto links = list_links(*netlink);
+  if (!links) return;
+  std::set<int> there, gone;
+  for (const auto& link : *links) there.insert(link.info.index);
+  for (const auto& [network, devices] : plan_.closed)
+    for (const int device : devices)
+      if (!there.contains(device)) gone.insert(device);
+  for (const int device : gone) drop_device(device);
+}
+
+// --- counting
+
+Result<std::vector<LeakCount>> GuardLayers::leak_counts() {
+  std::map<std::pair<net::Prefix, bool>, LeakCount> sums;
+  for (GuardTable* table : tables()) {
+    TRY_ASSIGN(const auto leaks, table->leaks());
+    for (const auto& leak : leaks) {
+      LeakCount& sum = sums[{leak.network, leak.outbound}];
+      sum = {leak.network, leak.outbound, sum.packets + leak.packets, sum.bytes + leak.bytes};
+    }
+  }
+  std::vector<LeakCount> all;
+  for (const auto& [key, sum] : sums) all.push_back(sum);
+  return all;
+}
+
+}  // namespace adit::platform

@@ -1,0 +1,30 @@
+// What others change in the kernel that the guard must hear of: rules, routes, nexthop objects, links, nftables.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "linux/descriptor.h"
+#include "linux/guard_layers.h"
+
+namespace adit::platform {
+
+class GuardWatch {
+ public:
+  // Listens from now on.
+  static Result<GuardWatch> start();
+
+  [[nodiscard]] std::array<int, 2> fds() const { return {routes_.get(), tables_.get()}; }  // readable: call drain
+  // Tells the layers everything that has come; devices that are gone lose their pass at once.
+  void drain(GuardLayers& layers);
+
+ private:
+  void drain_one(int fd, int protocol, GuardLayers& layers);
+  Descriptor routes_, tables_;
+  std::vector<uint8_t> buffer_;
+};
+
+// A notice of nfnetlink that names one of the guard's tables.
+bool concerns_guard_tables(const nlmsghdr& notice);
+
+}  // namespace adit::platform
