@@ -10,9 +10,9 @@ RELEASE := build/release
 help:
 	@echo 'make demo     two sites in namespaces: the commands, the traffic, the captures (root)'
 	@echo 'make test     everything: units, vectors, corpora, model, namespaces, other stacks (root)'
-	@echo 'make bench    one table: bare veth, Adit, strongSwan, wireguard-go; and micro-benchmarks (root)'
+	@echo 'make bench    one table: bare veth, Adit, strongSwan, wireguard-go; and micro-benchmarks (root); BENCH=--quick: shorter'
 	@echo 'make fuzz     each fuzz target for FUZZ_SECONDS (60)'
-	@echo 'make lint     format and static analysis'
+	@echo 'make lint     format and static analysis; BASE=COMMIT: of what changed since'
 	@echo 'make install  a complete system below DESTDIR with PREFIX ($(PREFIX))'
 
 deps:
@@ -34,16 +34,16 @@ test: deps-test
 
 bench: build
 	@packaging/deps test bench
-	@python3 bench/run.py
+	@python3 bench/run.py $(BENCH)
 
 fuzz: deps
 	@packaging/deps fuzz
-	@cmake --preset fuzz >/dev/null && cmake --build build/fuzz -j $(JOBS)
+	@cmake --preset fuzz >/dev/null && cmake --build build/fuzz -j $(JOBS) --target fuzzers
 	@python3 fuzz/run.py --seconds $(or $(FUZZ_SECONDS),60)
 
 lint: deps
 	@packaging/deps lint
-	@sh packaging/lint
+	@sh packaging/lint $(BASE)
 
 install: build
 	@DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) sh packaging/install

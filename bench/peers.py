@@ -1,4 +1,5 @@
 """What a user would run instead, set up for the benchmark: bare veth, strongSwan's userspace ESP, wireguard-go; and Adit itself."""
+import shutil
 import subprocess
 import sys
 import time
@@ -6,6 +7,19 @@ import pathlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "lab"))
 from lab import LabError                                                                # noqa: E402
+
+OTHERS = {"strongswan", "wireguard-go"}           # a machine may be without them
+
+
+class Absent(Exception):
+    """A peer that this machine does not have."""
+
+
+def need(*programs):
+    for program in programs:
+        if not shutil.which(program):
+            raise Absent(f"{program} is not installed")
+
 
 CHARON = "/usr/lib/ipsec/charon"
 NAMESPACE_LETTERS = "ab"
@@ -55,6 +69,7 @@ class StrongSwan(Subject):
     """charon with kernel-libipsec: IKEv2 with a pre-shared key, AES-128-GCM, ESP in UDP."""
 
     def up(self):
+        need(CHARON, "swanctl")
         for host, here, there, near, far in ((self.a, "192.0.2.1", "192.0.2.2", "10.9.0.1", "10.9.0.2"),
                                              (self.b, "192.0.2.2", "192.0.2.1", "10.9.0.2", "10.9.0.1")):
             vici = host.root / "vici"
@@ -110,6 +125,7 @@ class WireguardGo(Subject):
     """wireguard-go as Debian has it."""
 
     def up(self):
+        need("wireguard-go", "wg")
         keys = {}
         for letter, host in zip(NAMESPACE_LETTERS, (self.a, self.b)):
             private = self.lab.sh("wg genkey").strip()

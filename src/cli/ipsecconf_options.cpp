@@ -48,7 +48,7 @@ class Scanner {
   }
   std::optional<std::string> value() {
     if (at_ == args_.size()) return std::nullopt;
-    const std::string found = args_[at_].substr(inside_);
+    std::string found = args_[at_].substr(inside_);
     inside_ = 0, ++at_;
     return found;
   }
