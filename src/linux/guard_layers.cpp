@@ -236,17 +236,11 @@ void GuardLayers::drop_missing_devices() {
 // --- counting
 
 Result<std::vector<LeakCount>> GuardLayers::leak_counts() {
-  std::map<std::pair<net::Prefix, bool>, LeakCount> sums;
+  std::vector<std::vector<LeakCount>> all;
   for (GuardTable* table : tables()) {
-    TRY_ASSIGN(const auto leaks, table->leaks());
-    for (const auto& leak : leaks) {
-      LeakCount& sum = sums[{leak.network, leak.outbound}];
-      sum = {leak.network, leak.outbound, sum.packets + leak.packets, sum.bytes + leak.bytes};
-    }
+    TRY_ASSIGN(all.emplace_back(), table->leaks());
   }
-  std::vector<LeakCount> all;
-  for (const auto& [key, sum] : sums) all.push_back(sum);
-  return all;
+  return sum_of_leaks(all);
 }
 
 }  // namespace adit::platform

@@ -115,13 +115,13 @@ Result<GuardTable> GuardTable::open(Kind kind, NftGeneration& generation) {
 Result<> GuardTable::replace(const GuardContent& content, bool ask_before_routing) {
   if (content.book().size() > kMostComment)
     return fail(ENAMETOOLONG, "{}: the root's name is too long to be kept in the kernel", content.book());
-  if (kind_ == Kind::lasting) {
+  if (kind_ == Kind::lasting && !made_) {
     TRY_ASSIGN(const auto before, found());
     if (before && before->book != content.book())
       return fail(EBUSY,
                   "the guard in this network namespace is that of the Adit with root {}; stop that one and let it open "
                   "its networks first",
-                  before->book.empty() ? "(unknown)" : before->book);
+                  before->book.empty() ? "/" : before->book);
   }
   TRY(count());
   shape_.clear();
@@ -156,6 +156,7 @@ Result<> GuardTable::replace_once(const GuardContent& content, bool ask_before_r
     TRY_ASSIGN(made, shape());
     return {};
   }));
+  made_ = true;
   alone = undisturbed;
   if (alone && made) shape_ = *made;
   return {};
@@ -184,6 +185,7 @@ Result<> GuardTable::remove() {
   if (!done) return fail(done.error().code, "cannot remove table inet {}: {}", name(), done.error().text);
   shape_.clear();
   counts_ = {};
+  made_ = false;
   return {};
 }
 
@@ -285,11 +287,9 @@ Result<std::string> GuardTable::fault(const GuardContent& content) {
 Result<std::optional<FoundGuard>> GuardTable::found() {
   FoundGuard found;
   const auto book = elements("book");
-  if (missing(book)) {  // no table, or one that is not of this form
-    TRY_ASSIGN(const bool standing, there());
-    return standing ? std::optional(found) : std::nullopt;
-  }
+  if (missing(book)) return std::nullopt;
   TRY(book);
+  if (book->empty()) return std::nullopt;
   for (const auto& element : *book) {
     found.book = element.comment;
     found.generation = generation_of(element.key);
@@ -321,6 +321,18 @@ Result<std::vector<LeakCount>> GuardTable::leaks() {
   for (const bool out : {true, false})
     for (const auto& [text, counted] : counts_[out ? 0 : 1])
       if (const auto network = net::Prefix::parse(text)) all.push_back({*network, out, counted.packets, counted.bytes});
+  return all;
+}
+
+std::vector<LeakCount> sum_of_leaks(const std::vector<std::vector<LeakCount>>& tables) {
+  std::map<std::pair<net::Prefix, bool>, LeakCount> sums;
+  for (const auto& leaks : tables)
+    for (const auto& leak : leaks) {
+      LeakCount& sum = sums[{leak.network, leak.outbound}];
+      sum = {leak.network, leak.outbound, sum.packets + leak.packets, sum.bytes + leak.bytes};
+    }
+  std::vector<LeakCount> all;
+  for (const auto& [key, sum] : sums) all.push_back(sum);
   return all;
 }
 

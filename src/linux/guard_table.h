@@ -50,6 +50,7 @@ class GuardTable {
 
   // What is wrong with the table, by its whole content, in words; empty: nothing.
   Result<std::string> fault(const GuardContent& content);
+  // nullopt: no such table, or one that names no book.
   Result<std::optional<FoundGuard>> found();
   Result<std::vector<LeakCount>> leaks();
 
@@ -69,8 +70,12 @@ class GuardTable {
   Kind kind_;
   NftGeneration* generation_;
   Netlink netlink_;
+  bool made_ = false;  // by this process: whatever book it names now, it is to be ours
   std::string shape_;  // as the kernel told it just after we had made it; empty: not known
   Counts counts_;      // as read last
 };
+
+// What several tables have stopped, together.
+std::vector<LeakCount> sum_of_leaks(const std::vector<std::vector<LeakCount>>& tables);
 
 }  // namespace adit::platform

@@ -76,6 +76,22 @@ TEST_F(GuardTableTest, IsMadeFoundListedAndRemoved) {
   EXPECT_TRUE(none && !*none);
 }
 
+TEST_F(GuardTableTest, RulesSavedAsTheManualSaysLoadWhileTheGuardStands) {
+  const GuardContent content(plan());
+  replace(*table, content);
+  replace(*owned, content);
+  run("nft add table ip mine && nft add chain ip mine c");
+  const std::string saved = "/tmp/adit-saved-" + std::to_string(getpid());
+  run("nft list ruleset > " + saved);
+  EXPECT_FALSE(holds("nft -f " + saved)) << "with the owned table in it nothing loads";
+  run("nft list tables | grep -v ' adit-\\(guard\\|own\\)$' | while read -r _ family name; do nft list table $family "
+      "$name; done > " +
+      saved);
+  run("nft flush ruleset && nft -f " + saved + " && rm " + saved);
+  EXPECT_TRUE(holds("nft list chain ip mine c"));
+  EXPECT_EQ(fault(*owned, content), "");
+}
+
 TEST_F(GuardTableTest, AnyTouchOfTheLastingTableIsSeen) {
   const GuardContent content(plan());
   replace(*table, content);
@@ -127,7 +143,7 @@ TEST_F(GuardTableTest, AnothersGuardIsNotReplaced) {
   replace(*table, GuardContent(plan()));
   GuardPlan other = plan();
   other.book = "/elsewhere";
-  const auto done = table->replace(GuardContent(other), false);
+  const auto done = open(GuardTable::Kind::lasting)->replace(GuardContent(other), false);
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code, EBUSY);
   EXPECT_NE(done.error().text.find("/somewhere"), std::string::npos);

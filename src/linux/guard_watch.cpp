@@ -17,7 +17,8 @@ namespace {
 
 constexpr size_t kBufferBytes = 65536;
 constexpr int kTableAttribute = 1;  // of every nf_tables object: its table's name
-constexpr int kMostRounds = 4096;   // of reading, before others get their turn
+constexpr auto kBetweenLooks = std::chrono::seconds(1);
+constexpr int kMostRounds = 4096;  // of reading, before others get their turn
 
 // A port that leaves its bridge is told of with the same message, of another family.
 std::optional<int> device_gone(const nlmsghdr& notice) {
@@ -53,15 +54,20 @@ Result<GuardWatch> GuardWatch::start() {
 void GuardWatch::drain(GuardLayers& layers) {
   drain_one(routes_.get(), NETLINK_ROUTE, layers);
   drain_one(tables_.get(), NETLINK_NETFILTER, layers);
+  const auto now = std::chrono::steady_clock::now();
+  if (!lost_ || now - looked_ < kBetweenLooks) return;
+  lost_ = false;
+  looked_ = now;
+  layers.suspect();
+  layers.drop_missing_devices();
 }
 
 void GuardWatch::drain_one(int fd, int protocol, GuardLayers& layers) {
-  bool lost = false;
   for (int round = 0; round < kMostRounds; ++round) {
     const ssize_t got = recv(fd, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == ENOBUFS) {
-      lost = true;
+      lost_ = true;
       continue;
     }
     if (got <= 0) break;
@@ -72,9 +78,6 @@ void GuardWatch::drain_one(int fd, int protocol, GuardLayers& layers) {
       if (const auto device = device_gone(*notice); device && protocol == NETLINK_ROUTE) layers.drop_device(*device);
     }
   }
-  if (!lost) return;
-  layers.suspect();
-  layers.drop_missing_devices();
 }
 
 }  // namespace adit::platform

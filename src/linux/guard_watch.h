@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <vector>
 
 #include "linux/descriptor.h"
@@ -17,11 +18,15 @@ class GuardWatch {
   [[nodiscard]] std::array<int, 2> fds() const { return {routes_.get(), tables_.get()}; }  // readable: call drain
   // Tells the layers everything that has come; devices that are gone lose their pass at once.
   void drain(GuardLayers& layers);
+  // Notices were lost, and the look at everything that this asks for waits for its second: call drain again then.
+  [[nodiscard]] bool owes() const { return lost_; }
 
  private:
   void drain_one(int fd, int protocol, GuardLayers& layers);
   Descriptor routes_, tables_;
   std::vector<uint8_t> buffer_;
+  bool lost_ = false;
+  std::chrono::steady_clock::time_point looked_{};
 };
 
 // A notice of nfnetlink that names one of the guard's tables.

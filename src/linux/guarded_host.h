@@ -41,7 +41,7 @@ class GuardedHost : public OwnNamespace {
     run("ip link add near1 type veth peer name lan1");
     run("ip link add t0 type veth peer name t0x && ip link set t0 arp off");
     move_to_far("t0x");
-    run("ip link set t0 up && ip addr add 10.99.0.1/32 dev t0");
+    run("sysctl -qw net.ipv6.conf.t0.addr_gen_mode=1 && ip link set t0 up && ip addr add 10.99.0.1/32 dev t0");
     move_to_far("lan1");
     run("ip link set near1 up && ip addr add 10.0.0.1/24 dev near1 && ip addr add 2001:db8:a::1/64 dev near1 nodad");
     run("ip route add default via 192.0.2.2 && ip -6 route add default via 2001:db8::2");
@@ -54,6 +54,9 @@ class GuardedHost : public OwnNamespace {
         "net.ipv4.conf.far0.proxy_arp=1");
     go_near();
     tunnel = index_of("t0");
+    run("nft 'table netdev tunnelled { chain c { type filter hook egress device t0 priority 0; meta l4proto { 17, 50 } "
+        "counter; "
+        "}; }'");
   }
 
   static net::Prefix prefix(const std::string& text) { return *net::Prefix::parse(text); }
@@ -85,8 +88,11 @@ class GuardedHost : public OwnNamespace {
     go_near();
     return text.empty() ? -1 : std::stoi(text.substr(8));
   }
-  // Counts what comes to t0.
-  static int through_tunnel() { return std::stoi(output("ip -s link show t0 | awk '/TX:/{getline; print $2}'")); }
+  // How many datagrams and how much ESP left by t0.
+  static int through_tunnel() {
+    const std::string text = output("nft list table netdev tunnelled | grep -o 'packets [0-9]*'");
+    return text.empty() ? -1 : std::stoi(text.substr(8));
+  }
 
   static ssize_t with_name(const std::string& text, uint16_t port, const std::string& scope,
                            const std::function<ssize_t(const sockaddr*, socklen_t)>& use) {

@@ -45,6 +45,19 @@ Result<> drop_privileges() {
   return {};
 }
 
+Result<> keep_net_admin_only() {
+  if (capng_get_caps_process() != 0) return fail(EPERM, "cannot read this process's capabilities");
+  if (capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN) == 0) return fail(EPERM, "CAP_NET_ADMIN is not held");
+  capng_clear(CAPNG_SELECT_ALL);
+  capng_update(CAPNG_ADD, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET),
+               CAP_NET_ADMIN);
+  if (const int narrowed = capng_apply(CAPNG_SELECT_ALL); narrowed != 0 && capng_apply(CAPNG_SELECT_CAPS) != 0)
+    return fail(EPERM, "cannot give up capabilities (libcap-ng says {})", narrowed);
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    return fail(errno, "cannot set no_new_privs: {}", std::strerror(errno));
+  return {};
+}
+
 Result<> forbid_dumps() {
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return fail(errno, "cannot forbid dumps: {}", std::strerror(errno));
   const rlimit none{0, 0};

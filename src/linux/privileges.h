@@ -15,6 +15,10 @@ Result<> check_privileges();
 // Root stays user 0 without root's powers: files that root alone may read stay readable, others' do not.
 Result<> drop_privileges();
 
+// For the guardian: CAP_NET_ADMIN and nothing else, in every set where that can be had; no_new_privs. EPERM: it is not
+// held.
+Result<> keep_net_admin_only();
+
 // I8: no core file, no ptrace by others of the user, no /proc/self/mem for them.
 Result<> forbid_dumps();
 

@@ -1,0 +1,236 @@
+#include "linux/guardian.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "linux/mark.h"
+
+namespace adit::platform {
+namespace {
+
+constexpr size_t kMostClients = 16;
+constexpr size_t kMostUntold = 256;
+constexpr auto kTryAgain = std::chrono::seconds(1);
+constexpr auto kLook = std::chrono::seconds(30);  // at everything, in case a notice never came
+constexpr auto kLookAtSaved = std::chrono::minutes(1);
+
+bool is_root(int socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+}
+
+}  // namespace
+
+// --- starting
+
+Result<std::unique_ptr<Guardian>> Guardian::start(GuardianSettings settings) {
+  std::unique_ptr<Guardian> guardian(new Guardian(std::move(settings)));
+  TRY(guardian->take_directory());
+  TRY_ASSIGN(guardian->watch_, GuardWatch::start());  // before the layers, so that no touch of them falls between
+  TRY_ASSIGN(guardian->layers_, GuardLayers::open(true));
+  if (const auto& why = guardian->layers_->lwtunnel_hooks().why_not; !why.empty()) guardian->tell(why);
+  TRY(guardian->close_by_book());
+  TRY(guardian->listen());
+  return guardian;
+}
+
+// The lock is on a file that only root can open.
+Result<> Guardian::take_directory() {
+  const std::string path = settings_.run + "/adit-guard.pid";
+  pid_file_ = Descriptor(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!pid_file_.valid()) return fail(errno, "cannot write {}: {}", path, std::strerror(errno));
+  if (flock(pid_file_.get(), LOCK_EX | LOCK_NB) != 0)
+    return fail(EBUSY, "another guardian keeps {}; this one is not needed", settings_.run);
+  const std::string pid = std::to_string(getpid()) + "\n";
+  if (ftruncate(pid_file_.get(), 0) != 0 || pwrite(pid_file_.get(), pid.data(), pid.size(), 0) < 0)
+    return fail(errno, "cannot write {}: {}", path, std::strerror(errno));
+  return {};
+}
+
+// The book is the authority; what stands in the kernel only where there is none that can be read. Either way nothing
+// passes before aditd says which devices may.
+GuardPlan Guardian::first_plan() {
+  GuardPlan plan;
+  const auto book = settings_.read_book ? settings_.read_book() : Result<std::optional<GuardPlan>>(std::nullopt);
+  if (book && *book) {
+    plan = **book;
+  } else {
+    if (!book) tell("the guard's book cannot be read: " + book.error().text);
+    const auto found = layers_->found();
+    if (found && *found && (*found)->book == settings_.root) {
+      for (const auto& network : (*found)->networks) plan.closed[network];
+      plan.generation = (*found)->generation;
+      if (!plan.closed.empty())
+        tell(fmt::format("no book of the guard is there; {} networks that stand closed in the kernel stay closed",
+                         plan.closed.size()));
+    }
+  }
+  plan.book = settings_.root;
+  if (plan.mark == 0) plan.mark = kOuterMark;
+  return plan;
+}
+
+Result<> Guardian::close_by_book() {
+  GuardPlan plan = first_plan();
+  const auto done = layers_->replace(plan);
+  if (done) return {};
+  if (done.error().code == EPERM || done.error().code == EBUSY) return done;
+  tell(fmt::format("what the book closes cannot be closed in every layer: {}; it is tried again every second",
+                   done.error().text));
+  owed_ = std::move(plan);
+  return {};
+}
+
+Result<> Guardian::listen() {
+  const std::string path = settings_.run + "/guard.sock";
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  if (path.size() >= sizeof name.sun_path) return fail(ENAMETOOLONG, "{}: too long for a socket's name", path);
+  path.copy(name.sun_path, path.size());
+  listener_ = Descriptor(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!listener_.valid()) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
+  unlink(path.c_str());  // the directory is ours: its lock is held
+  const mode_t mask = umask(0177);
+  const int bound = bind(listener_.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name);
+  const int error = errno;
+  umask(mask);
+  if (bound != 0) return fail(error, "cannot make {}: {}", path, std::strerror(error));
+  if (::listen(listener_.get(), static_cast<int>(kMostClients)) != 0)
+    return fail(errno, "cannot listen at {}: {}", path, std::strerror(errno));
+  return {};
+}
+
+Guardian::~Guardian() {
+  if (listener_.valid()) unlink((settings_.run + "/guard.sock").c_str());
+}
+
+// --- running
+
+void Guardian::run(int stop) {
+  for (;;) {
+    const auto watched = watch_->fds();
+    std::vector<pollfd> waiting{{stop, POLLIN, 0}, {listener_.get(), POLLIN, 0}};
+    for (const int fd : watched) waiting.push_back({fd, POLLIN, 0});
+    for (const Client& client : clients_) waiting.push_back({client.socket.get(), POLLIN, 0});
+    const bool soon = layers_->next_try() || watch_->owes() || owed_;
+    const auto patience = soon ? std::chrono::milliseconds(kTryAgain) : std::chrono::milliseconds(kLook);
+    const int ready = poll(waiting.data(), waiting.size(), static_cast<int>(patience.count()));
+    if (ready < 0 && errno != EINTR) std::this_thread::sleep_for(kTryAgain);  // no memory: not a reason to end
+    if (waiting[0].revents != 0) return;
+    watch_->drain(*layers_);
+    tend();
+    if (waiting[1].revents != 0) accept_clients();
+    std::erase_if(clients_, [&](Client& client) {
+      const auto at = std::ranges::find(waiting, client.socket.get(), &pollfd::fd);
+      return at != waiting.end() && at->revents != 0 && !serve(client);
+    });
+  }
+}
+
+void Guardian::tend() {
+  const auto now = Clock::now();
+  if (owed_)
+    if (layers_->replace(*owed_)) {
+      owed_.reset();
+      tell("what the book closes is closed in every layer now");
+    }
+  if (now >= next_look_) {
+    next_look_ = now + kLook;
+    layers_->suspect();
+  }
+  for (const auto& sentence : layers_->put_back()) tell(sentence);
+  if (now < next_saved_) return;
+  next_saved_ = now + kLookAtSaved;
+  look_at_saved_rules();
+}
+
+void Guardian::look_at_saved_rules() {
+  auto told = saved_rules_with_guard(settings_.saved_rules);
+  for (const auto& sentence : told)
+    if (std::ranges::find(saved_told_, sentence) == saved_told_.end()) tell(sentence);
+  saved_told_ = std::move(told);
+}
+
+void Guardian::tell(const std::string& sentence) {
+  if (settings_.say) settings_.say(sentence);
+  bool heard = false;
+  GuardMessage message{GuardWord::told, 0, {sentence.begin(), sentence.end()}};
+  message.body.resize(std::min(message.body.size(), kMostInline));
+  for (const Client& client : clients_)
+    if (client.sends_plans) heard |= send_guard_message(client.socket.get(), message).has_value();
+  if (heard) return;
+  if (untold_.size() >= kMostUntold) untold_.pop_front();
+  untold_.push_back(sentence);
+}
+
+// --- serving
+
+void Guardian::accept_clients() {
+  for (;;) {
+    Descriptor one(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!one.valid()) return;
+    if (!is_root(one.get())) continue;
+    if (clients_.size() >= kMostClients) clients_.erase(clients_.begin());  // the eldest: a new one is never kept out
+    clients_.push_back({std::move(one), false});
+  }
+}
+
+bool Guardian::serve(Client& client) {
+  const auto request = receive_guard_message(client.socket.get());
+  if (!request) return false;
+  if (!*request) return true;
+  const GuardMessage reply = answer(client, **request);
+  if (!send_guard_message(client.socket.get(), reply)) return false;
+  if (!client.sends_plans) return true;
+  auto waiting = std::exchange(untold_, {});
+  for (const auto& sentence : waiting) {
+    const GuardMessage message{GuardWord::told, 0, {sentence.begin(), sentence.end()}};
+    if (!send_guard_message(client.socket.get(), message)) untold_.push_back(sentence);
+  }
+  return true;
+}
+
+GuardMessage Guardian::answer(Client& client, const GuardMessage& request) {
+  const auto reply = [&](GuardWord word, std::vector<uint8_t> body = {}) {
+    return GuardMessage{word, request.number, std::move(body)};
+  };
+  if (request.word == GuardWord::state) {
+    auto state = layers_->state();
+    if (owed_) state = {false, false, false, "what the book closes is not closed in every layer yet"};
+    return reply(GuardWord::standing, encode_state(state));
+  }
+  Result<> done = fail(EINVAL, "not a message of this version of Adit");
+  if (request.word == GuardWord::plan) {
+    client.sends_plans = true;
+    done = take_plan(request.body);
+  } else if (request.word == GuardWord::change) {
+    const auto change = decode_change(request.body);
+    if (!change)
+      done = std::unexpected(change.error());
+    else if (!client.sends_plans)
+      done = fail(ESTALE, "a change without a plan before it");
+    else
+      done = layers_->change(*change);
+  }
+  return done ? reply(GuardWord::done) : reply(GuardWord::failed, encode_error(done.error()));
+}
+
+Result<> Guardian::take_plan(ByteSpan body) {
+  TRY_ASSIGN(const GuardPlan plan, decode_plan(body));
+  if (plan.book != settings_.root)
+    return fail(EBUSY, "this guardian keeps the guard of the Adit with root {}, not of {}", settings_.root, plan.book);
+  TRY(layers_->replace(plan));
+  owed_.reset();
+  return {};
+}
+
+}  // namespace adit::platform

@@ -1,0 +1,73 @@
+// The guardian: a process of its own that makes the guard's layers, holds the owned table, and puts back what others
+// break. It outlives aditd, and parses nothing that users or peers send: plans from root over its own socket, and the
+// book. One thread: start, then run.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "linux/descriptor.h"
+#include "linux/guard_layers.h"
+#include "linux/guard_watch.h"
+#include "linux/guard_wire.h"
+
+namespace adit::platform {
+
+struct GuardianSettings {
+  std::string root;  // the book's, as plans name it
+  std::string run;   // directory of guard.sock and adit-guard.pid
+  // What the book says is closed and what is inside, without devices and flows; nullopt: there is no book. Called once.
+  std::function<Result<std::optional<GuardPlan>>()> read_book;
+  std::function<void(const std::string&)> say;  // to the log
+  std::string saved_rules = "/etc/nftables.conf";
+};
+
+class Guardian {
+ public:
+  // Closes what the book says, then listens. EBUSY: another guardian keeps this directory, or another root's guard
+  // stands. EPERM: another guardian holds the owned table, or no CAP_NET_ADMIN.
+  static Result<std::unique_ptr<Guardian>> start(GuardianSettings settings);
+  // Until `stop` is readable. Nothing that fails meanwhile ends it. Then the owned table goes, the other layers stay.
+  void run(int stop);
+  ~Guardian();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Client {
+    Descriptor socket;
+    bool sends_plans = false;  // hears what is told
+  };
+  explicit Guardian(GuardianSettings settings) : settings_(std::move(settings)) {}
+  Result<> take_directory();
+  Result<> close_by_book();
+  GuardPlan first_plan();
+  Result<> listen();
+  void accept_clients();
+  bool serve(Client& client);  // false: it is gone
+  GuardMessage answer(Client& client, const GuardMessage& request);
+  Result<> take_plan(ByteSpan body);
+  void tend();
+  void tell(const std::string& sentence);
+  void look_at_saved_rules();
+
+  GuardianSettings settings_;
+  Descriptor pid_file_, listener_;
+  std::optional<GuardWatch> watch_;
+  std::unique_ptr<GuardLayers> layers_;
+  std::optional<GuardPlan> owed_;  // the book's, where it could not be put in force yet
+  std::vector<Client> clients_;
+  std::deque<std::string> untold_;  // while nobody listens
+  std::vector<std::string> saved_told_;
+  Clock::time_point next_saved_{}, next_look_{};
+};
+
+// Sentences about saved nftables rules (the file, and files that it includes) that hold the guard's tables: they do not
+// load, or come back stale. Each with what to do.
+std::vector<std::string> saved_rules_with_guard(const std::string& path);
+
+}  // namespace adit::platform
