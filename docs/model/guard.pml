@@ -8,6 +8,8 @@
  * -DPACED: others act only when what they broke before is put back; then no packet leaves in the clear at all, whatever its kind.
  * Variants that must fail: README.md.
  *
+ * -DSTEPS: a simulation (spin -T -nSEED -u2000), or a trail, prints the steps that an engine would log, for tests/model/trace_checker.py.
+ *
  * A packet of every kind may come between any two steps: so what must never happen to one is a condition on states, and a process that can
  * only move in a state where it happens. `timeout` is SPIN's word for: nothing else can move.
  */
@@ -95,7 +97,6 @@ hidden byte leak_beside_a_layer = 1, leak = 1, outer_packet_stopped = 1, dhcp_or
 #define STOPPED_UNBOUND ((LOOKED && (route && dev == OURS && up || unreach)) || STOPPED_TABLES)
 #define STOPPED_FORWARD (STOPPED_UNBOUND || (OWNED && foreign == FROM))     /* the owned table asks fib at prerouting, too */
 #define STOPPED_TABLES  ((OWNED || lasting) && !WRAPPED)
-#define STOPPED_BOUND6  ((LOOKED && nexthop) || STOPPED_TABLES)
 #define CLEAR_FORWARD   (net_up && (!STOPPED_FORWARD || BY_PLAIN))
 #define CLEAR_LOCAL     (net_up && (!STOPPED_UNBOUND || BY_PLAIN))
 #define CLEAR_BOUND4    (net_up && !(OWNED || lasting))                     /* no answer of routing holds it; nor multicast */
@@ -122,11 +123,29 @@ hidden byte leak_beside_a_layer = 1, leak = 1, outer_packet_stopped = 1, dhcp_or
 #define ACT world
 #endif
 
+/* ---- what an engine would log */
+#ifdef STEPS
+bool op_kept;                                /* the operator's entry is of source kept */
+#define SAY(text) printf(text); printf("\n")
+#define SAY_OP(text, rest) printf(text); if :: op_kept -> printf(" NET bob0 operator kept") :: else -> printf(" NET bob0 operator route") fi; SAY(rest)
+#define SAY_USR(text, rest) printf(text); printf(" NET bob0 user:vpn policy"); SAY(rest)
+#define SAY_IF(condition, text) if :: condition -> SAY(text) :: else fi
+#define KEPT(what) op_kept = what
+#else
+#define SAY(text) skip
+#define SAY_OP(text, rest) skip
+#define SAY_USR(text, rest) skip
+#define SAY_IF(condition, text) skip
+#define KEPT(what) skip
+#endif
+
 /* ---- the door */
-inline leave_op()  { DOOR_SHUT(r_op, entry_left_without_record);  d_op = false;  m_op = false;  r_op = false }     /* no entry leaves the book without a record */
-inline leave_usr() { DOOR_SHUT(r_usr, entry_left_without_record); d_usr = false; m_usr = false; r_usr = false }
+inline leave_op()  { DOOR_SHUT(r_op, entry_left_without_record);  d_op = false;  m_op = false;  r_op = false;  SAY_OP("aditd book-", " record=op") }     /* no entry leaves the book without a record */
+inline leave_usr() { DOOR_SHUT(r_usr, entry_left_without_record); d_usr = false; m_usr = false; r_usr = false; SAY_USR("aditd book-", " record=usr") }
 inline leave()     { if :: r_op -> leave_op() :: else fi; if :: r_usr -> leave_usr() :: else fi }
 inline opens()     { DOOR_SHUT(!WANTED, acted_before_record) }              /* no layer is let go before that */
+inline owned_gone()   { opens(); SAY_IF(d_op || d_usr, "aditd layer owned opens NET"); g_n = false }
+inline lasting_gone() { opens(); SAY_IF(d_op || d_usr, "aditd layer lasting opens NET"); lasting = false }
 inline in_book()   { lost = false; d_op = m_op; d_usr = m_usr; copy = REMEMBERED }   /* written whole, both copies */
 
 /* what stands in the kernel, or the copy: believed when the book is lost */
@@ -152,7 +171,10 @@ inline routing_up() {                        /* throw before unreachable: outer 
 #endif
   unreach = true; nexthop = true; rule = true; first()
 }
-inline routing_gone() { route = false; unreach = false; nexthop = false; thrown = false; threw = false; rule = false; front = (foreign != NOTHING) }
+inline routing_gone() {
+  opens(); SAY_IF(route, "aditd route- NET bob0"); SAY_IF(d_op || d_usr, "aditd layer rule opens NET");
+  route = false; unreach = false; nexthop = false; thrown = false; threw = false; rule = false; front = (foreign != NOTHING)
+}
 
 #define STEP(what) atomic { if :: a_alive -> what :: else -> goto again fi }
 
@@ -161,30 +183,37 @@ active proctype Aditd() {
 again:
 end:
   do
-  :: atomic { !a_alive && !broken && net_up -> a_alive = true; a_ready = false; user = false }
+  :: atomic { !a_alive && !broken && net_up -> a_alive = true; a_ready = false; user = false; SAY("aditd start") }
   :: a_alive && !a_ready ->                                                 /* start */
      atomic { if
-     :: a_alive && !lost -> m_op = d_op; m_usr = d_usr;
+     :: a_alive && !lost -> m_op = d_op; m_usr = d_usr; SAY("aditd book intact");
+        if :: d_op -> SAY_OP("aditd loaded", "") :: else fi;
+        if :: d_usr -> SAY_USR("aditd loaded", "") :: else fi;
 #ifdef ADOPT_ALWAYS
-        if :: lasting -> m_op = true; DOOR_SHUT(d_op || d_usr, kernel_believed_beside_book); in_book() :: else fi;     /* the kernel believed beside an intact book */
+        if
+        :: lasting && !d_op -> SAY("aditd adopted NET"); DOOR_SHUT(d_usr, kernel_believed_beside_book); m_op = true; KEPT(true); in_book();
+           SAY_OP("aditd book+", "")
+        :: else
+        fi;     /* the kernel believed beside an intact book */
 #endif
-        skip
+        SAY("aditd started")
 #ifdef BELIEVES_LOST
-     :: a_alive && lost -> if :: d_op -> leave_op() :: else fi              /* no file, nothing closed */
+     :: a_alive && lost -> SAY("aditd book missing"); SAY("aditd started"); if :: d_op -> leave_op() :: else fi              /* no file, nothing closed */
 #else
-     :: a_alive && lost && FOUND -> m_op = true; m_usr = false; r_op = false; r_usr = false; in_book()       /* kept, with an alert */
-     :: a_alive && lost && !FOUND -> nothing_left(); m_op = false; m_usr = false; in_book()
+     :: a_alive && lost && FOUND -> m_op = true; m_usr = false; r_op = false; r_usr = false; in_book(); KEPT(true);      /* kept, with an alert */
+        SAY("aditd book missing"); SAY("aditd adopted NET"); SAY_OP("aditd book+", ""); SAY("aditd started")
+     :: a_alive && lost && !FOUND -> nothing_left(); m_op = false; m_usr = false; in_book(); SAY("aditd book missing"); SAY("aditd started")
 #endif
      :: else -> goto again
      fi };
 #ifdef START_OPENS
      STEP(if :: !conf && m_op -> leave_op() :: else fi);                    /* no tunnel of that name: its entries are forgotten */
 #endif
-     STEP(if :: REMEMBERED && WANTED && !fails -> routing_up() :: else fi);
+     STEP(if :: REMEMBERED && WANTED && !fails -> routing_up(); SAY("aditd layer rule up") :: else -> SAY("aditd layer rule down") fi);
 #ifdef THROW_LAST
      STEP(thrown = true; threw = false);
 #endif
-     STEP(if :: REMEMBERED && WANTED && !fails -> lasting = true :: else fi);
+     STEP(if :: REMEMBERED && WANTED && !fails -> lasting = true; SAY("aditd layer lasting up") :: else -> SAY("aditd layer lasting down") fi);
      STEP(a_ready = true)
 
   :: atomic { world && a_ready && !m_op && !d_op -> user = false }; goto closing       /* route add … over the secured tunnel */
@@ -194,20 +223,21 @@ end:
   :: atomic { world && a_ready && m_usr && !r_usr -> user = true }; goto releasing
 #endif
 #ifdef DEVICE
-  :: atomic { world && a_ready && dev == OURS -> dev = NONE; up = false; route = false; conf = false }     /* delete-iptun -r -k: the entry stays */
-  :: atomic { world && a_ready && dev == NONE && !conf -> dev = PLAIN; up = true; plain_route = true }     /* create-iptun of that name, no -S; route add */
-  :: atomic { world && a_ready && dev == PLAIN -> dev = NONE; up = false; plain_route = false; conf = true }
+  :: atomic { world && a_ready && dev == OURS -> dev = NONE; up = false; route = false; conf = false; SAY("aditd device- bob0 7") }     /* delete-iptun -r -k: the entry stays */
+  :: atomic { world && a_ready && dev == NONE && !conf -> dev = PLAIN; up = true; plain_route = true; SAY("aditd device+ bob0 8 plain");
+       SAY_IF(BY_NAME, "aditd pass+ bob0 8") }                              /* create-iptun of that name, no -S; route add */
+  :: atomic { world && a_ready && dev == PLAIN -> dev = NONE; up = false; plain_route = false; conf = true; SAY("aditd device- bob0 8") }
 #endif
 
   /* put back */
-  :: atomic { a_ready && conf && dev == NONE -> dev = OURS; up = true }
+  :: atomic { a_ready && conf && dev == NONE -> dev = OURS; up = true; SAY("aditd device+ bob0 7 secured"); SAY("aditd pass+ bob0 7") }
   :: atomic { a_ready && dev == OURS && !up -> up = true }
-  :: atomic { a_ready && m_op && !r_op && dev == OURS && up && !route && rule && unreach && !fails -> route = true }
+  :: atomic { a_ready && m_op && !r_op && dev == OURS && up && !route && rule && unreach && !fails -> route = true; SAY("aditd route+ NET bob0") }
 #ifdef PUTBACK_OPENS
   :: a_ready && m_op && dev == OURS && up && !route && fails -> STEP(leave_op())       /* it fails: the hold is given back */
 #endif
-  :: atomic { a_ready && !REMEMBERED && !WANTED && (unreach || lasting) -> routing_gone(); lasting = false }           /* strays: no entry names N */
-  :: atomic { a_ready && g == ALIVE && g_n != WANTED -> g_n = WANTED }      /* what it has not heard while it was away or hung */
+  :: atomic { a_ready && !REMEMBERED && !WANTED && (unreach || lasting) -> routing_gone(); lasting_gone() }            /* strays: no entry names N */
+  :: atomic { a_ready && g == ALIVE && g_n != WANTED -> g_n = WANTED; SAY("aditd layer owned up") }      /* what it has not heard while it was away or hung */
   :: atomic { a_ready && g == DEAD && WANTED && !fails && !(rule && !front && unreach && nexthop && thrown) -> routing_up() }
   :: atomic { a_ready && g == DEAD && WANTED && !fails && !lasting -> lasting = true }
   :: atomic { a_ready && (lost || (REMEMBERED && !copy)) -> in_book() }
@@ -221,27 +251,35 @@ end:
   od;
 
 closing:                                     /* book, rule, lasting table, guardian's word, route */
-  STEP(if :: user -> m_usr = true :: else -> m_op = true fi; in_book());
+  STEP(if :: user -> m_usr = true :: else -> m_op = true; KEPT(false) fi; in_book();
+       if :: user -> SAY_USR("aditd book+", "") :: else -> SAY_OP("aditd book+", "") fi);
 #ifdef ROUTE_FIRST
-  STEP(if :: dev == OURS && up && !user -> route = true; promised = true :: else fi);
+  STEP(if :: dev == OURS && up && !user -> route = true; promised = true; SAY("aditd route+ NET bob0") :: else fi);
 #endif
-  STEP(if :: fails -> goto undo :: else -> routing_up() fi);
+  STEP(if :: fails -> goto undo :: else -> routing_up(); SAY("aditd layer rule up NET") fi);
 #ifdef THROW_LAST
   STEP(thrown = true; threw = false);
 #endif
-  STEP(if :: fails -> goto undo :: else -> lasting = true fi);
-  STEP(if :: g == ALIVE -> g_n = true :: else -> goto undo fi);             /* no answer: nothing new is made */
-  STEP(if :: !user && m_op && !r_op && dev == OURS && up -> promised = true; route = true :: else fi);
+  STEP(if :: fails -> goto undo :: else -> lasting = true; SAY("aditd layer lasting up NET") fi);
+  STEP(if :: g == ALIVE -> g_n = true; SAY("aditd layer owned up NET") :: else -> SAY("aditd layer owned down"); goto undo fi);      /* no answer: nothing new */
+  STEP(if :: !user && m_op && !r_op && dev == OURS && up -> promised = true; route = true; SAY("aditd route+ NET bob0") :: else fi);
   goto again;
 
 undo:
-  STEP(if :: user && m_usr -> r_usr = true :: !user && m_op -> r_op = true; promised = false :: else fi);
+  STEP(if
+       :: user && m_usr -> r_usr = true; SAY("aditd record usr undo NET bob0 user:vpn policy")
+       :: !user && m_op -> r_op = true; promised = false; SAY("aditd record op undo NET bob0 operator route")
+       :: else fi);
   goto again;
 
 releasing:
-  STEP(if :: g != ALIVE -> goto again :: else fi);                          /* nothing is released while it is away */
+  STEP(if :: !user -> route = false; SAY("aditd route- NET bob0") :: else fi);               /* the route goes first */
+  STEP(if :: g != ALIVE -> SAY("aditd layer owned down"); goto again :: else -> SAY("aditd layer owned up") fi);        /* nothing is released while it is away */
 #ifndef ACT_BEFORE_RECORD
-  STEP(if :: user && m_usr -> r_usr = true :: !user && m_op -> r_op = true; promised = false :: else -> goto again fi);
+  STEP(if
+       :: user && m_usr -> r_usr = true; SAY("aditd record usr release NET bob0 user:vpn *")
+       :: !user && m_op -> r_op = true; promised = false; SAY("aditd record op release NET bob0 operator *")
+       :: else -> goto again fi);
 #ifdef DELEGATE_OPENS
   STEP(if :: user && m_op -> leave_op() :: else fi);                        /* what the user's rule named opens, whoever else holds it */
 #endif
@@ -249,12 +287,12 @@ releasing:
 
 opening:                                     /* the guardian first */
 #ifdef ACT_BEFORE_RECORD
-  STEP(opens(); g_n = false);
+  STEP(owned_gone());
 #endif
   STEP(if :: WANTED -> leave(); in_book(); goto again :: else fi);          /* another entry holds N */
-  STEP(if :: g != HANGS && !WANTED -> opens(); g_n = false :: else -> goto again fi);
-  STEP(if :: !WANTED -> opens(); routing_gone() :: else -> goto again fi);
-  STEP(if :: !WANTED -> opens(); lasting = false :: else -> goto again fi);
+  STEP(if :: g != HANGS && !WANTED -> owned_gone() :: else -> goto again fi);
+  STEP(if :: !WANTED -> routing_gone() :: else -> goto again fi);
+  STEP(if :: !WANTED -> lasting_gone() :: else -> goto again fi);
   STEP(if :: g != HANGS && !OWNED -> leave(); in_book() :: else fi);
   goto again
 }
@@ -264,9 +302,11 @@ end:
   do
   :: atomic { g == DEAD && !away && net_up -> g = ALIVE;
        if
-       :: !lost -> g_n = WANTED
-       :: lost && FOUND -> g_n = true
-       :: lost && !FOUND -> g_n = false; if :: !a_ready -> nothing_left() :: else fi
+       :: !lost -> g_n = WANTED; SAY("guardian start"); SAY("guardian book intact");
+          if :: d_op -> SAY_OP("guardian loaded", "") :: else fi; if :: d_usr -> SAY_USR("guardian loaded", "") :: else fi;
+          SAY("guardian started")
+       :: lost && FOUND -> g_n = true; SAY("guardian start"); SAY("guardian book missing"); SAY("guardian adopted NET"); SAY("guardian started")
+       :: lost && !FOUND -> g_n = false; SAY("guardian start"); SAY("guardian book missing"); SAY("guardian started"); if :: !a_ready -> nothing_left() :: else fi
        fi }
   /* put back: throw, unreachable, nexthop; the rule, wherever it lands; then its place */
   :: atomic { g == ALIVE && g_n && WANTED && !fails && !(unreach && nexthop && (thrown || !rule)) ->
@@ -292,8 +332,8 @@ active proctype World() {
 end:
 progress:                                    /* a cycle without others in it would be Adit against itself (pan -l) */
   do
-  :: BREAKS(a_alive = false; a_ready = false)                               /* SIGKILL, OOM */
-  :: BREAKS(g = DEAD; g_n = false)
+  :: BREAKS(SAY_IF(a_alive, "aditd crash"); a_alive = false; a_ready = false)          /* SIGKILL, OOM */
+  :: BREAKS(SAY_IF(g != DEAD, "guardian crash"); g = DEAD; g_n = false)
   :: BREAKS(if :: g == ALIVE -> g = HANGS :: else fi)                       /* SIGSTOP */
   :: OTHER(if :: g == HANGS -> g = ALIVE :: else fi)
   :: BREAKS(away = true; g = DEAD; g_n = false)                             /* systemctl stop, masked, its file gone */
@@ -330,7 +370,7 @@ progress:                                    /* a cycle without others in it wou
   :: BREAKS(if :: !REMEMBERED && !WANTED -> lasting = true :: else fi)      /* a ruleset saved long ago is loaded */
 #endif
 #ifdef CONSOLE
-  :: BREAKS(broken = true; a_alive = false; a_ready = false)                /* a bad file, an upgrade, seccomp */
+  :: BREAKS(broken = true; SAY_IF(a_alive, "aditd crash"); a_alive = false; a_ready = false)                /* a bad file, an upgrade, seccomp */
   :: OTHER(broken = false)
 #endif
 #ifdef SEEN
@@ -338,7 +378,7 @@ progress:                                    /* a cycle without others in it wou
   :: OTHER(s_route = false)
 #endif
 #ifdef BOOT
-  :: BREAKS(a_alive = false; a_ready = false; g = DEAD; g_n = false; net_up = false;
+  :: BREAKS(SAY("aditd boot"); a_alive = false; a_ready = false; g = DEAD; g_n = false; net_up = false;
             rule = false; unreach = false; nexthop = false; thrown = false; route = false; lasting = false; dev = NONE; up = false; plain_route = false;
             foreign = NOTHING; front = false; seg6 = false; local_route = false; threw = false)
   :: atomic { !net_up ->                                                    /* before network-pre.target, after other firewalls */
@@ -347,7 +387,9 @@ progress:                                    /* a cycle without others in it wou
 #endif
        net_up = true }
 #endif
+#ifndef STEPS
   :: atomic { net_up -> world = false; break }                              /* and then it is quiet for good */
+#endif
   od
 }
 
@@ -362,11 +404,12 @@ active proctype Console() {
   if :: asked = true :: goto done fi;
 end:
   do
-  :: atomic { DOOR && WANTED -> lost = false; r_op = d_op; r_usr = d_usr; promised = false }
+  :: atomic { DOOR && WANTED -> lost = false; r_op = d_op; r_usr = d_usr; promised = false;
+       SAY_IF(d_op, "console record op open NET bob0 operator *"); SAY_IF(d_usr, "console record usr open NET bob0 operator policy") }
   :: atomic { DOOR && !WANTED && g == HANGS -> g = DEAD; g_n = false }      /* the console can kill it */
-  :: atomic { DOOR && !WANTED && g != HANGS && OWNED -> opens(); g_n = false }
-  :: atomic { DOOR && !WANTED && g != HANGS && !OWNED && unreach -> opens(); routing_gone() }
-  :: atomic { DOOR && !WANTED && g != HANGS && !OWNED && lasting -> opens(); lasting = false }
+  :: atomic { DOOR && !WANTED && g != HANGS && OWNED -> owned_gone() }
+  :: atomic { DOOR && !WANTED && g != HANGS && !OWNED && unreach -> routing_gone() }
+  :: atomic { DOOR && !WANTED && g != HANGS && !OWNED && lasting -> lasting_gone() }
   :: atomic { DOOR && !WANTED && !OWNED && !unreach && !lasting -> leave(); copy = false; opened = true; goto done }
   od;
 done: skip
@@ -413,6 +456,7 @@ end:
 #endif
 
 init {
+  atomic { SAY("aditd allow user:vpn NET") };
 #ifdef SEEN
   if :: s_named = true :: skip fi
 #else

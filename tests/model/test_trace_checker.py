@@ -65,6 +65,9 @@ ALLOWED = {
     "a command that failed at its first try is undone":
         START + "book+ 10.0.1.0/24 bob0 operator route\nlayer rule up 10.0.1.0/24\nlayer owned down\nrecord 1 undo 10.0.1.0/24 bob0 operator *\n"
         "layer rule opens 10.0.1.0/24\nbook- 10.0.1.0/24 bob0 operator route record=1",
+    "undone by the next life, which finds the record":
+        START + "book+ 10.0.1.0/24 bob0 operator route\nrecord 1 undo 10.0.1.0/24 bob0 operator *\n" + AGAIN +
+        "layer rule opens 10.0.1.0/24\nbook- 10.0.1.0/24 bob0 operator route record=1",
     "renamed": START + CLOSED + "book+ 10.0.1.0/24 new0 operator route\nrecord 1 rename 10.0.1.0/24 bob0 operator *\n"
                "book- 10.0.1.0/24 bob0 operator route record=1",
     "deleted and kept": START + CLOSED + "device- bob0 7\nbook+ 10.0.1.0/24 bob0 operator kept\nrecord 1 delete 10.0.1.0/24 bob0 operator route\n"
@@ -76,12 +79,18 @@ ALLOWED = {
         START + ROUTED + "crash\nguardian: crash\nconsole: record c1 open 10.0.1.0/24 * operator *\n"
         "console: book- 10.0.1.0/24 bob0 operator route record=c1\n" + START,
     "a delegated user inside its prefix": START + "allow user:vpn 10.8.0.0/16\nbook+ 10.8.1.0/24 vpn0 user:vpn policy",
+    "a record is final, though the guardian dies": START + ROUTED + RELEASED.replace(OPENED, "layer owned down\n" + OPENED) +
+                                                   "book- 10.0.1.0/24 bob0 operator route record=1",
+    "the guardian holds what stands, the book is written later": START + ROUTED + "guardian: start\nguardian: book missing\nguardian: adopted 10.0.1.0/24\n"
+                                                                 "guardian: started\n" + LEFT,
     "a seen route inside a named prefix": START + "allow others 10.9.0.0/16\nbook+ 10.9.1.0/24 bob0 others seen",
     "a seen route outside, while it stands": START + "book+ 192.0.2.0/24 bob0 others standing\nrecord 1 withdraw 192.0.2.0/24 bob0 others *\n"
                                              "book- 192.0.2.0/24 bob0 others standing record=1",
     "a missing book is made of what stands": START + ROUTED + MISSING,
     "a temporary tunnel is forgotten at boot": START + CLOSED.replace("operator route", "operator route temporary") + "boot\n" + START,
     "a full disk swallowed steps": START + ROUTED + "lost 3\nbook- 10.0.5.0/24 bob0 operator route record=9\n" + START,
+    "one of two entries leaves, the route stays": START + ROUTED + "book+ 10.0.1.0/24 bob0 operator policy\nrecord 1 release 10.0.1.0/24 bob0 operator policy\n"
+                                                  "book- 10.0.1.0/24 bob0 operator policy record=1",
     "a second life of the guardian": START + ROUTED + "guardian: start\nguardian: book intact\nguardian: loaded 10.0.1.0/24 bob0 operator route\n"
                                      "guardian: started\nguardian: layer owned up",
 }
@@ -135,7 +144,7 @@ REFUSED = {
                           START + "device+ other0 8 secured\n" + CLOSED + "route+ 10.0.1.0/24 other0"],
     "route-before-layers": [
         *[START + CLOSED.replace(f"layer {layer} up 10.0.1.0/24\n", "") + "route+ 10.0.1.0/24 bob0" for layer in trace_checker.LAYERS],
-        START + CLOSED + "layer owned down\nroute+ 10.0.1.0/24 bob0",                      # the guardian hangs: nothing new is opened
+        START + CLOSED.replace("owned up 10.0.1.0/24", "owned down") + "route+ 10.0.1.0/24 bob0",      # the guardian hangs: nothing new is made
         START + ROUTED + AGAIN.replace("layer lasting up\n", "") + "route+ 10.0.1.0/24 bob0",
     ],
     "carrier-without-policy": [

@@ -38,8 +38,12 @@ class Held:
     """What the checker knows of an entry of the book."""
 
     def __init__(self, at, temporary=False, loaded=False):
-        self.at, self.temporary, self.loaded = at, temporary, loaded
-        self.placed = loaded                 # a way into the tunnel has stood since it came into the book
+        self.at, self.temporary = at, temporary
+        self.whole = loaded                  # all layers have closed it once
+        self.placed = at if loaded else None           # since this line it is no unfinished command: a way stood, or a start found it
+
+    def place(self, at):
+        self.placed = self.placed or at
 
 
 class Start:
@@ -114,13 +118,12 @@ class Checker:
         self.starts[who] = Start(self.book)
         if who == "aditd":
             for held in self.book.values():
-                held.loaded = held.placed = True       # an entry of an earlier life is no unfinished command of this one
+                held.place(self.at)
+                held.whole = True
 
     def end_of_life(self, who):
         """What was seen of the kernel by one life is looked at again by the next before it acts upon it."""
         self.starts.pop(who, None)
-        if who == "guardian":
-            self.standing["owned"], self.layers["owned"] = None, set()
         if who == "aditd":
             for layer in LAYERS:
                 self.standing[layer], self.layers[layer] = None, set()
@@ -172,16 +175,19 @@ class Checker:
         start = self.reading(who)
         del self.starts[who]
         for entry in start.book - start.read:
-            if entry not in self.book or self.recorded(entry):
-                self.book.pop(entry, None)             # left meanwhile, or a record let it, whose line a kill swallowed
-            elif any(other.network == entry.network and other.source == "kept" for other in self.book):
-                del self.book[entry]                   # held on, as what stood in the kernel
-            else:
-                self.refuse("start-dropped", f"the start has lost {entry.network} of {entry.tunnel} ({entry.who}, {entry.source}): no record")
-                del self.book[entry]
+            if entry in self.book:
+                self.not_read(entry, start, who)
         for net in sorted(start.adopted, key=str):
-            if not any(entry.network == net for entry in self.book):
+            if who == "aditd" and not any(entry.network == net for entry in self.book):
                 self.refuse("start-dropped", f"{net} stood in the kernel and is not in the book after the start")
+
+    def not_read(self, entry, start, who):
+        held_on = entry.network in start.adopted and (who != "aditd" or any(
+            other.network == entry.network and other in start.read for other in self.book))
+        if not held_on and not self.recorded(entry):   # a record whose last line a kill swallowed
+            self.refuse("start-dropped", f"the start has lost {entry.network} of {entry.tunnel} ({entry.who}, {entry.source}): no record")
+        if who == "aditd":                             # the book is its own; the guardian only reads it
+            del self.book[entry]
 
     # ---- the book
 
@@ -203,8 +209,10 @@ class Checker:
             self.refuse("seen-for-good", f"{net} was only seen and is in no prefix that the operator named: closed while it stands, not for good")
         if source == "standing" and entry.network.prefixlen <= 1:
             self.refuse("seen-default", f"{net}, seen from others, would close half of all there is or more")
+        if who in self.starts:
+            self.starts[who].read.add(entry)
         if entry not in self.book:
-            self.book[entry] = Held(self.at, temporary == "temporary")
+            self.book[entry] = Held(self.at, temporary == "temporary", loaded=who in self.starts)
             self.left.pop(entry, None)
 
     def objection(self, entry, record):
@@ -216,7 +224,7 @@ class Checker:
             return "foreign-record", f"record {record.id} is about {record.tunnel} {record.source}, not {entry.tunnel} {entry.source}"
         if record.who not in (entry.who, "operator"):
             return "foreign-record", f"record {record.id} is by {record.who}; the entry is by {entry.who}"
-        if record.why == "undo" and held.placed:
+        if record.why == "undo" and held.placed and held.placed < record.at:
             return "undo-of-kept", f"{net} of {entry.tunnel} is undone, but its way stood before: that is no failed command, it is a hold given back"
         if record.why == "rename" and not any(other.network == net and other.tunnel != entry.tunnel for other in self.book):
             return "rename-opens", f"{net} leaves with the old name and no other holds it"
@@ -234,6 +242,8 @@ class Checker:
             raise BadTrace(f"{who}: keeps no book")
         if source != "*" and source not in SOURCES:
             raise BadTrace(f"{source}: no source of an entry")
+        if who == "aditd" and why in ("open", "release", "delete") and not self.standing["owned"]:
+            self.refuse("guardian-away", f"{net} is to be released while the guardian is away or does not answer")
         self.records.setdefault(network(net), []).append(Record(id_, why, tunnel, maker, source, self.at))
 
     def book_minus(self, who, net, tunnel, maker, source, record):
@@ -248,17 +258,16 @@ class Checker:
         if not found:
             self.refuse("no-record", f"{net} of {tunnel} leaves the book, and no record {id_} was written before")
         else:
-            self.leaves(entry, found[-1], who)
+            self.leaves(entry, found[-1])
         del self.book[entry]
         self.left[entry] = id_
 
-    def leaves(self, entry, record, who):
+    def leaves(self, entry, record):
         if objection := self.objection(entry, record):
             self.refuse(*objection)
-        if record.why in ("release", "delete") and (entry.network, entry.tunnel) in self.ways:
+        others = any(other != entry and other.tunnel == entry.tunnel and within(entry.network, other.network) for other in self.book)
+        if record.why in ("release", "delete") and not others and (entry.network, entry.tunnel) in self.ways:
             self.refuse("guard-before-route", f"{entry.network} leaves the book while a route into {entry.tunnel} stands")
-        if who == "aditd" and record.why != "undo" and not self.standing["owned"]:
-            self.refuse("guardian-away", f"{entry.network} is released while the guardian is away or does not answer")
 
     def allow(self, who, maker, prefix):
         self.allowed[maker].add(network(prefix))
@@ -277,6 +286,8 @@ class Checker:
                 self.layers[layer].add(network(net))
             else:
                 self.layers[layer] = {entry.network for entry in self.book}
+            for entry, held in self.book.items():
+                held.whole = held.whole or not self.not_closed_by(entry.network, LAYERS)
         elif what == "down":
             self.standing[layer], self.layers[layer] = False, set()
         else:
@@ -300,11 +311,15 @@ class Checker:
         if kind == "plain" and int(index) in self.passing:
             self.refuse("plain-passes", f"{tunnel} is not secured and has the index {index}, which the guard lets pass")
         self.devices[tunnel] = (int(index), kind)
-        self.carriers.discard(tunnel)
+        self.no_device(tunnel)
 
     def device_minus(self, who, tunnel, index):
         if self.devices.get(tunnel, (None,))[0] == int(index):
             del self.devices[tunnel]
+        self.no_device(tunnel)
+
+    def no_device(self, tunnel):
+        """Gone, or made anew: what stood on it went with it."""
         self.carriers.discard(tunnel)
         self.ways = {(net, other) for net, other in self.ways if other != tunnel}
 
@@ -357,14 +372,14 @@ class Checker:
             self.refuse("route-before-book", f"a route to {net} leads into {tunnel}, and the book does not hold it")
             return
         entry = max(holds, key=lambda one: one.network.prefixlen)
-        again = any(self.book[one].placed for one in holds if one.network == entry.network)
+        again = any(self.book[one].whole for one in holds if one.network == entry.network)
         # What is put back need not wait for the guardian, nor for a layer that cannot be put back at the moment.
         missing = self.not_closed_by(entry.network, ("rule", "lasting"), told=True) if again else self.not_closed_by(entry.network, LAYERS)
         if missing:
             self.refuse("route-before-layers", f"a route to {net} leads into {tunnel} before {entry.network} is closed by: {missing}")
         for one in holds:
             if one.network == entry.network:
-                self.book[one].placed = True
+                self.book[one].place(self.at)
 
     def route_minus(self, who, net, tunnel):
         self.ways.discard((network(net), tunnel))
