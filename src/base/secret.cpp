@@ -76,10 +76,11 @@ bool operator==(const Secret& a, const Secret& b) {
 Result<Secret> Secret::from_hex(std::string_view digits) {
   if (digits.starts_with("0x") || digits.starts_with("0X")) digits.remove_prefix(2);
   if (digits.empty()) return Secret();
-  Secret secret(digits.size() / 2 + digits.size() % 2);
+  Secret secret((digits.size() + 1) / 2);
   for (size_t i = 0; i < digits.size(); ++i) {
     const int nibble = hex_digit(digits[i]);
     if (nibble < 0) return fail(EINVAL, "character {} of the key is not a hexadecimal digit", i + 1);
+    // There is a digit, so there is a byte. NOLINTNEXTLINE(clang-analyzer-core.NullDereference)
     secret.data_[i / 2] |= static_cast<uint8_t>(i % 2 == 0 ? nibble << 4 : nibble);
   }
   return secret;

@@ -15,7 +15,7 @@ constexpr const char* kUsageText =
     "  -i  only this tunnel's packets      -c  end after COUNT packets      -d  only what was dropped\n";
 
 std::string endpoint(const json& packet, const char* address, const char* port) {
-  const std::string text = packet.at(address);
+  std::string text = packet.at(address);
   if (!packet.contains(port)) return text;
   return text.find(':') == std::string::npos ? fmt::format("{}:{}", text, packet.at(port).get<int>())
                                              : fmt::format("[{}]:{}", text, packet.at(port).get<int>());
