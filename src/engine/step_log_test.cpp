@@ -101,7 +101,7 @@ TEST_F(StepLogTest, TheEnvironmentNamesTheFile) {
   ASSERT_TRUE(log.on());
   log.stop();
   EXPECT_EQ(content(path), "t=0.000000000 by=guardian stop\n");
-  struct stat file {};
+  struct stat file{};
   ASSERT_EQ(::stat(path.c_str(), &file), 0);
   EXPECT_EQ(file.st_mode & 0777, 0600u);
 }
