@@ -43,7 +43,9 @@ class OwnNamespace : public ::testing::Test {
   void go_far() { ASSERT_EQ(setns(far_.get(), CLONE_NEWNET), 0); }
 
   static void run(const std::string& command) { ASSERT_EQ(std::system(command.c_str()), 0) << command; }
-  static bool holds(const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; }
+  static bool holds(const std::string& command) {
+    return std::system(("{ " + command + "; } >/dev/null 2>&1").c_str()) == 0;
+  }
   static std::string output(const std::string& command) {
     std::string text;
     if (FILE* pipe = popen(command.c_str(), "r")) {
