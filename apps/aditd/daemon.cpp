@@ -6,6 +6,7 @@
 #include "engine/addresses.h"
 #include "engine/dataplane.h"
 #include "engine/keys.h"
+#include "engine/names.h"
 #include "engine/namespaces.h"
 #include "engine/policy.h"
 #include "engine/protocol_properties.h"
@@ -41,6 +42,7 @@ Daemon::~Daemon() {
   // The loop's descriptor is the platform's: only ours is given up.
   if (kernel_.is_open()) kernel_.release();
   engine_.dataplane().shared().events.bell = nullptr;
+  engine_.names().set_bell({});
 }
 
 Result<> Daemon::open() {
@@ -95,6 +97,8 @@ void Daemon::watch_workers() {
   auto& queue = engine_.dataplane().shared().events;
   queue.bell = [this] { asio::post(io_, [this] { survive([this] { engine_.handle_worker_events(); }); }); };
   survive([this] { engine_.handle_worker_events(); });  // what came before the bell hung
+  engine_.names().set_bell([this] { asio::post(io_, [this] { survive([this] { engine_.handle_names(); }); }); });
+  survive([this] { engine_.handle_names(); });
 }
 
 void Daemon::watch_kernel() {

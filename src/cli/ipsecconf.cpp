@@ -137,6 +137,9 @@ class Ipsecconf {
   void print_origin(const spd::Rule& rule) {
     if (options_.verbose && rule.origin.line > 0)
       context_.out << "#ORIGIN " << rule.origin.file << ':' << rule.origin.line << '\n';
+    if (rule.waits())
+      context_.out << fmt::format("#WAITS '{}' does not resolve: the rule below is closed until it does\n",
+                                  rule.waits_for);
     if (!rule.name_space.empty() && (options_.verbose || !options_.name_space))
       context_.out << "#NAMESPACE " << rule.name_space << '\n';
   }

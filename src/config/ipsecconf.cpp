@@ -95,6 +95,7 @@ class Loader {
                          .selector = selector_of(pattern, pair, false),
                          .actions = actions.actions,
                          .name_space = source_.name_space,
+                         .waits_for = pattern.waits_for,
                          .origin = {source_.file, entry.open.line}};
       const spd::Selector swapped = selector_of(pattern, pair, true);
       if (!old_style || !in || swapped == spec.selector) {

@@ -49,6 +49,7 @@ std::expected<Prefixes, std::string> read_address(std::string_view word, const R
 
   if (found.empty()) {
     const auto network = resolver.network(name);
+    if (!network && resolver.entries_may_wait()) return found;
     if (!network) return bad(fmt::format("Could not resolve address {}.", name));
     found.push_back(*network);
   }

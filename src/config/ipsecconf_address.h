@@ -11,8 +11,8 @@
 
 namespace adit::config::ipsecconf {
 
-// The prefixes that a word stands for; several: a host name of several addresses. The error: why not, in ipsecconf's
-// words.
+// The prefixes that a word stands for; several: a host name of several addresses; none: a name that does not resolve,
+// where the resolver lets entries wait. The error: why not, in ipsecconf's words.
 std::expected<std::vector<net::Prefix>, std::string> read_address(std::string_view word, const Resolver& resolver);
 bool has_prefix_length(std::string_view word);
 

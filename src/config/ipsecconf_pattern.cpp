@@ -170,6 +170,7 @@ class PatternReader {
                     std::optional<std::vector<net::Prefix>>& into) {
     auto prefixes = read_address(at.text, resolver_);
     if (!prefixes) return bad(keyword, at, prefixes.error());
+    if (prefixes->empty()) return wait_for(at);
     if (!mask) {
       into = std::move(*prefixes);
       return;
@@ -184,6 +185,12 @@ class PatternReader {
       prefix = net::Prefix(prefix.address(), *length).masked();
     }
     into = std::move(*prefixes);
+  }
+
+  void wait_for(const Token& at) {
+    pattern_.waits_for = at.text.substr(0, at.text.find('/'));
+    report_.warning(at, fmt::format("'{}' does not resolve", pattern_.waits_for),
+                    "the rule is closed until it does; it is looked up again by itself");
   }
 
   void check_mask(const std::optional<Slot>& address, std::string_view field, const Value& at) {

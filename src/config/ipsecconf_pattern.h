@@ -24,6 +24,7 @@ struct Pattern {
   std::optional<uint16_t> first_port, second_port;
   std::optional<uint8_t> protocol;
   std::optional<spd::IcmpRange> icmp;
+  std::string waits_for;                    // a name that does not resolve; its side is not in first or second
   std::optional<spd::Direction> direction;  // with both_ways: dir both
   bool both_ways = false;
   std::optional<std::string> tunnel;

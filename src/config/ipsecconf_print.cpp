@@ -163,6 +163,7 @@ nlohmann::json PolicyPrinter::json(std::string_view head, const spd::Rule& one) 
     json["negotiate"] = mode_word(one.mode);
   }
   for (const spd::Action& action : one.actions) json["actions"].push_back(action_json(table, action));
+  if (one.waits()) json["waits_for"] = one.waits_for;
   if (one.origin.line > 0) json["origin"] = {{"file", one.origin.file}, {"line", one.origin.line}};
   return json;
 }

@@ -121,8 +121,9 @@ KeyText parse_ipseckeys(std::string_view text, const KeySource& source, const cr
     KeyCommand command;
     if (ipseckey::parse_command(words, language, report, command)) parsed.commands.push_back(std::move(command));
     constexpr size_t kMaxProblems = 200;
-    if (lexer.problems().size() > kMaxProblems) break;
+    if (count_errors(lexer.problems()) > kMaxProblems) break;
   }
+  parsed.waiting = report.waiting();
   parsed.problems = std::move(lexer.problems());
   return parsed;
 }

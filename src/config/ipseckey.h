@@ -50,6 +50,7 @@ struct KeySource {
 struct KeyText {
   std::vector<KeyCommand> commands;  // those without error
   std::vector<Problem> problems;     // errors and warnings, in the order of the text
+  size_t waiting = 0;                // commands left out, with a warning, because a name does not resolve
 
   [[nodiscard]] bool ok() const { return count_errors(problems) == 0; }
 };

@@ -190,10 +190,21 @@ class FieldReader {
     if (word == nullptr) return false;
     value = resolve(word->text, name.v6_only);
     if (!value.empty()) return true;
+    if (may_wait(word->text, name.v6_only)) return wait(*word);
     return report_.error(*word, fmt::format("Unknown {} {}", name.noun, quoted(*word)),
                          name.v6_only               ? "an IPv6 address"
                          : language_.source.numeric ? "a number, because of -n"
                                                     : "");
+  }
+
+  // A name that says nothing yet; one that has addresses of another family only is wrong.
+  bool may_wait(const std::string& text, bool v6) const {
+    return language_.resolver.entries_may_wait() && !language_.source.numeric && !net::Address::parse(text) &&
+           !(v6 && !language_.resolver.host(text).empty());
+  }
+  bool wait(const Word& word) {
+    return report_.wait(word, fmt::format("{} does not resolve", quoted(word)),
+                        "the SA is left out until it does; it is looked up again by itself");
   }
 
   bool single(const FieldName& name, std::optional<net::Address>& value) {
@@ -213,6 +224,7 @@ class FieldReader {
     if (word == nullptr) return false;
     const size_t slash = word->text.find('/');
     const auto found = resolve(word->text.substr(0, slash), name.v6_only);
+    if (found.empty() && may_wait(word->text.substr(0, slash), name.v6_only)) return wait(*word);
     if (found.size() != 1)
       return report_.error(*word,
                            fmt::format("{} {} {}", found.empty() ? "Unknown" : "Vague", name.noun, quoted(*word)),

@@ -22,6 +22,13 @@ class Report {
     add(Severity::error, at, std::move(text), std::move(expected));
     return false;
   }
+  // An address that may come to be known: the command is left out, and that is no error.
+  bool wait(const Word& at, std::string text, std::string expected) {
+    ++waiting_;
+    warning(at, std::move(text), std::move(expected));
+    return false;
+  }
+  [[nodiscard]] size_t waiting() const { return waiting_; }
   void warning(const Word& at, std::string text, std::string expected = {}) {
     add(Severity::warning, at, std::move(text), std::move(expected));
   }
@@ -40,6 +47,7 @@ class Report {
   std::function<std::string(uint32_t)> shown_;
   std::vector<Problem>& problems_;
   std::set<std::string> told_;
+  size_t waiting_ = 0;
 };
 
 // A word in a message: keys are not quoted.

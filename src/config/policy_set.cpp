@@ -20,18 +20,15 @@ constexpr const char* kDirectory = "/etc/inet/ipsecinit.d";
 constexpr const char* kTunnelDirectory = "/etc/inet/ipsecinit.d/tunnels";
 constexpr std::string_view kEnding = ".conf";
 
-class SetReader {
+class FilesReader {
  public:
-  SetReader(const std::string& root, const crypto::AlgorithmTable& table, const Resolver& resolver)
-      : root_(root), table_(table), resolver_(resolver) {}
+  explicit FilesReader(const std::string& root) : root_(root) {}
 
-  PolicySet read() && {
+  PolicyFiles read() && {
     if (is_trusted(root_ + kFolder)) read_main_file();
     for (const std::string& path : files_in(root_ + kDirectory)) read_file(path, {});
     for (const std::string& path : files_in(root_ + kTunnelDirectory)) read_tunnel_file(path);
-    if (!set_.ok()) set_.entries.clear();
-    number();
-    return std::move(set_);
+    return std::move(files_);
   }
 
  private:
@@ -45,8 +42,9 @@ class SetReader {
       read_file(root_ + kMainFile, {});
   }
 
+  // In its place among the files, so that problems are told in their order.
   void wrong(const std::string& path, std::string_view why) {
-    set_.problems.push_back({.file = path, .text = std::string(why)});
+    files_.push_back({.path = path, .problem = std::string(why)});
   }
   // The errors of files begin with the path, which a Problem has apart.
   void wrong(const std::string& path, const Error& error) {
@@ -60,6 +58,7 @@ class SetReader {
     if (fs::symlink_status(directory, error).type() == fs::file_type::not_found) return false;
     const auto trusted = check_policy_directory(directory);
     if (!trusted) wrong(directory, trusted.error());
+    if (!trusted) files_.back().is_file = false;
     return trusted.has_value();
   }
 
@@ -72,7 +71,10 @@ class SetReader {
       const std::string name = entry->path().filename();
       if (name.ends_with(kEnding) && !name.starts_with('.')) paths.push_back(entry->path());
     }
-    if (error) wrong(directory, error.message());
+    if (error) {
+      wrong(directory, error.message());
+      files_.back().is_file = false;
+    }
     std::ranges::sort(paths);
     return paths;
   }
@@ -81,34 +83,27 @@ class SetReader {
     const std::string name = fs::path(path).stem();
     const auto valid = tunnel::check_name(name);
     if (valid) return read_file(path, name);
-    set_.files.push_back(path);
     wrong(path, fmt::format("the file's name must be that of a tunnel: {}", valid.error().text));
   }
 
   void read_file(const std::string& path, const std::optional<std::string>& tunnel) {
-    set_.files.push_back(path);
-    const auto text = read_trusted_policy_file(path);
+    auto text = read_trusted_policy_file(path);
     if (!text) return wrong(path, text.error());
-    PolicySource source{.file = path, .implied_tunnel = tunnel, .memory = &memory_};
-    PolicyText policy = parse_policy(*text, source, table_, resolver_);
-    std::ranges::move(policy.problems, std::back_inserter(set_.problems));
-    std::ranges::move(policy.entries, std::back_inserter(set_.entries));
-  }
-
-  void number() {
-    std::map<std::string, uint32_t> positions;
-    for (PolicyEntry& entry : set_.entries) {
-      const uint32_t position = positions[entry.head]++;
-      for (spd::RuleSpec& spec : entry.specs) spec.priority = spd::priority_of(position, spec.actions);
-    }
+    files_.push_back({.path = path, .tunnel = tunnel, .text = std::move(*text)});
   }
 
   const std::string& root_;
-  const crypto::AlgorithmTable& table_;
-  const Resolver& resolver_;
-  LoadMemory memory_;
-  PolicySet set_;
+  PolicyFiles files_;
 };
+
+// Positions count in each head by itself.
+void number(PolicySet& set) {
+  std::map<std::string, uint32_t> positions;
+  for (PolicyEntry& entry : set.entries) {
+    const uint32_t position = positions[entry.head]++;
+    for (spd::RuleSpec& spec : entry.specs) spec.priority = spd::priority_of(position, spec.actions);
+  }
+}
 
 }  // namespace
 
@@ -130,8 +125,31 @@ std::string PolicySet::errors() const {
   return told <= kMaxTold ? text : text + fmt::format("\nand {} errors more", told - kMaxTold);
 }
 
+PolicyFiles read_policy_files(const std::string& root) {
+  return FilesReader(root).read();
+}
+
+PolicySet parse_policy_files(const PolicyFiles& files, const crypto::AlgorithmTable& table, const Resolver& resolver) {
+  LoadMemory memory;
+  PolicySet set;
+  for (const PolicyFile& file : files) {
+    if (file.is_file) set.files.push_back(file.path);
+    if (!file.problem.empty()) {
+      set.problems.push_back({.file = file.path, .text = file.problem});
+      continue;
+    }
+    const PolicySource source{.file = file.path, .implied_tunnel = file.tunnel, .memory = &memory};
+    PolicyText policy = parse_policy(file.text, source, table, resolver);
+    std::ranges::move(policy.problems, std::back_inserter(set.problems));
+    std::ranges::move(policy.entries, std::back_inserter(set.entries));
+  }
+  if (!set.ok()) set.entries.clear();
+  number(set);
+  return set;
+}
+
 PolicySet read_policy_set(const std::string& root, const crypto::AlgorithmTable& table, const Resolver& resolver) {
-  return SetReader(root, table, resolver).read();
+  return parse_policy_files(read_policy_files(root), table, resolver);
 }
 
 }  // namespace adit::config

@@ -26,8 +26,22 @@ struct PolicySet {
   [[nodiscard]] std::string errors() const;
 };
 
-// A file or directory that is not there is no error; one that leads nowhere, cannot be read, or that others may write,
-// is. `root` goes in front of /etc/inet. Host names are looked up meanwhile.
+// The texts, in the order in which they count: what was read can be parsed again when a name resolves, whatever
+// somebody writes into the files meanwhile.
+struct PolicyFile {
+  std::string path;
+  std::optional<std::string> tunnel;  // ipsecinit.d/tunnels/NAME.conf
+  std::string text;
+  std::string problem;  // why there is no text; empty: there is
+  bool is_file = true;  // false: the problem is a directory's
+};
+using PolicyFiles = std::vector<PolicyFile>;
+
+PolicyFiles read_policy_files(const std::string& root);
+PolicySet parse_policy_files(const PolicyFiles& files, const crypto::AlgorithmTable& table, const Resolver& resolver);
+
+// Both. A file or directory that is not there is no error; one that leads nowhere, cannot be read, or that others may
+// write, is. `root` goes in front of /etc/inet. Host names are looked up meanwhile.
 PolicySet read_policy_set(const std::string& root, const crypto::AlgorithmTable& table, const Resolver& resolver);
 
 }  // namespace adit::config

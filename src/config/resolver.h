@@ -12,9 +12,28 @@
 
 namespace adit::config {
 
+// What is known of a host or network name.
+struct NameAnswer {
+  std::vector<net::Address> addresses;  // without doubles
+  std::optional<net::Prefix> network;   // of a network name; only when it is no host's
+  bool refused = false;                 // nothing, and that is the resolver's word: not for want of one
+
+  [[nodiscard]] bool resolves() const { return !addresses.empty() || network.has_value(); }
+  friend bool operator==(const NameAnswer&, const NameAnswer&) = default;
+};
+
 class Resolver {
  public:
   virtual ~Resolver() = default;
+
+  // What host() and network() say, in one question. May block; the engine asks it from threads of their own.
+  virtual NameAnswer look_up(std::string_view name) const {
+    NameAnswer answer{.addresses = host(name)};
+    if (answer.addresses.empty()) answer.network = network(name);
+    return answer;
+  }
+  // An entry whose name does not resolve is no error: it stands, closed, until the name does.
+  [[nodiscard]] virtual bool entries_may_wait() const { return false; }
 
   // Every address of a host, without doubles; empty: no such name.
   virtual std::vector<net::Address> host(std::string_view name) const = 0;

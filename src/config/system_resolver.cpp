@@ -61,21 +61,33 @@ net::Prefix classful(uint32_t number) {
   return net::Prefix(net::Address::v4(number), length).masked();
 }
 
-}  // namespace
-
-std::vector<net::Address> SystemResolver::host(std::string_view name) const {
+NameAnswer host_answer(std::string_view name) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_DGRAM;
   addrinfo* list = nullptr;
-  std::vector<net::Address> found;
-  if (::getaddrinfo(std::string(name).c_str(), nullptr, &hints, &list) != 0) return found;
+  NameAnswer answer;
+  const int error = ::getaddrinfo(std::string(name).c_str(), nullptr, &hints, &list);
+  answer.refused = error == EAI_NONAME;
+  if (error != 0) return answer;
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owned(list, ::freeaddrinfo);
   for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
     if (at->ai_family != AF_INET && at->ai_family != AF_INET6) continue;
     const net::Address address = address_of(at->ai_addr);
-    if (std::ranges::find(found, address) == found.end()) found.push_back(address);
+    if (std::ranges::find(answer.addresses, address) == answer.addresses.end()) answer.addresses.push_back(address);
   }
-  return found;
+  return answer;
+}
+
+}  // namespace
+
+std::vector<net::Address> SystemResolver::host(std::string_view name) const {
+  return host_answer(name).addresses;
+}
+
+NameAnswer SystemResolver::look_up(std::string_view name) const {
+  NameAnswer answer = host_answer(name);
+  if (!answer.resolves()) answer.network = network(name);
+  return answer;
 }
 
 std::optional<net::Prefix> SystemResolver::network(std::string_view name) const {

@@ -8,6 +8,7 @@ namespace adit::config {
 
 class SystemResolver final : public Resolver {
  public:
+  NameAnswer look_up(std::string_view name) const override;
   std::vector<net::Address> host(std::string_view name) const override;
   std::optional<net::Prefix> network(std::string_view name) const override;
   std::optional<uint16_t> service(std::string_view name) const override;

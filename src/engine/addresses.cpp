@@ -102,7 +102,7 @@ Result<> Addresses::checked_static(const AddressRequest& request, bool p2p, Addr
   if (!request.local) return fail(EINVAL, "Missing local address");
   const size_t slash = request.local->find('/');
   record.local = request.local->substr(0, slash);
-  auto local = resolve_host(record.local);
+  auto local = resolve_host(*context_.names, record.local);
   if (!local) return std::unexpected(within("Error in setting local address", local.error()));
   TRY(usable(*local, "Error in setting local address"));
   record.family = local->family();
@@ -125,7 +125,7 @@ Result<> Addresses::checked_static(const AddressRequest& request, bool p2p, Addr
   if (record.remote.find('/') != std::string::npos)
     return fail(EINVAL,
                 "Error in setting remote address: Invalid address; the remote of a tunnel has no prefix length");
-  auto remote = resolve_host(record.remote, record.family);
+  auto remote = resolve_host(*context_.names, record.remote, record.family);
   if (!remote) return std::unexpected(within("Error in setting remote address", remote.error()));
   TRY(usable(*remote, "Error in setting remote address"));
   if (*remote == *local)
@@ -172,9 +172,9 @@ Result<AddressRecord::Placed> Addresses::target(const AddressRecord& record) con
     const Address local = chosen ? link_local_of_id(*own) : link_local_of(*tunnel->local);
     return AddressRecord::Placed{Prefix::host(local), link_local_of(*tunnel->remote)};
   }
-  TRY_ASSIGN(const Address local, resolve_host(record.local, record.family));
+  TRY_ASSIGN(const Address local, resolve_host(*context_.names, record.local, record.family));
   if (record.remote.empty()) return AddressRecord::Placed{{local, record.prefix.value_or(default_prefix(local))}, {}};
-  TRY_ASSIGN(const Address remote, resolve_host(record.remote, record.family));
+  TRY_ASSIGN(const Address remote, resolve_host(*context_.names, record.remote, record.family));
   return AddressRecord::Placed{Prefix::host(local), remote};
 }
 

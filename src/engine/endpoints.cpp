@@ -22,20 +22,20 @@ const char* what_is_wrong(const net::Address& address) {
   return nullptr;
 }
 
-Result<std::optional<net::Address>> resolve_one(tunnel::Type type, const std::optional<std::string>& typed,
-                                                const char* side) {
-  if (!typed) return std::nullopt;
-  if (const auto literal = net::Address::parse(*typed)) {
-    TRY(check_endpoint(type, *literal, side, *typed));
+}  // namespace
+
+Result<std::optional<net::Address>> resolve_endpoint(Names& names, tunnel::Type type, const std::string& typed,
+                                                     const char* side) {
+  if (const auto literal = net::Address::parse(typed)) {
+    TRY(check_endpoint(type, *literal, side, typed));
     return *literal;
   }
-  const auto address = resolve_host(*typed, family_of(type));
+  const auto address = resolve_host(names, typed, family_of(type));
+  if (!address && address.error().code == EAGAIN) return std::nullopt;
   if (!address) return fail(EINVAL, "invalid {} IP tunnel address: {}", side, address.error().text);
-  TRY(check_endpoint(type, *address, side, *typed));
+  TRY(check_endpoint(type, *address, side, typed));
   return *address;
 }
-
-}  // namespace
 
 Result<> check_endpoint(tunnel::Type type, const net::Address& address, const char* side, const std::string& typed) {
   if (address.family() != family_of(type))
@@ -46,11 +46,15 @@ Result<> check_endpoint(tunnel::Type type, const net::Address& address, const ch
   return {};
 }
 
-Result<Endpoints> resolve_endpoints(tunnel::Type type, const std::optional<std::string>& local,
+Result<Endpoints> resolve_endpoints(Names& names, tunnel::Type type, const std::optional<std::string>& local,
                                     const std::optional<std::string>& remote) {
   Endpoints ends;
-  TRY_ASSIGN(ends.local, resolve_one(type, local, "local"));
-  TRY_ASSIGN(ends.remote, resolve_one(type, remote, "remote"));
+  if (local) {
+    TRY_ASSIGN(ends.local, resolve_endpoint(names, type, *local, "local"));
+  }
+  if (remote) {
+    TRY_ASSIGN(ends.remote, resolve_endpoint(names, type, *remote, "remote"));
+  }
   if (ends.bound() && *ends.local == *ends.remote)
     return fail(EINVAL, "invalid argument: local and remote are both {}; the tunnel would carry itself",
                 ends.local->str());

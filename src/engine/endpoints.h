@@ -17,9 +17,14 @@ struct Endpoints {
   friend bool operator==(const Endpoints&, const Endpoints&) = default;
 };
 
+// What was typed, as an address; nullopt: a name that the resolver has not answered for yet, and is asked for again.
+// Errors as below.
+Result<std::optional<net::Address>> resolve_endpoint(Names& names, tunnel::Type type, const std::string& typed,
+                                                     const char* side);
+
 // Resolves what was typed. EINVAL: `invalid local IP tunnel address` or remote, wrong family; EADDRNOTAVAIL:
 // unspecified, multicast, limited broadcast, IPv4-mapped; EINVAL: both the same.
-Result<Endpoints> resolve_endpoints(tunnel::Type type, const std::optional<std::string>& local,
+Result<Endpoints> resolve_endpoints(Names& names, tunnel::Type type, const std::optional<std::string>& local,
                                     const std::optional<std::string>& remote);
 
 // One endpoint that is known already, as above.

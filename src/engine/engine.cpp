@@ -1,6 +1,7 @@
 // The wiring, and the order of a start (docs/model/tunnel.pml).
 #include "engine/engine.h"
 
+#include "config/system_resolver.h"
 #include "engine/addresses.h"
 #include "engine/algorithms.h"
 #include "engine/dataplane.h"
@@ -9,6 +10,7 @@
 #include "engine/guard.h"
 #include "engine/keys.h"
 #include "engine/links.h"
+#include "engine/names.h"
 #include "engine/namespaces.h"
 #include "engine/policy.h"
 #include "engine/protocol_properties.h"
@@ -41,10 +43,12 @@ struct Engine::Parts {
     }
   };
 
-  Parts(Settings given, platform::Platform& platform, const Clock& clock)
+  Parts(Settings given, platform::Platform& platform, const Clock& clock,
+        std::shared_ptr<const config::Resolver> resolver)
       : settings(std::move(given)),
         events(clock),
-        context{settings, platform, clock, events},
+        names(clock, events, std::move(resolver)),
+        context{settings, platform, clock, events, &names},
         algorithms(context),
         dataplane(context),
         guard(context, view),
@@ -90,6 +94,7 @@ struct Engine::Parts {
 
   Settings settings;
   EventLog events;
+  Names names;
   Context context;
   LateView view;
   RunLock lock;
@@ -108,8 +113,11 @@ struct Engine::Parts {
   uint64_t ticks = 0;
 };
 
-Engine::Engine(Settings settings, platform::Platform& platform, const Clock& clock)
-    : parts_(std::make_unique<Parts>(std::move(settings), platform, clock)) {}
+Engine::Engine(Settings settings, platform::Platform& platform, const Clock& clock,
+               std::shared_ptr<const config::Resolver> resolver)
+    : parts_(
+          std::make_unique<Parts>(std::move(settings), platform, clock,
+                                  resolver ? std::move(resolver) : std::make_shared<const config::SystemResolver>())) {}
 
 Engine::~Engine() = default;
 
@@ -144,6 +152,7 @@ Result<> Engine::start() {
   p.links.adopted();
   p.policy.settle();
   p.guard.settle();
+  p.names.start_is_over();
   handle_platform_changes();
   for (const auto& notice : p.context.platform.notices()) p.events.add(Severity::warning, "platform", "", notice);
   return {};
@@ -186,7 +195,12 @@ void Engine::handle_platform_changes() {
   Parts& p = *parts_;
   using What = platform::Change::What;
   std::set<What> changed;
-  for (const auto& change : p.context.platform.poll_changes()) changed.insert(change.what);
+  bool underlay_route = false;
+  for (const auto& change : p.context.platform.poll_changes()) {
+    changed.insert(change.what);
+    underlay_route |=
+        change.what == What::route && (change.interface_index == 0 || p.links.is_underlay(change.interface_index));
+  }
   if (changed.empty()) return;
   const bool link = changed.contains(What::link), address = changed.contains(What::address);
   p.guard.reassert(link || changed.contains(What::route), changed.contains(What::nftables));
@@ -200,12 +214,27 @@ void Engine::handle_platform_changes() {
         p.events.add(Severity::warning, "guard.failed", "", applied.error().text);
     }
   }
+  if (underlay_route) p.links.underlay_changed();
   p.routes.reassert();
+}
+
+// Policy before keys, as at a start.
+void Engine::handle_names() {
+  Parts& p = *parts_;
+  if (!p.names.take_answers()) return;
+  p.policy.names_changed();
+  p.links.names_changed();
+  p.keys.names_changed();
+}
+
+Names& Engine::names() {
+  return parts_->names;
 }
 
 void Engine::tick() {
   Parts& p = *parts_;
   ++p.ticks;
+  p.names.tick();
   p.keys.tick();
   p.policy.tick();
   p.namespaces.tick();

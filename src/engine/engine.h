@@ -14,6 +14,10 @@ namespace adit::datapath {
 struct Shared;
 }
 
+namespace adit::config {
+class Resolver;
+}
+
 namespace adit::engine {
 
 class Addresses;           // ipadm:        engine/addresses.h
@@ -23,6 +27,7 @@ class Dataplane;           // workers, snapshots: engine/dataplane.h
 class Guard;               // I7:           engine/guard.h
 class Keys;                // SAD:          engine/keys.h
 class Links;               // dladm:        engine/links.h
+class Names;               // look-ups:     engine/names.h
 class Namespaces;          // who may act where: engine/namespaces.h
 class Policy;              // SPD:          engine/policy.h
 class ProtocolProperties;  // hostmodel, forwarding: engine/protocol_properties.h
@@ -33,7 +38,9 @@ class Engine {
  public:
   // Nothing is touched before start(). `platform` and `clock` outlive the engine. Destroying an engine that was not
   // stopped leaves the kernel as a killed daemon leaves it (the tests' SIGKILL).
-  Engine(Settings settings, platform::Platform& platform, const Clock& clock);
+  // `resolver`: who is asked for names, from threads; null: the system's.
+  Engine(Settings settings, platform::Platform& platform, const Clock& clock,
+         std::shared_ptr<const config::Resolver> resolver = nullptr);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -50,7 +57,9 @@ class Engine {
   // The event loop calls these.
   void handle_worker_events();     // after Dataplane's bell
   void handle_platform_changes();  // platform.change_fd() is readable
-  void tick();                     // once a second: lifetimes, leak witness, unresolved tunnels
+  void handle_names();             // after Names' bell: what a name stands for takes effect, by one swap
+  Names& names();
+  void tick();  // once a second: lifetimes, leak witness, unresolved tunnels
 
   EventLog& events();
   Addresses& addresses();

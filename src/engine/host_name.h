@@ -8,9 +8,11 @@
 
 namespace adit::engine {
 
+class Names;
+
 // A literal, or a name that resolves to exactly one address (of `family`, when given). EINVAL: `Invalid address`,
-// `Hostname maps to multiple IP addresses`, each with the name. Blocks while the resolver asks: put names in
-// /etc/hosts.
-Result<net::Address> resolve_host(const std::string& text, std::optional<net::Family> family = std::nullopt);
+// `Hostname maps to multiple IP addresses`, each with the name. EAGAIN: no answer within the grace of engine/names.h.
+Result<net::Address> resolve_host(Names& names, const std::string& text,
+                                  std::optional<net::Family> family = std::nullopt);
 
 }  // namespace adit::engine

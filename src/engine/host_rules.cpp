@@ -73,7 +73,9 @@ std::vector<platform::HostRule> host_rules(const spd::Head* head) {
   std::vector<platform::HostRule> rules;
   if (head == nullptr || !head->active()) return rules;
   std::vector<const spd::Rule*> ordered;
-  for (const auto& rule : head->rules()) ordered.push_back(&rule);
+  for (const auto& rule : head->rules()) {
+    if (!rule.waits()) ordered.push_back(&rule);
+  }
   std::ranges::stable_sort(ordered, std::ranges::greater{}, &spd::Rule::priority);
   const auto drops = [](const spd::Rule* rule) { return rule->actions.front().verb == spd::Verb::drop; };
   if (std::ranges::any_of(ordered, drops)) add_what_always_passes(rules);

@@ -1,7 +1,6 @@
 // The manual-key service: /etc/inet/secret/ipseckeys into the global namespace of the SAD, whole or not at all.
 #include "config/key_file.h"
 #include "config/ipseckey.h"
-#include "config/system_resolver.h"
 #include "engine/keys.h"
 
 namespace adit::engine {
@@ -51,17 +50,15 @@ Result<> told_errors(const config::KeyText& text, Outcome& outcome) {
 Result<Outcome> Keys::load_file() {
   Outcome outcome;
   const std::string path = context_.in_root(kKeyFile);
-  const auto secret = config::read_key_file(path);
+  auto secret = config::read_key_file(path);
   if (!secret && secret.error().code == ENOENT) {
     outcome.progress.push_back(fmt::format("{} does not exist: no manual keys", path));
     return outcome;
   }
   if (!secret) return std::unexpected(secret.error());
-  const config::SystemResolver resolver;
-  const auto read = [&] {
-    return config::parse_ipseckeys(config::text_of(*secret), {path}, algorithms_.table(), resolver);
-  };
+  const auto read = [&] { return parse(*secret, path); };
   auto text = read();
+  const bool waits = text.waiting > 0;
   TRY(told_errors(text, outcome));
   TRY_ASSIGN(auto rehearsal, config::associations_of(std::move(text), algorithms_.table()));
   sad::Database wanted(context_.clock, algorithms_.table(), {.is_local = [this](const net::Address& address) {
@@ -90,6 +87,7 @@ Result<Outcome> Keys::load_file() {
       context_.events.add(Severity::alert, "key.failed", path, added.error().text);
   }
   keys_changed();
+  waiting_file_ = waits ? std::optional(std::move(*secret)) : std::nullopt;
   outcome.progress.push_back(fmt::format("{} security associations are in force.", count));
   return outcome;
 }

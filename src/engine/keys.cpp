@@ -27,7 +27,8 @@ const char* describe(sad::Expiry expiry) {
 }
 
 bool asks_for_ipsec(const spd::Rule& rule) {
-  return std::ranges::any_of(rule.actions, [](const auto& action) { return action.verb == spd::Verb::ipsec; });
+  return !rule.waits() &&
+         std::ranges::any_of(rule.actions, [](const auto& action) { return action.verb == spd::Verb::ipsec; });
 }
 
 }  // namespace
@@ -157,6 +158,7 @@ void Keys::tick() {
 }
 
 Result<Outcome> Keys::flush_global() {
+  waiting_file_.reset();
   database_.flush(sad::SaType::unspec, {});
   keys_changed();
   return Outcome{};

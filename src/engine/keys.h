@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 
+#include "config/ipseckey.h"
 #include "datapath/events.h"
 #include "engine/algorithms.h"
 #include "engine/dataplane.h"
@@ -67,10 +68,12 @@ class Keys final : public KeyAccess, public LinkUser, public NamespacePart {
   void restore() { sequences_.restore(); }  // before the first key is loaded
   void stop() { sequences_.save(database_, true); }
   void addresses_changed();
-  void tick();  // lifetimes; sequence numbers to disk
+  void names_changed();  // of the file as it was loaded last, SAs that waited for a name come in
+  void tick();           // lifetimes; sequence numbers to disk
 
  private:
   void report(const sad::Event& event);
+  [[nodiscard]] config::KeyText parse(const Secret& file, const std::string& path) const;
   void tell(const char* kind, const sad::Sa& sa, const char* what);
 
   const Context& context_;
@@ -82,7 +85,8 @@ class Keys final : public KeyAccess, public LinkUser, public NamespacePart {
   std::set<net::Address> local_addresses_;
   sad::Database database_;
   SequenceStore sequences_;
-  uint64_t published_ = 0;  // generation
+  uint64_t published_ = 0;              // generation
+  std::optional<Secret> waiting_file_;  // the key file, while some of its SAs wait for a name
   std::function<void(const sad::Event&)> listener_;
 };
 

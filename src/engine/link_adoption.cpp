@@ -13,29 +13,6 @@ constexpr Seconds kPathMtuLife{600};  // RFC 1191 §6.3: after that a larger one
 
 }  // namespace
 
-// Names may not resolve yet: then what they stood for last.
-void Links::resolve_at_start(Tunnel& tunnel) {
-  const TunnelRecord& record = tunnel.active;
-  const auto known = [&](const std::optional<std::string>& typed, const std::optional<net::Address>& seen,
-                         const char* side) -> std::optional<net::Address> {
-    if (!typed) return std::nullopt;
-    const auto literal = net::Address::parse(*typed);
-    const auto address = literal ? std::optional(*literal) : seen;
-    if (!address) return std::nullopt;
-    if (const auto fit = check_endpoint(record.type, *address, side, *typed); !fit) {
-      context_.events.add(Severity::warning, "link.unbound", record.name, fit.error().text);
-      return std::nullopt;
-    }
-    return address;
-  };
-  tunnel.ends.local = known(record.local, record.local_seen, "local");
-  tunnel.ends.remote = known(record.remote, record.remote_seen, "remote");
-  if (const auto free = check_pair_free(tunnel.ends, record.name); !free) {
-    context_.events.add(Severity::warning, "link.unbound", record.name, free.error().text);
-    tunnel.ends.remote.reset();
-  }
-}
-
 void Links::adopt(TunnelRecord active, std::optional<TunnelRecord> stored) {
   const std::string name = active.name;
   Tunnel& tunnel = tunnels_[name];
@@ -44,8 +21,8 @@ void Links::adopt(TunnelRecord active, std::optional<TunnelRecord> stored) {
   tunnel.active.secured = tunnel.active.secured || context_.settings.require_security;
   tunnel.counters = dataplane_.make_counters();
   names_[static_cast<uint32_t>(tunnel.active.id)] = name;
-  resolve_at_start(tunnel);
-  tunnel.local_here = tunnel.ends.local && check_local(*tunnel.ends.local).has_value();
+  next_id_ = std::max(next_id_, static_cast<uint32_t>(tunnel.active.id) + 1);
+  bind(tunnel, known_ends(tunnel.active));
   policy_.tunnel_made(name);
   if (const auto broken = broken_at_start_.find(name); broken != broken_at_start_.end())
     tunnel.broken_policy = broken->second;
@@ -186,7 +163,7 @@ void Links::reassert(bool links_changed, bool addresses_changed) {
   if (links_changed) {
     const auto interfaces = context_.platform.interfaces();
     if (!interfaces) return;
-    know_underlay(*interfaces);
+    if (know_underlay(*interfaces)) underlay_changed();
     std::unordered_map<std::string, const platform::InterfaceInfo*> by_name;
     for (const auto& device : *interfaces) by_name.emplace(device.name, &device);
     std::vector<Tunnel*> touched;

@@ -33,17 +33,31 @@ uint32_t Links::underlay_mtu(const Endpoints& ends) {
   return found == underlay_.end() ? kUsual : found->second.mtu;
 }
 
-void Links::know_underlay(const std::vector<platform::InterfaceInfo>& interfaces) {
-  underlay_.clear();
+bool Links::know_underlay(const std::vector<platform::InterfaceInfo>& interfaces) {
+  const UnderlayInterfaces before = std::exchange(underlay_, {});
   for (const auto& device : interfaces) {
     if (!device.ours) underlay_.emplace(device.index, device);
   }
+  return std::ranges::any_of(underlay_, [&](const auto& known) {
+    const auto old = before.find(known.first);
+    return old == before.end() || old->second.mtu != known.second.mtu;
+  });
+}
+
+void Links::underlay_changed() {
+  std::vector<Tunnel*> changed;
+  for (auto& [name, tunnel] : tunnels_) {
+    if (!tunnel.device) continue;
+    const uint32_t mtu = underlay_mtu(tunnel.ends);
+    if (std::exchange(tunnel.underlay_mtu, mtu) != mtu) changed.push_back(&tunnel);
+  }
+  if (!changed.empty()) (void)refresh(changed);
 }
 
 // The kernel's list grows with the tunnels, and each new one would read it: reassert() keeps this copy fresh instead.
 const UnderlayInterfaces& Links::underlay() {
   if (underlay_.empty()) {
-    if (const auto interfaces = context_.platform.interfaces(); interfaces) know_underlay(*interfaces);
+    if (const auto interfaces = context_.platform.interfaces(); interfaces) (void)know_underlay(*interfaces);
   }
   return underlay_;
 }
@@ -61,30 +75,6 @@ void Links::fit_super_packets(const Tunnel& tunnel) {
   const uint32_t segments = std::clamp(kMostUdpPayload / (mtu + tunnel::kEspOverhead), 1u, kMostSegments);
   const uint32_t bytes = kTcp4Headers + segments * (mtu - kTcp4Headers);
   (void)context_.platform.set_gso_max(tunnel.active.name, bytes, segments);  // without it more sends, nothing else
-}
-
-Result<> Links::make_device(Tunnel& tunnel, Undo& undo) {
-  const std::string name = tunnel.active.name;
-  // What an unlucky predecessor left may carry addresses and routes: it starts anew.
-  if (const auto left = context_.platform.interface(name); left && left->ours) TRY(context_.platform.delete_tun(name));
-  undo.add([this, name] { (void)context_.platform.delete_tun(name); });
-  TRY_ASSIGN(auto ports, context_.platform.open_tun(name, dataplane_.workers()));
-  crash_point("create:opened");
-  tunnel.underlay_mtu = underlay_mtu(tunnel.ends);
-  tunnel.device_mtu = mtu_of(tunnel, policy_.head_of(name).get()).mtu;
-  TRY(context_.platform.set_mtu(name, tunnel.device_mtu));
-  fit_super_packets(tunnel);
-  TRY(context_.platform.set_link_up(name, true));
-  crash_point("create:up");
-  tunnel.device = true;
-  undo.add([this, &tunnel] {
-    dataplane_.detach(tunnel.active.id);
-    dataplane_.take_link(tunnel.active.id);
-    dataplane_.publish();
-  });
-  dataplane_.put_link(picture_of(tunnel, false));
-  dataplane_.publish();
-  return dataplane_.attach(tunnel.active.id, std::move(ports));
 }
 
 }  // namespace adit::engine

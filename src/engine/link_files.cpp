@@ -23,11 +23,13 @@ Result<> Links::save_stored() const {
 
 Result<> Links::save_active() const {
   DatalinkConf conf;
+  std::unordered_map<std::string_view, bool> half;
+  for (const TunnelRecord& record : half_made_) half.emplace(record.name, true);
   for (const auto& [name, tunnel] : tunnels_) {
-    if (!half_made_ || name != half_made_->name) conf.tunnels.push_back(tunnel.active);
+    if (!half.contains(name)) conf.tunnels.push_back(tunnel.active);
   }
-  if (half_made_) {
-    conf.tunnels.push_back(*half_made_);
+  for (const TunnelRecord& record : half_made_) {
+    conf.tunnels.push_back(record);
     conf.tunnels.back().temporary = false;
   }
   return replace_file(context_.in_run(kActive), format_datalink_conf(conf), kMode, Lasting::boot, "links.cache");
@@ -79,6 +81,9 @@ Result<Links::Remembered> Links::remembered() const {
 Result<> Links::restore() {
   TRY_ASSIGN(Remembered remembered, Links::remembered());
   foreign_lines_ = std::move(remembered.foreign_lines);
+  std::vector<TunnelRecord> records;
+  for (const auto& [record, kept] : remembered.tunnels) records.push_back(record);
+  ask_names(records);
   for (auto& [record, kept] : remembered.tunnels) adopt(std::move(record), std::move(kept));
   for (const TunnelRecord& record : remembered.half_made) undo_half_made(record);
   return save_active();

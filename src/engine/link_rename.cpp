@@ -77,11 +77,11 @@ void Links::change_name(const std::string& from, const std::string& to) {
 }
 
 Result<> Links::rename_device(const std::string& name, const std::string& new_name, Undo& undo) {
-  half_made_ = tunnels_.at(name).active;
-  half_made_->id = free_id();
-  half_made_->name = new_name;
+  half_made_ = {tunnels_.at(name).active};
+  half_made_.front().id = free_id();
+  half_made_.front().name = new_name;
   undo.add([this] {
-    half_made_.reset();
+    half_made_.clear();
     (void)save_active();
   });
   TRY(save_active());
@@ -101,7 +101,7 @@ Result<Outcome> Links::rename(const std::string& name, const std::string& new_na
   TRY(guard_both(name, new_name, undo));
   crash_point("rename:guarded");
   TRY(rename_device(name, new_name, undo));
-  half_made_.reset();
+  half_made_.clear();
   change_name(name, new_name);
   undo.add([this, name, new_name] {
     change_name(new_name, name);

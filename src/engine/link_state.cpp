@@ -21,6 +21,9 @@ tunnel::LinkFacts Links::facts_of(const Tunnel& tunnel) const {
 
 tunnel::LinkState Links::state_of(const Tunnel& tunnel) const {
   auto state = tunnel::link_state(tunnel.active.name, facts_of(tunnel));
+  if (const std::string name = unresolved(tunnel); !name.empty() && !facts_of(tunnel).bound)
+    state.why_closed = fmt::format("{} is closed because '{}' does not resolve; it is looked up again by itself",
+                                   tunnel.active.name, name);
   if (!tunnel.broken_device.empty())
     state.why_closed =
         fmt::format("{} is closed because its network device cannot be made: {}; it is tried again by itself",

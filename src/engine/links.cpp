@@ -23,11 +23,9 @@ Result<const Links::Tunnel*> Links::find(const std::string& name) const {
   return &found->second;
 }
 
-tunnel::LinkId Links::free_id() const {
-  uint32_t id = 1;
-  for (const auto& [used, name] : names_) id = std::max(id, used + 1);
-  for (const auto& [name, record] : resting_) id = std::max(id, static_cast<uint32_t>(record.id) + 1);
-  return tunnel::LinkId{id};
+// Never one of an earlier tunnel of this life.
+tunnel::LinkId Links::free_id() {
+  return tunnel::LinkId{next_id_++};
 }
 
 Result<> Links::check_pair_free(const Endpoints& ends, const std::string& name) const {
@@ -69,66 +67,6 @@ Result<> Links::check_ends(const Endpoints& ends, const std::string& name, Outco
   return check_no_loop(ends, name, outcome);
 }
 
-Result<Outcome> Links::create(const IptunRequest& request) {
-  TRY(tunnel::check_name(request.name));
-  const std::string& name = request.name;
-  if (tunnels_.contains(name))
-    return fail(EEXIST, "object already exists: {} is a tunnel; choose another name, or delete it first", name);
-  if (const auto there = context_.platform.interface(name); there && !there->ours)
-    return fail(EEXIST, "object already exists: {} is an interface that Adit did not make; choose another name", name);
-  Outcome outcome;
-  TRY_ASSIGN(const Endpoints ends, resolve_endpoints(request.type, request.local, request.remote));
-  TRY(check_ends(ends, name, outcome));
-  TRY_ASSIGN(const LinkProperties properties, properties_of(request));
-
-  Undo undo;
-  TRY(take_property(name, properties.ipsec, request.ipsec_source, undo, outcome));
-  Tunnel& tunnel = tunnels_[name];
-  tunnel.active = {free_id(),         name,       request.type, request.local,
-                   request.remote,    ends.local, ends.remote,  request.secured || context_.settings.require_security,
-                   request.temporary, {}};
-  tunnel.active.properties = properties;
-  tunnel.counters = dataplane_.make_counters();
-  tunnel.ends = ends;
-  tunnel.local_here = ends.local.has_value();
-  names_[static_cast<uint32_t>(tunnel.active.id)] = name;
-  half_made_ = tunnel.active;  // a daemon killed in the middle finds its half-made device by this
-  undo.add([&] {
-    names_.erase(static_cast<uint32_t>(tunnel.active.id));
-    tunnels_.erase(name);
-    half_made_.reset();
-    (void)save_active();
-  });
-  TRY(save_active());
-  crash_point("create:recorded");
-  TRY(guard_rules(tunnel, undo));
-  crash_point("create:guarded");
-  TRY(make_device(tunnel, undo));
-  crash_point("create:device");
-  half_made_.reset();
-  if (!request.temporary) {
-    tunnel.stored = tunnel.active;
-    undo.add([&, resting = resting_] {
-      tunnel.stored.reset();
-      resting_ = resting;
-      if (auto undone = save_stored(); !undone)
-        context_.events.add(Severity::warning, "link.not-saved", name, undone.error().text);
-    });
-    resting_.erase(name);  // one that was to come back at the next start: this one comes instead
-    TRY(save_stored());
-    crash_point("create:stored");
-  } else {
-    TRY(save_active());
-  }
-  TRY(refresh(tunnel));
-  crash_point("create:carrier");
-  undo.keep();
-  policy_.tunnel_made(name);
-  context_.events.add(Severity::info, "link.created", name, fmt::format("{} was made", name));
-  for (auto* user : users_) user->link_ready(name);
-  return outcome;
-}
-
 Result<Outcome> Links::modify(const std::string& name, const std::optional<std::string>& local,
                               const std::optional<std::string>& remote, bool temporary) {
   TRY_ASSIGN(Tunnel* const tunnel, find(name));
@@ -136,7 +74,7 @@ Result<Outcome> Links::modify(const std::string& name, const std::optional<std::
   TunnelRecord next = tunnel->active;
   if (local) next.local = local;
   if (remote) next.remote = remote;
-  TRY_ASSIGN(const Endpoints ends, resolve_endpoints(next.type, next.local, next.remote));
+  TRY_ASSIGN(const Endpoints ends, resolve_endpoints(*context_.names, next.type, next.local, next.remote));
   TRY(check_ends(ends, name, outcome));
   next.local_seen = ends.local;
   next.remote_seen = ends.remote;

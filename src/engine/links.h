@@ -33,7 +33,10 @@ class Links final : public LinkView {
   // ---- dladm. Each does all of it or nothing. Texts begin with the status of §1.8.
   // EINVAL: name, family, both addresses equal; EEXIST: name; EADDRNOTAVAIL: local not here, address no unicast;
   // EADDRINUSE: the pair; ELOOP: it would carry itself; ENOSPC, EROFS …: not saved; or what device and guard said.
-  Result<Outcome> create(const IptunRequest& request);
+  Result<Outcome> create(const IptunRequest& request) { return create_all({request}); }
+  // All of them or none, as one transaction: one picture, one swap of policy, one write of each file. Errors name the
+  // tunnel that is refused.
+  Result<Outcome> create_all(const std::vector<IptunRequest>& requests);
   // Only what is given changes. ENOENT, and as create.
   Result<Outcome> modify(const std::string& name, const std::optional<std::string>& local,
                          const std::optional<std::string>& remote, bool temporary);
@@ -88,11 +91,15 @@ class Links final : public LinkView {
 
   // ---- the world
   void policy_changed();  // heads may have changed: states, MTUs
+  void names_changed();   // endpoints and properties whose names stand for something else
   // Before the head of an unsecured tunnel goes: it shall not pass clear text, but wait for rules, or for iptun's
   // restart, which also opens.
   void keep_closed(const std::string& name, const std::string& because);
   void handle(const datapath::PathMtuChanged& event);
   void reassert(bool links_changed, bool addresses_changed);
+  // A route or an interface of the underlay changed: the MTUs towards the peers are what they are now.
+  void underlay_changed();
+  [[nodiscard]] bool is_underlay(int interface_index) const { return underlay_.contains(interface_index); }
   void tick();  // what failed is tried again, path MTUs age
 
  private:
@@ -130,7 +137,23 @@ class Links final : public LinkView {
   Result<> check_pair_free(const Endpoints& ends, const std::string& name) const;
   Result<> check_no_loop(const Endpoints& ends, const std::string& name, Outcome& outcome);
   Result<> check_ends(const Endpoints& ends, const std::string& name, Outcome& outcome);
-  [[nodiscard]] tunnel::LinkId free_id() const;
+  [[nodiscard]] tunnel::LinkId free_id();
+
+  // link_creation.cpp
+  struct Birth {
+    const IptunRequest* request = nullptr;
+    Endpoints ends;
+    LinkProperties properties;
+    Tunnel* tunnel = nullptr;
+    std::vector<std::unique_ptr<datapath::TunPort>> ports;
+  };
+  Result<std::vector<Birth>> check_births(const std::vector<IptunRequest>& requests, Outcome& outcome);
+  Result<> take_policies(const std::vector<Birth>& births, Undo& undo, Outcome& outcome);
+  void enter(std::vector<Birth>& births, Undo& undo);
+  Result<> guard_births(const std::vector<Birth>& births, Undo& undo);
+  Result<> make_devices(std::vector<Birth>& births, Undo& undo);
+  Result<> open_born(Birth& birth, Undo& undo);
+  Result<> store_births(const std::vector<Birth>& births, Undo& undo);
 
   // link_removal.cpp
   [[nodiscard]] std::vector<LinkUser::Obstacle> obstacles(const std::string& name) const;
@@ -179,12 +202,11 @@ class Links final : public LinkView {
 
   // link_device.cpp
   Result<> guard_rules(const Tunnel& tunnel, Undo& undo);
-  Result<> make_device(Tunnel& tunnel, Undo& undo);
   void fit_super_packets(const Tunnel& tunnel);
   [[nodiscard]] uint32_t underlay_mtu(const Endpoints& ends);
   const UnderlayInterfaces& underlay();
   Result<> check_local(const net::Address& local);
-  void know_underlay(const std::vector<platform::InterfaceInfo>& interfaces);
+  bool know_underlay(const std::vector<platform::InterfaceInfo>& interfaces);  // true: an MTU is another
 
   // link_state.cpp
   [[nodiscard]] tunnel::LinkFacts facts_of(const Tunnel& tunnel) const;
@@ -201,7 +223,12 @@ class Links final : public LinkView {
   // link_adoption.cpp
   void adopt(TunnelRecord active, std::optional<TunnelRecord> stored);
   void undo_half_made(const TunnelRecord& record);
-  void resolve_at_start(Tunnel& tunnel);
+  // link_names.cpp
+  void ask_names(const std::vector<TunnelRecord>& records);
+  [[nodiscard]] Endpoints known_ends(const TunnelRecord& record);
+  void bind(Tunnel& tunnel, Endpoints ends);
+  [[nodiscard]] std::string unresolved(const Tunnel& tunnel) const;
+  [[nodiscard]] std::string waiting_note(const IptunRequest& request, const Endpoints& ends) const;
   void put_device_back(Tunnel& tunnel);
   Result<> open_device(Tunnel& tunnel);
   void dress_device(const Tunnel& tunnel);
@@ -222,7 +249,8 @@ class Links final : public LinkView {
   std::map<std::string, TunnelRecord> resting_;      // deleted with -t: in datalink.conf, back at the next start
   // A tunnel that is not yet made (or renamed) whole stands in the run directory as a persistent one: a daemon that
   // finds it there and not in datalink.conf undoes it.
-  std::optional<TunnelRecord> half_made_;
+  std::vector<TunnelRecord> half_made_;
+  uint32_t next_id_ = 1;
   std::map<std::string, std::string> broken_at_start_;  // by tunnel: why its property gave no rules
   UnderlayInterfaces underlay_;                         // as of the last look; empty: look
   bool adopted_ = false;

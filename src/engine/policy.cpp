@@ -124,7 +124,8 @@ void Policy::guard_less(const spd::HeadSet& next, const std::set<std::string>& c
   std::vector<Guard::Gone> gone;
   for (const auto& name : changed) {
     const auto head = next.find(name);
-    if (!head || !head->active()) continue;
+    // What a rule that waits for a name protected when it was known is not known now.
+    if (!head || !head->active() || std::ranges::any_of(head->rules(), &spd::Rule::waits)) continue;
     const auto wanted = protected_networks(head.get());
     for (const auto& network : guard_.networks_of(name, GuardSource::policy)) {
       if (!std::ranges::binary_search(wanted, network)) gone.push_back({network, name, GuardSource::policy});

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "config/policy_set.h"
 #include "engine/algorithms.h"
 #include "engine/guard.h"
 #include "engine/namespaces.h"
@@ -65,6 +66,8 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   [[nodiscard]] Result<PropertyRules> read_property(const std::string& tunnel, std::string_view text,
                                                     const std::string& source) const override;
   Result<PropertyRules> put_property(const std::string& tunnel, const PropertyRules& rules) override;
+  Result<std::map<std::string, PropertyRules>> put_properties(
+      const std::map<std::string, PropertyRules>& rules) override;
   std::map<std::string, std::string> load_properties(const std::map<std::string, std::string>& texts) override;
   [[nodiscard]] Result<> may_rename(const std::string& from, const std::string& to) const override;
   void tunnel_renamed(const std::string& from, const std::string& to) override;
@@ -78,6 +81,9 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   Result<Outcome> load_files();
   // What load_files would change; changes nothing. Errors as there.
   Result<PolicyDiff> diff_files();
+  // Some name stands for something else: of the files as they were loaded last, the rules that this changes are
+  // swapped, and nothing else. What cannot be is told, and stays closed.
+  void names_changed();
   // Empties the global namespace. The notes name each unsecured tunnel that passes clear text from now on (decision
   // 10).
   Result<Outcome> flush_global();
@@ -93,6 +99,13 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   Result<uint64_t> change(const spd::Owner& owner, const std::function<Result<uint64_t>()>& edit,
                           std::string closing = {});
   Result<> take_effect(std::shared_ptr<const spd::HeadSet> next);
+  // policy_files.cpp
+  using RulesByHead = std::map<std::string, std::vector<spd::Rule>>;
+  Result<PolicyDiff> diff_of(const config::PolicyFiles& files, RulesByHead& wanted);
+  // policy_properties.cpp
+  Result<PropertyRules> parse_property(const std::string& tunnel, std::string_view text, const std::string& source,
+                                       const config::Resolver& resolver) const;
+  Result<> swap_resolved(const RulesByHead& wanted);
   void tell_change(const std::string& name, const spd::Head* before);
   void publish(const spd::HeadSet& before, const std::set<std::string>& changed);
   // policy_namespaces.cpp
@@ -115,6 +128,10 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   spd::Database database_;
   std::shared_ptr<const spd::HeadSet> heads_;
   Unconfirmed unconfirmed_;
+  // The files as loaded last, and what they said then; empty after the service stopped.
+  config::PolicyFiles files_;
+  RulesByHead loaded_;
+  bool names_due_ = false;  // a flip waits to be confirmed: afterwards
   bool settled_ = false;
 };
 

@@ -119,6 +119,7 @@ std::string Policy::opened_since(const spd::HeadSet& before) const {
 }
 
 void Policy::tick() {
+  if (names_due_) names_changed();
   for (const auto& name_space : unconfirmed_.due(context_.clock.now()))
     if (auto waiting = unconfirmed_.take(name_space))
       (void)undo(name_space, std::move(*waiting), "nobody confirmed it in time");

@@ -3,7 +3,7 @@
 
 #include "config/ipsecconf.h"
 #include "config/ipsecconf_lexer.h"
-#include "config/system_resolver.h"
+#include "engine/names.h"
 #include "engine/policy.h"
 
 namespace adit::engine {
@@ -45,8 +45,13 @@ Result<PropertyRules> Policy::read_property(const std::string& tunnel, std::stri
   if (text.size() > kMaxProperty)
     return fail(EFBIG, "invalid value: ipsec has {} bytes, and may have {}; put the policy into {}", text.size(),
                 kMaxProperty, "/etc/inet/ipsecinit.d/tunnels/" + tunnel + ".conf");
+  return context_.names->with_names(
+      [&](const config::Resolver& resolver) { return parse_property(tunnel, text, source, resolver); });
+}
+
+Result<PropertyRules> Policy::parse_property(const std::string& tunnel, std::string_view text,
+                                             const std::string& source, const config::Resolver& resolver) const {
   const bool block = is_action_block(text);
-  const config::SystemResolver resolver;
   const std::string whole = block ? std::string(kWholeTunnel) + std::string(text) : std::string(text);
   auto policy =
       config::parse_policy(whole, {source, kPropertyNamespace, tunnel, nullptr, false}, algorithms_.table(), resolver);
@@ -83,9 +88,33 @@ Result<PropertyRules> Policy::put_property(const std::string& tunnel, const Prop
   return before;
 }
 
+Result<std::map<std::string, PropertyRules>> Policy::put_properties(const std::map<std::string, PropertyRules>& rules) {
+  std::map<std::string, PropertyRules> before;
+  if (rules.size() == 1) {
+    const auto& [tunnel, wanted] = *rules.begin();
+    TRY_ASSIGN(before[tunnel], put_property(tunnel, wanted));
+    return before;
+  }
+  spd::Draft draft = database_.empty_draft(kPropertyNamespace);
+  database_.clone_all(draft);
+  for (const auto& [tunnel, wanted] : rules) {
+    PropertyRules& had = before[tunnel];
+    for (spd::Rule& rule : draft.rules(tunnel)) had.adds.push_back({std::move(rule)});
+    if (!had.adds.empty()) TRY(database_.flush(draft, tunnel));
+    for (const auto& entries : wanted.adds) TRY(database_.add(draft, tunnel, entries));
+  }
+  TRY(change(owner(), [&] { return database_.flip_all(draft); }));
+  return before;
+}
+
 std::map<std::string, std::string> Policy::load_properties(const std::map<std::string, std::string>& texts) {
   std::map<std::string, std::string> broken;
   std::map<std::string, PropertyRules> read;
+  // All names of all texts are asked together.
+  (void)context_.names->with_names([&](const config::Resolver& resolver) {
+    for (const auto& [tunnel, text] : texts) (void)parse_property(tunnel, text, "dladm " + tunnel, resolver);
+    return true;
+  });
   for (const auto& [tunnel, text] : texts) {
     auto rules = read_property(tunnel, text, "dladm " + tunnel);
     if (rules)

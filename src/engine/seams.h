@@ -16,12 +16,15 @@
 
 namespace adit::engine {
 
+class Names;
+
 // What every class of the engine stands on. References outlive all of them.
 struct Context {
   const Settings& settings;
   platform::Platform& platform;
   const Clock& clock;
   EventLog& events;
+  Names* names = nullptr;  // of parts that look none up: null
 
   // <root>/etc/…: in_root("/etc/ipadm/ipadm.conf").
   [[nodiscard]] std::string in_root(std::string_view absolute) const { return settings.root + std::string(absolute); }

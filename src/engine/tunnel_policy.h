@@ -43,6 +43,9 @@ class TunnelPolicy {
   // One swap: these instead of what the property gave before, which is returned. Empty: the property's rules go.
   // Guarded before, as every change of policy. EBUSY, EDQUOT, EPERM as spd::Database::flip; nothing changed.
   virtual Result<PropertyRules> put_property(const std::string& tunnel, const PropertyRules& rules) = 0;
+  // The same for many tunnels, as one swap; what they had before is returned.
+  virtual Result<std::map<std::string, PropertyRules>> put_properties(
+      const std::map<std::string, PropertyRules>& rules) = 0;
   // A start: all of them at once, by tunnel. Returned: the tunnels whose rules are not in force, with the reason; they
   // must stay closed.
   virtual std::map<std::string, std::string> load_properties(const std::map<std::string, std::string>& texts) = 0;

@@ -18,11 +18,15 @@ type Iptun (name: string, type: string, flags: string, local: string, remote: st
 type Drop (reason: string, sentence: string, packets: int)
 type Link (name: string, class: string, state: string, over: string, mtu: int, secured: bool, ipackets: int, rbytes: int,
   ierrors: int, opackets: int, obytes: int, oerrors: int, drops_in: []Drop, drops_out: []Drop, why_down: string)
+type NewIptun (name: string, type: string, local: ?string, remote: ?string, temporary: ?bool, secured: ?bool,
+  properties: ?[string]string, ipsec_source: ?string)
 type Property (link: string, property: string, perm: string, value: string, default: string, possible: string)
 
 # properties: as SetLinkProp; ipsec_source: what errors call the text of the property ipsec.
 method CreateIptun(name: string, type: string, local: ?string, remote: ?string, temporary: bool, secured: bool,
   properties: ?[string]string, ipsec_source: ?string) -> (notes: []string)
+# All of them or none, as one transaction: for a program that makes many. Each as the parameters of CreateIptun.
+method CreateIptuns(tunnels: []NewIptun) -> (notes: []string)
 method ModifyIptun(name: string, local: ?string, remote: ?string, temporary: bool) -> (notes: []string)
 # recursive: with its addresses and routes.
 method DeleteIptun(name: string, temporary: bool, keep_closed: bool, recursive: ?bool) -> (notes: []string)
@@ -67,7 +71,7 @@ Result<tunnel::Type> type_parameter(const json& in) {
   return fail(EINVAL, "unknown tunnel type: {} (ipv4 or ipv6)", type);
 }
 
-Result<json> create_iptun(engine::Links& links, const json& in) {
+Result<engine::IptunRequest> iptun_request(const json& in) {
   engine::IptunRequest request;
   TRY_ASSIGN(request.name, text_parameter(in, "name"));
   TRY_ASSIGN(request.type, type_parameter(in));
@@ -77,7 +81,27 @@ Result<json> create_iptun(engine::Links& links, const json& in) {
   request.secured = flag_parameter(in, "secured");
   TRY_ASSIGN(request.properties, text_map_parameter(in, "properties"));
   request.ipsec_source = optional_text(in, "ipsec_source").value_or(request.ipsec_source);
+  return request;
+}
+
+Result<json> create_iptun(engine::Links& links, const json& in) {
+  TRY_ASSIGN(const auto request, iptun_request(in));
   return answer(links.create(request));
+}
+
+constexpr size_t kMostAtOnce = 10'000;
+
+Result<json> create_iptuns(engine::Links& links, const json& in) {
+  const auto found = in.find("tunnels");
+  if (found == in.end() || !found->is_array()) return fail(EINVAL, "parameter 'tunnels' must be an array of tunnels");
+  if (found->size() > kMostAtOnce) return fail(E2BIG, "at most {} tunnels go into one call", kMostAtOnce);
+  std::vector<engine::IptunRequest> requests;
+  for (const json& one : *found) {
+    if (!one.is_object()) return fail(EINVAL, "parameter 'tunnels' must be an array of tunnels");
+    TRY_ASSIGN(auto request, iptun_request(one));
+    requests.push_back(std::move(request));
+  }
+  return answer(links.create_all(requests));
 }
 
 Result<json> show_iptun(engine::Links& links, const json& in) {
@@ -175,6 +199,7 @@ void add_link_methods(VarlinkMethods& methods, engine::Engine& engine) {
   };
   methods.describe("io.adit.links", kDescription);
   add("CreateIptun", Access::write, create_iptun);
+  add("CreateIptuns", Access::write, create_iptuns);
   add("ModifyIptun", Access::write, [](engine::Links& l, const json& in) -> Result<json> {
     TRY_ASSIGN(const std::string name, text_parameter(in, "name"));
     return answer(

@@ -34,6 +34,7 @@ spd::Rule rule_of(const PolicyMessage& message) {
     rule.family = prefix->family();
   if (message.name_space) rule.name_space = message.name_space->name;
   if (message.origin) rule.origin = *message.origin;
+  if (message.text) rule.waits_for = *message.text;
   return rule;
 }
 

@@ -31,6 +31,7 @@ PolicyMessage rule_message(const PolicyHeader& header, std::string_view head, co
   if (!extended) return message;
   message.name_space = PolicyNamespaceExt{0, rule.name_space};
   if (rule.origin.line != 0) message.origin = rule.origin;
+  if (rule.waits()) message.text = rule.waits_for;
   return message;
 }
 

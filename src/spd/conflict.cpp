@@ -55,6 +55,7 @@ bool all_of(const Rule& rule, Verb verb) {
 }  // namespace
 
 bool overlap(const Rule& a, const Rule& b) {
+  if (a.waits() || b.waits()) return false;  // asked again when the name resolves
   return a.direction == b.direction && a.family == b.family && selectors_meet(a.selector, b.selector);
 }
 

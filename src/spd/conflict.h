@@ -5,7 +5,8 @@
 
 namespace adit::spd {
 
-// Some packet matches both: the same direction and family, and no selector that keeps them apart.
+// Some packet matches both: the same direction and family, no selector that keeps them apart, and neither waits for a
+// name.
 bool overlap(const Rule& a, const Rule& b);
 
 // Every packet of `inner` that matches `with` too also matches `outer`.

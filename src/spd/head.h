@@ -30,8 +30,10 @@ class Head {
 
   // The matching rule of highest priority (first in order among equals), or nullptr. `flow` is as the packet has it
   // (its source and destination); direction decides which of them is local. A rule with ports or an ICMP type does not
-  // match a flow that does not know them. Cost: at most one hash probe for each distinct shape of selector in the head,
-  // whatever the number of rules; shapes of high priority first, so that most lookups end early. Never allocates.
+  // match a flow that does not know them. A rule that waits for a name matches nothing, but where one that protects or
+  // drops might have come before a rule that passes, the answer is a rule that drops (waits() tells). Cost: at most one
+  // hash probe for each distinct shape of selector in the head, whatever the number of rules; shapes of high priority
+  // first, so that most lookups end early. Never allocates.
   [[nodiscard]] const Rule* lookup(const net::Flow& flow, Direction direction) const;
 
  private:
@@ -40,7 +42,10 @@ class Head {
   std::string name_;
   Mode mode_ = Mode::none;
   bool uses_ports_ = false;
+  const Rule* closed_by_waiting(const Rule* found, const net::Flow& flow, Direction direction) const;
+
   std::vector<Rule> rules_;
+  std::vector<Rule> waiting_;  // what closes, with the action drop; few
   std::unique_ptr<const Index> index_;
 };
 

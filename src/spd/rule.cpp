@@ -47,6 +47,7 @@ Rule entry_of(const RuleSpec& spec, Direction direction, net::Family family) {
             .selector = spec.selector,
             .actions = spec.actions,
             .name_space = spec.name_space,
+            .waits_for = spec.waits_for,
             .origin = spec.origin};
   if (rule.selector.local) rule.selector.local = rule.selector.local->masked();
   if (rule.selector.remote) rule.selector.remote = rule.selector.remote->masked();
@@ -83,7 +84,7 @@ Result<> check_action(std::string_view head, Mode mode, const Action& action) {
 }  // namespace
 
 bool same_traffic(const Rule& a, const Rule& b) {
-  return a.direction == b.direction && a.family == b.family && a.selector == b.selector;
+  return a.direction == b.direction && a.family == b.family && a.selector == b.selector && a.waits_for == b.waits_for;
 }
 
 bool same_entry(const Rule& a, const Rule& b) {
@@ -99,6 +100,7 @@ size_t hash_entry(const Rule& rule) {
   mix_number(seed, rule.selector.remote_port);
   if (rule.selector.icmp) mix(seed, rule.selector.icmp->type * 256u + rule.selector.icmp->code);
   for (const Action& action : rule.actions) mix_action(seed, action);
+  if (rule.waits()) mix(seed, std::hash<std::string>{}(rule.waits_for));
   return seed;
 }
 

@@ -74,7 +74,11 @@ struct Rule {
   Selector selector;
   std::vector<Action> actions;  // in order of preference; never empty
   std::string name_space;       // owner; empty: global
+  // A name of its addresses that does not resolve: the rule stands, and matches nothing until it does. Empty: none.
+  std::string waits_for;
   Origin origin;
+
+  [[nodiscard]] bool waits() const { return !waits_for.empty(); }
 };
 
 // The same entry but for index, priority, owner, origin: adding it again to a namespace is EEXIST.
@@ -92,6 +96,7 @@ struct RuleSpec {
   Selector selector;
   std::vector<Action> actions;
   std::string name_space;
+  std::string waits_for;
   Origin origin;
 };
 

@@ -106,7 +106,7 @@ def test_libadit_3_names_all_of_its_header():
 
 
 def test_every_kind_of_event_is_in_libadit_3():
-    first = r"(?:link|address|interface|route|property|policy|algorithms|key|guard|service|namespace)"
+    first = r"(?:link|address|interface|route|property|policy|algorithms|key|guard|service|namespace|name)"
     sources = "".join(file.read_text() for file in (REPO / "src/engine").glob("*.cpp") if not file.name.endswith("_test.cpp"))
     files = {"guard.routes", "guard.nft", "guard.run", "policy.unconfirmed"}
     kinds = set(re.findall(rf'"({first}\.[a-z-]+)"', sources)) - files
