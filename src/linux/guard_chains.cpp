@@ -57,14 +57,16 @@ class Builder {
     rule.payload(NFT_PAYLOAD_NETWORK_HEADER, address, header.address, kAddressWord);
     // The nft program (1.0.6) ends with an assertion when it lists a key of which a part comes from a map, for which it
     // knows no length. So the map's value begins a word earlier and reaches into the number's word, which nft takes for
-    // what was loaded there before: it lists `meta mark` where the number stands, and does not end.
-    rule.meta(NFT_META_MARK, kNumberWord).map(guard_set_name(header.net), kAddressWord, kNumberWord - 1);
+    // what of_family loaded there: it lists that where the number stands, and does not end.
+    rule.map(guard_set_name(header.net), kAddressWord, kNumberWord - 1);
     return rule;
   }
   NftRule of_family(const std::string& chain, const Layout& header) const {
     NftRule rule = in(chain);
-    rule.meta(NFT_META_NFPROTO, kScratchWord);
-    rule.equal(kScratchWord, Bytes{header.family == Family::v4 ? uint8_t{NFPROTO_IPV4} : uint8_t{NFPROTO_IPV6}});
+    // By the header's first word, which the kernel loads, masks and compares without a call for each; `meta nfproto`
+    // takes one. Every packet pays for this.
+    rule.payload(NFT_PAYLOAD_NETWORK_HEADER, 0, 4, kNumberWord).mask(kNumberWord, Bytes{0xf0, 0, 0, 0});
+    rule.equal(kNumberWord, Bytes{header.family == Family::v4 ? uint8_t{0x40} : uint8_t{0x60}, 0, 0, 0});
     return rule;
   }
   NftRule of_protocol(const std::string& chain, uint8_t protocol) const {
