@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import pathlib
-import resource
 import socket
 import sys
 import time
@@ -81,7 +80,6 @@ def main():
     parser.add_argument("--workers", default="2")
     parser.add_argument("--perf", help="record the daemon into this file")
     options = parser.parse_args()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 20, 1 << 20))
     with Lab() as lab:
         host, peer = lab.host("many"), lab.host("peer")
         lab.wire(host, "net0", peer, "net0")
