@@ -61,7 +61,7 @@ Result<> serve(const Options& options) {
   TRY(platform::drop_privileges());
   TRY(platform::forbid_dumps());
   const SystemClock clock;
-  TRY_ASSIGN(const auto platform, platform::make_linux_platform());
+  TRY_ASSIGN(const auto platform, platform::make_linux_platform(options.settings.root, options.settings.run_dir));
   engine::Engine engine(options.settings, *platform, clock);
   engine.events().subscribe(log_event);
   Daemon daemon(engine, *platform);

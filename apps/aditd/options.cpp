@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit {
 namespace {
@@ -50,7 +50,7 @@ Result<> set_named(engine::Settings& settings, const std::string& name, const st
 
 Result<> read_configuration(engine::Settings& settings) {
   const std::string path = settings.root + "/etc/adit/aditd.conf";
-  TRY_ASSIGN(const auto text, engine::read_file(path));
+  TRY_ASSIGN(const auto text, read_file(path));
   if (!text) return {};
   std::istringstream lines(*text);
   std::string line;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "aditd/notify.h"
+#include "guard/book_file.h"
 #include "linux/guardian.h"
 #include "linux/privileges.h"
 
@@ -59,8 +60,45 @@ Result<Options> read_options(const std::vector<std::string>& words) {
   return options;
 }
 
+// What the book says is closed, and nothing that may carry it: without aditd nothing passes. Of each network the newest
+// line of all copies counts.
+Result<std::optional<platform::GuardPlan>> read_book(const Options& options) {
+  guard::Lines lines;
+  bool any = false;
+  for (const auto& path : {options.root + "/etc/adit/guard.book", options.root + "/etc/adit/guard.book.copy",
+                           options.run + "/guard.book"}) {
+    guard::BookFile file(path, Lasting::boot, "guardian");
+    TRY_ASSIGN(const auto read, file.load());
+    if (!read) continue;
+    any = true;
+    for (const auto& [network, line] : read->networks) lines.take(line);
+  }
+  if (!any) return std::nullopt;
+  const guard::Book book = lines.book();
+  platform::GuardPlan plan;
+  plan.book = options.root;
+  plan.generation = book.generation;
+  for (const auto& [network, entry] : book.networks()) {
+    plan.closed[network] = {};
+    // The host's own networks that were inside when it closed: they are reachable at boot too.
+    plan.inside.insert(entry.except.begin(), entry.except.end());
+  }
+  return plan;
+}
+
 void say(const std::string& sentence) {
   std::cerr << "adit-guard: " << sentence << std::endl;
+}
+
+// SIGHUP: the book is to be read again.
+Result<int> hangup_signal() {
+  sigset_t hangup;
+  sigemptyset(&hangup);
+  sigaddset(&hangup, SIGHUP);
+  sigprocmask(SIG_BLOCK, &hangup, nullptr);
+  const int fd = signalfd(-1, &hangup, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (fd < 0) return fail(errno, "cannot wait for signals: {}", std::strerror(errno));
+  return fd;
 }
 
 // SIGTERM and SIGINT, to be read from a descriptor; nothing else ends it but what cannot be caught.
@@ -71,7 +109,6 @@ Result<int> stop_signals() {
   sigaddset(&stop, SIGINT);
   sigprocmask(SIG_BLOCK, &stop, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGHUP, SIG_IGN);
   const int fd = signalfd(-1, &stop, SFD_CLOEXEC);
   if (fd < 0) return fail(errno, "cannot wait for signals: {}", std::strerror(errno));
   return fd;
@@ -79,15 +116,17 @@ Result<int> stop_signals() {
 
 Result<> serve(const Options& options) {
   TRY_ASSIGN(const int stop, stop_signals());
+  TRY_ASSIGN(const int again, hangup_signal());
   (void)::mkdir(options.run.c_str(), 0755);
   platform::GuardianSettings settings;
   settings.root = options.root;
   settings.run = options.run;
   settings.say = say;
+  settings.read_book = [options] { return read_book(options); };
   TRY_ASSIGN(const auto guardian, platform::Guardian::start(std::move(settings)));
   TRY(platform::keep_net_admin_only());
   notify_service_manager("READY=1");
-  guardian->run(stop);
+  guardian->run(stop, again);
   notify_service_manager("STOPPING=1");
   return {};
 }

@@ -1,7 +1,10 @@
-// adit guard: the networks that only their secured tunnels may reach; and at boot, before any daemon, their two layers.
+// adit guard: the networks that only their secured tunnels may reach; and without any daemon, for the operator at the
+// console: what the book says, and opening.
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <ostream>
@@ -9,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/table.h"
+#include "guard/book_file.h"
 
 namespace adit::cli {
 namespace {
@@ -17,19 +21,38 @@ using nlohmann::json;
 
 constexpr const char* kUsageText =
     "usage: adit guard [list] [--json]\n"
-    "       adit guard open NETWORK\n"
+    "       adit guard open [--offline] NETWORK\n"
+    "       adit guard close NETWORK TUNNEL\n"
+    "       adit guard inside INTERFACE\n"
+    "       adit guard outside INTERFACE\n"
     "       adit guard restore\n"
     "  list     what is closed but for its tunnels, why, and how many packets tried otherwise\n"
-    "  open     opens a network that 'dladm delete-iptun -k' kept closed, or that a dead tunnel left\n"
-    "  restore  at boot: closes again what was closed, from the saved files and without the daemon\n";
+    "  open     opens a network that 'dladm delete-iptun -k' kept closed, that a rule named, or that a lost tunnel left;\n"
+    "           works without aditd too; --offline: only writes it down for the next start\n"
+    "  close    closes a network but for a secured tunnel\n"
+    "  inside   the networks of an interface, present and future, are reachable although a wider network is closed\n"
+    "  outside  no longer\n"
+    "  restore  at boot: the host's own rules again, from the saved file and without the daemon\n";
 
-constexpr const char* kRoutesFile = "/etc/adit/guard.routes";
 constexpr const char* kTableFile = "/etc/adit/guard.nft";
 
 std::string joined(const json& words) {
   std::string text;
   for (const json& word : words) text += (text.empty() ? "" : ", ") + word.get<std::string>();
   return text;
+}
+
+// What is not as it should be, and what others' networks it cuts off.
+void tell_state(Context& context, const json& state) {
+  if (const auto trouble = state.find("trouble"); trouble != state.end() && trouble->is_string() && *trouble != "")
+    context.err << context.self << ": a layer of the guard does not stand: " << trouble->get<std::string>() << "\n";
+  const auto cut = state.find("cut_off");
+  if (cut == state.end() || !cut->is_array()) return;
+  for (const json& one : *cut) {
+    const std::string network = one.value("network", ""), interface = one.value("interface", "");
+    context.err << context.self << ": " << network << ", on " << interface
+                << ", lies in a closed network; 'adit guard inside " << interface << "' makes it reachable\n";
+  }
 }
 
 int list(Context& context, const Options& options) {
@@ -40,6 +63,7 @@ int list(Context& context, const Options& options) {
   const auto answer = context.call("io.adit.guard.List", json::object());
   if (!answer) return context.failed("", answer.error());
   json rows = answer->at("networks");
+  if (!options.has('J')) tell_state(context, answer->value("state", json::object()));
   if (!options.has('J'))
     for (json& row : rows) {
       row["tunnels"] = joined(row.at("tunnels"));
@@ -49,9 +73,81 @@ int list(Context& context, const Options& options) {
   return printed ? kOk : context.failed("", printed.error());
 }
 
-int open_network(Context& context, const std::string& network) {
-  const auto answer = context.call("io.adit.guard.Open", {{"network", network}});
-  return answer ? kOk : context.failed(fmt::format("could not open {}", network), answer.error());
+// The book's files, as the daemon and the guardian read them.
+struct Books {
+  guard::BookFile disk, copy, run;
+  explicit Books(const Context& context)
+      : disk(context.path("/etc/adit/guard.book"), Lasting::disk, "guard.book"),
+        copy(context.path("/etc/adit/guard.book.copy"), Lasting::disk, "guard.copy"),
+        run(context.socket("guard.book"), Lasting::boot, "guard.run") {}
+};
+
+// Writes the opening down in every copy; what is broken in a copy does not keep the operator from opening.
+Result<> record_opening(const Context& context, const net::Prefix& network) {
+  Books books(context);
+  guard::Lines all;
+  std::vector<guard::BookFile*> there;
+  for (guard::BookFile* file : {&books.disk, &books.copy, &books.run}) {
+    const auto lines = file->load();
+    if (!lines || !*lines) continue;
+    there.push_back(file);
+    for (const auto& [closed, line] : (*lines)->networks) all.take(line);
+    for (const auto& [name, line] : (*lines)->interfaces) all.take(line);
+  }
+  guard::Book book = all.book();
+  if (!book.holds(network)) return fail(ENOENT, "{} is not guarded", network.str());
+  book.put(network, std::nullopt);
+  ++book.generation;
+  const guard::Line line{.network = network.masked(),
+                         .interface = {},
+                         .generation = book.generation,
+                         .entry = {},
+                         .because = "guard open without aditd"};
+  for (guard::BookFile* file : there) TRY(file->append({line}, [&]() -> const guard::Book& { return book; }));
+  return {};
+}
+
+// Tells a guardian without aditd that the book changed.
+bool tell_guardian(const Context& context) {
+  std::ifstream file(context.socket("adit-guard.pid"));
+  pid_t pid = 0;
+  return (file >> pid) && pid > 1 && ::kill(pid, SIGHUP) == 0;
+}
+
+int open_without_daemon(Context& context, const net::Prefix& network, bool offline) {
+  if (::geteuid() != 0) return context.failed("", {EPERM, "only root opens what is closed"});
+  if (const auto recorded = record_opening(context, network); !recorded)
+    return context.failed(fmt::format("could not open {}", network.str()), recorded.error());
+  if (offline) {
+    context.err << context.self << ": " << network.str() << " opens at the next start of aditd\n";
+    return kOk;
+  }
+  context.err << context.self << ": aditd does not answer; "
+              << (tell_guardian(context) ? "the guardian was told" : "no guardian runs: it opens at the next start")
+              << "\n";
+  return kOk;
+}
+
+bool daemon_answers(Context& context) {
+  return context.call("org.varlink.service.GetInfo", json::object()).has_value();
+}
+
+int open_network(Context& context, const std::string& text, bool offline) {
+  const auto network = net::Prefix::parse(text);
+  if (!network) return context.failed(fmt::format("could not open {}", text), network.error());
+  if (offline || !daemon_answers(context)) return open_without_daemon(context, *network, offline);
+  const auto answer = context.call("io.adit.guard.Open", {{"network", text}});
+  return answer ? kOk : context.failed(fmt::format("could not open {}", text), answer.error());
+}
+
+int close_network(Context& context, const std::string& network, const std::string& tunnel) {
+  const auto answer = context.call("io.adit.guard.Close", {{"network", network}, {"tunnel", tunnel}});
+  return answer ? kOk : context.failed(fmt::format("could not close {}", network), answer.error());
+}
+
+int set_inside(Context& context, const std::string& interface, bool inside) {
+  const auto answer = context.call("io.adit.guard.Inside", {{"interface", interface}, {"inside", inside}});
+  return answer ? kOk : context.failed(interface, answer.error());
 }
 
 // Runs a program with standard input from /dev/null; its errors go to ours.
@@ -75,28 +171,19 @@ Result<> run_program(const std::vector<std::string>& words) {
               WIFEXITED(status) && WEXITSTATUS(status) == 127 ? " (is it installed?)" : "");
 }
 
-// nftables first: it holds whatever routes there are. A layer that fails does not keep the other from standing.
+// The guard itself is the guardian's at boot (adit-guard(8)).
 int restore(Context& context) {
-  int status = kOk;
   const std::string table = context.path(kTableFile);
   std::ifstream text(table);
-  if (const int first = text.get(); first != EOF) {
-    const auto loaded = run_program(first == '{' ? std::vector<std::string>{"nft", "-j", "-f", table}
-                                                 : std::vector<std::string>{"nft", "-f", table});
-    if (!loaded) status = context.failed("the nftables layer of the guard was not restored", loaded.error());
-  }
-  const std::string routes = context.path(kRoutesFile);
-  if (::access(routes.c_str(), F_OK) == 0) {
-    const auto loaded = run_program({"ip", "-force", "-batch", routes});
-    if (!loaded) status = context.failed("the unreachable routes of the guard were not restored", loaded.error());
-  }
-  return status;
+  if (const int first = text.get(); first == EOF) return kOk;
+  const auto loaded = run_program({"nft", "-j", "-f", table});
+  return loaded ? kOk : context.failed("the host's own rules were not restored", loaded.error());
 }
 
 }  // namespace
 
 int cmd_guard(Context& context, std::span<const std::string> args) {
-  const std::vector<Option> known = {{'J', "json"}, {'h', "help"}};
+  const std::vector<Option> known = {{'J', "json"}, {'h', "help"}, {'O', "offline"}};
   const auto options = Options::parse(args, known);
   if (!options) return context.usage(options.error().text, kUsageText);
   if (options->has('h')) {
@@ -105,7 +192,10 @@ int cmd_guard(Context& context, std::span<const std::string> args) {
   }
   const auto& words = options->operands();
   if (words.empty() || (words.size() == 1 && words[0] == "list")) return list(context, *options);
-  if (words.size() == 2 && words[0] == "open") return open_network(context, words[1]);
+  if (words.size() == 2 && words[0] == "open") return open_network(context, words[1], options->has('O'));
+  if (words.size() == 3 && words[0] == "close") return close_network(context, words[1], words[2]);
+  if (words.size() == 2 && (words[0] == "inside" || words[0] == "outside"))
+    return set_inside(context, words[1], words[0] == "inside");
   if (words.size() == 1 && words[0] == "restore") return restore(context);
   return context.usage(fmt::format("'{}' is not a form of this command", words[0]), kUsageText);
 }

@@ -15,9 +15,9 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kUsageText =
-    "usage: adit namespace create [-u USER,...] [-t TUNNEL,...] [-q RULES] [-k SAS] [-l SECONDS] [-b] NAME\n"
-    "       adit namespace delegate [-u USER,...] [-t TUNNEL,...] [-q RULES] [-k SAS] [-l SECONDS] [-b] NAME\n"
-    "       adit namespace revoke [-u USER,...] [-t TUNNEL,...] [-b] NAME\n"
+    "usage: adit namespace create [-u USER,...] [-t TUNNEL,...] [-n NETWORK,...] [-q RULES] [-k SAS] [-l SECONDS] [-b] NAME\n"
+    "       adit namespace delegate [-u USER,...] [-t TUNNEL,...] [-n NETWORK,...] [-q RULES] [-k SAS] [-l SECONDS] [-b] NAME\n"
+    "       adit namespace revoke [-u USER,...] [-t TUNNEL,...] [-n NETWORK,...] [-b] NAME\n"
     "       adit namespace delete [-r] NAME\n"
     "       adit namespace list [-p] [-o FIELD,...] [--json]\n"
     "       adit namespace show [-p] [-o FIELD,...] [--json] NAME\n"
@@ -25,10 +25,11 @@ constexpr const char* kUsageText =
     "  revoke    takes back what is named; nothing named: every user and tunnel\n"
     "  delete    refused while it has rules or SAs; with -r they go, which closes and never opens\n"
     "  -u  users that may act in it: names or numbers      -t  their tunnels: names or patterns such as 'vpn*'\n"
+    "  -n  networks that its rules may close for the whole host; none: its rules close nothing beside its tunnels\n"
     "  -q  so many rules at most, 1000 unless said         -k  so many SAs at most, 1000 unless said\n"
     "  -l  without an owner its records go after SECONDS, which closes; 0: they stay\n"
     "  -b  its users may let clear text pass (bypass, pass)\n"
-    "  fields: namespace state rules quota sas saquota owner tunnels bypass lease left registered\n";
+    "  fields: namespace state rules quota sas saquota owner tunnels networks bypass lease left registered\n";
 
 // Commas part what is given; the option may be there more than once.
 std::vector<std::string> words_of(const Options& options, char letter) {
@@ -69,6 +70,7 @@ Result<json> parameters_of(const Options& options, const std::string& name) {
     parameters["users"].push_back(id);
   }
   for (const std::string& pattern : words_of(options, 't')) parameters["tunnels"].push_back(pattern);
+  for (const std::string& network : words_of(options, 'n')) parameters["networks"].push_back(network);
   const std::pair<char, const char*> bounds[] = {{'q', "rule_quota"}, {'k', "sa_quota"}, {'l', "lease"}};
   for (const auto& [letter, key] : bounds) {
     const auto text = options.value(letter);
@@ -109,6 +111,7 @@ json shown(const json& row) {
           {"saquota", bound("sa_quota")},
           {"owner", owner},
           {"tunnels", joined(row.at("tunnels"), [](const json& word) { return word.get<std::string>(); })},
+          {"networks", joined(row.at("networks"), [](const json& word) { return word.get<std::string>(); })},
           {"bypass", row.at("bypass") ? "yes" : "no"},
           {"lease", lease == 0 ? std::string() : std::to_string(lease)},
           {"left", row.at("state") == "leased" ? std::to_string(left) : std::string()},
@@ -123,6 +126,7 @@ const std::vector<Column> kColumns = {{"namespace", 27},
                                       {"saquota", 8},
                                       {"owner", 10},
                                       {"tunnels", 0},
+                                      {"networks", 0, "", false},
                                       {"bypass", 7, "", false},
                                       {"lease", 6, "", false},
                                       {"left", 6, "", false},
@@ -157,12 +161,14 @@ struct Form {
 };
 
 const std::vector<Form>& forms() {
-  static const std::vector<Option> bounds = {{'u', "user", true}, {'t', "tunnel", true}, {'q', "rules", true},
-                                             {'k', "sas", true},  {'l', "lease", true},  {'b', "bypass"}};
+  static const std::vector<Option> bounds = {{'u', "user", true}, {'t', "tunnel", true}, {'n', "network", true},
+                                             {'q', "rules", true}, {'k', "sas", true},  {'l', "lease", true},  {'b', "bypass"}};
   static const std::vector<Option> listing = {{'p', ""}, {'o', "", true}, {'J', "json"}};
   static const std::vector<Form> all = {{"create", bounds, true},
                                         {"delegate", bounds, true},
-                                        {"revoke", {{'u', "user", true}, {'t', "tunnel", true}, {'b', "bypass"}}, true},
+                                        {"revoke",
+                                         {{'u', "user", true}, {'t', "tunnel", true}, {'n', "network", true}, {'b', "bypass"}},
+                                         true},
                                         {"delete", {{'r', "records"}}, true},
                                         {"list", listing, false},
                                         {"show", listing, true}};

@@ -1,6 +1,6 @@
 // What stands on a link, and its end together with the link.
 #include "engine/addresses.h"
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 

@@ -4,7 +4,8 @@
 #include <set>
 
 #include "engine/host_name.h"
-#include "engine/store.h"
+#include "base/store.h"
+#include "linux/mark.h"
 #include "net/interface_id.h"
 
 namespace adit::engine {
@@ -15,6 +16,7 @@ using net::Family;
 using net::Prefix;
 
 constexpr size_t kMaxObjectName = 31;
+constexpr uint32_t kPeerMetricV6 = 256;  // the kernel's for connected routes
 
 Result<std::string> interface_of(const std::string& object) {
   const auto bad = [&](const char* why) { return fail(EINVAL, "invalid address object name: {}; {}", object, why); };
@@ -180,17 +182,50 @@ Result<AddressRecord::Placed> Addresses::target(const AddressRecord& record) con
 
 // ---- kernel and guard
 
-Result<> Addresses::place(AddressRecord& record) {
+// The kernel's own way to the peer is in table main, behind the guard's; this one is before it.
+std::optional<platform::Route> Addresses::peer_route(const std::string& interface,
+                                                     const AddressRecord::Placed& placed) const {
+  if (!placed.peer || (placed.peer->is_link_local() && !placed.peer->is_v4())) return std::nullopt;
+  const auto tunnel = links_.tunnel(interface);
+  if (!tunnel || tunnel->device == 0) return std::nullopt;
+  platform::Route route;
+  route.destination = Prefix::host(*placed.peer);
+  route.interface_index = tunnel->device;
+  route.metric = placed.peer->is_v4() ? 0 : kPeerMetricV6;
+  route.table = platform::kGuardTable;
+  route.protocol = platform::kRouteProtocol;
+  route.preferred_source = placed.local.address();
+  return route;
+}
+
+Result<> Addresses::put_in(const AddressRecord& record, const AddressRecord::Placed& wanted) {
+  TRY(context_.platform.add_address(record.interface, wanted.local, wanted.peer));
+  const auto route = peer_route(record.interface, wanted);
+  if (!route) return {};
+  const auto added = context_.platform.add_route(*route);
+  // A device that is down gets it when it rises; an IPv6 address may be tentative for a moment.
+  if (added || added.error().code == EEXIST || added.error().code == ENETDOWN) return {};
+  return added;
+}
+
+Result<> Addresses::place(AddressRecord& record, By by) {
   const auto plumbed = interfaces_.find(record.interface);
   const bool disabled = !record.active || (plumbed != interfaces_.end() && !plumbed->second.active);
   if (disabled || !record.up || !exists(record.interface)) return {};
   TRY_ASSIGN(const AddressRecord::Placed wanted, target(record));
   const bool tunnel = links_.tunnel(record.interface).has_value();
-  if (tunnel && wanted.peer) TRY(guard_.protect(Prefix::host(*wanted.peer), record.interface, GuardSource::address));
+  bool closed_now = false;
+  if (tunnel && wanted.peer) {
+    TRY_ASSIGN(closed_now,
+               guard_.protect(Prefix::host(*wanted.peer), record.interface, GuardSource::address));
+  }
   if (!tunnel) TRY(context_.platform.set_link_up(record.interface, true));
-  auto added = context_.platform.add_address(record.interface, wanted.local, wanted.peer);
+  auto added = put_in(record, wanted);
   if (!added) {
-    if (tunnel && wanted.peer) (void)guard_.release(Prefix::host(*wanted.peer), record.interface, GuardSource::address);
+    if (by == By::command) {
+      (void)context_.platform.remove_address(record.interface, wanted.local, wanted.peer);
+      if (closed_now) (void)guard_.release(Prefix::host(*wanted.peer), record.interface, GuardSource::address);
+    }
     return std::unexpected(within("Could not create address", added.error()));
   }
   record.placed = wanted;
@@ -199,6 +234,7 @@ Result<> Addresses::place(AddressRecord& record) {
 
 Result<> Addresses::take_out(AddressRecord& record) {
   if (!record.placed) return {};
+  if (const auto route = peer_route(record.interface, *record.placed)) (void)context_.platform.remove_route(*route);
   auto removed = context_.platform.remove_address(record.interface, record.placed->local, record.placed->peer);
   if (!removed && removed.error().code != ENODEV && removed.error().code != EADDRNOTAVAIL) return removed;
   record.placed.reset();
@@ -227,14 +263,13 @@ Result<> Addresses::unplace(AddressRecord& record, Outcome& outcome) {
 void Addresses::place_all(const std::string& link) {
   for (auto& [name, record] : records_) {
     if (!link.empty() && record.interface != link) continue;
-    if (record.placed) {  // an addrconf object whose tunnel got other outer addresses moves
+    if (record.placed) {  // an addrconf object whose tunnel got other outer addresses moves; nothing opens
       const auto wanted = target(record);
-      Outcome moved;
       if (wanted && *wanted != *record.placed)
-        if (auto gone = unplace(record, moved); !gone)
+        if (auto gone = take_out(record); !gone)
           context_.events.add(Severity::warning, "address.failed", name, gone.error().text);
     }
-    if (auto placed = place(record); !placed)
+    if (auto placed = place(record, By::put_back); !placed)
       context_.events.add(Severity::warning, "address.failed", name, placed.error().text);
   }
 }
@@ -248,10 +283,21 @@ void Addresses::reassert() {
   for (const auto& interface : *interfaces) names[interface.index] = interface.name;
   std::set<std::pair<std::string, net::Address>> there;
   for (const auto& address : *addresses) there.emplace(names[address.interface_index], address.local.address());
+  std::set<std::pair<Prefix, int>> ways;  // in the guard's table
+  for (const Family family : {Family::v4, Family::v6})
+    if (const auto routes = context_.platform.routes(family))
+      for (const auto& route : *routes)
+        if (route.table == platform::kGuardTable) ways.emplace(route.destination, route.interface_index);
   for (auto& [name, record] : records_) {
-    if (!record.placed || there.contains({record.interface, record.placed->local.address()})) continue;
+    if (!record.placed) continue;
+    if (there.contains({record.interface, record.placed->local.address()})) {
+      if (const auto route = peer_route(record.interface, *record.placed);
+          route && !ways.contains({route->destination, route->interface_index}))
+        (void)context_.platform.add_route(*route);
+      continue;
+    }
     if (!exists(record.interface)) continue;
-    if (auto placed = place(record); !placed)
+    if (auto placed = place(record, By::put_back); !placed)
       context_.events.add(Severity::warning, "address.failed", name, placed.error().text);
     else
       context_.events.add(Severity::warning, "address.restored", name,
@@ -271,7 +317,7 @@ Result<Outcome> Addresses::create_address(const AddressRequest& request) {
   const bool saved = done.has_value();
   if (!saved) done = std::unexpected(within("Could not create address", done.error()));
   crash_point("address:stored");
-  if (saved) done = place(kept);
+  if (saved) done = place(kept, By::command);
   if (!done) {
     records_.erase(request.object);
     interfaces_ = interfaces_before;
@@ -299,7 +345,7 @@ Result<Outcome> Addresses::delete_address(const std::string& object) {
   records_.erase(object);
   if (auto saved = save(); !saved) {
     AddressRecord& back = records_.emplace(object, going).first->second;
-    if (auto placed = place(back); !placed)
+    if (auto placed = place(back, By::put_back); !placed)
       context_.events.add(Severity::alert, "address.failed", object, placed.error().text);
     return std::unexpected(within("could not delete address", saved.error()));
   }
@@ -318,13 +364,13 @@ Result<Outcome> Addresses::set_address_up(const std::string& object, bool up, bo
   record->up = up;
   if (!temporary) record->persistent_up = up;
   Outcome outcome;
-  auto done = up ? place(*record) : unplace(*record, outcome);
+  auto done = up ? place(*record, By::command) : unplace(*record, outcome);
   if (done && !temporary && record->persistent) done = save();
   if (!done) {
     record->up = before.up;
     record->persistent_up = before.persistent_up;
     if (before.placed)
-      (void)place(*record);
+      (void)place(*record, By::put_back);
     else
       (void)unplace(*record, outcome);
     return std::unexpected(within(what, done.error()));
@@ -343,7 +389,7 @@ Result<Outcome> Addresses::enable_address(const std::string& object, bool enable
     return fail(EINVAL, "{}: Operation not supported; {} is temporary, nothing would be left of it", what, object);
   Outcome outcome;
   record->active = enable;
-  const auto done = enable ? place(*record) : unplace(*record, outcome);
+  const auto done = enable ? place(*record, By::command) : unplace(*record, outcome);
   if (!done) {
     record->active = !enable;
     return std::unexpected(within(what, done.error()));
@@ -360,7 +406,7 @@ Result<Outcome> Addresses::refresh_address(const std::string& object) {
   const auto wanted = target(*record);
   if (!wanted) return std::unexpected(within("could not refresh address", wanted.error()));
   if (record->placed && *record->placed != *wanted) TRY(unplace(*record, outcome));
-  TRY(place(*record));
+  TRY(place(*record, By::command));
   return outcome;
 }
 
@@ -412,7 +458,7 @@ Result<Outcome> Addresses::enable_interface(const std::string& interface, bool e
   Outcome outcome;
   for (auto& [name, record] : records_) {
     if (record.interface != interface) continue;
-    if (auto done = enable ? place(record) : unplace(record, outcome); !done)
+    if (auto done = enable ? place(record, By::command) : unplace(record, outcome); !done)
       outcome.notes.push_back(fmt::format("{}: {}", name, done.error().text));
   }
   context_.events.add(Severity::info, "interface.changed", interface,

@@ -73,7 +73,12 @@ class Addresses final : public LinkUser {
   Result<> checked_static(const AddressRequest& request, bool point_to_point, AddressRecord& record) const;
   Result<> checked_addrconf(const AddressRequest& request, AddressRecord& record) const;
   Result<AddressRecord::Placed> target(const AddressRecord& record) const;
-  Result<> place(AddressRecord& record);                      // guard, then kernel; nothing when it should not stand
+  // By a command: what it closed it may open again when the kernel refuses. Put back: nothing opens, whatever fails.
+  enum class By : uint8_t { command, put_back };
+  Result<> place(AddressRecord& record, By by);  // guard, then kernel; nothing when it should not stand
+  Result<> put_in(const AddressRecord& record, const AddressRecord::Placed& wanted);
+  [[nodiscard]] std::optional<platform::Route> peer_route(const std::string& interface,
+                                                          const AddressRecord::Placed& placed) const;
   Result<> unplace(AddressRecord& record, Outcome& outcome);  // kernel, then guard
   Result<> take_out(AddressRecord& record);                   // kernel only
   Result<> release(const std::string& interface, const std::optional<AddressRecord::Placed>& was,

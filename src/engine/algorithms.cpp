@@ -1,7 +1,7 @@
 #include "engine/algorithms.h"
 
 #include "config/ipsecalgs_file.h"
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 

@@ -58,7 +58,7 @@ TEST_F(BrokenLinks, AllOfThemBrokenIsStillADaemon) {
   world.kill();
   for (int nth = 1; nth <= 3; ++nth) world.platform.fail_call("open_tun", nth, ENOENT, "no /dev/net/tun");
   ASSERT_TRUE(world.start());
-  EXPECT_TRUE(world.closed_by_table("10.0.2.0/24"));
+  EXPECT_TRUE(world.closed("10.0.2.0/24"));
   EXPECT_FALSE(world.leak("10.0.2.9"));
   EXPECT_TRUE(world.engine->links().remove("t1", false, false));
 }

@@ -50,7 +50,7 @@ void add_kernel(const EngineWorld& world, Picture& picture) {
   std::vector<std::string> lines;
   for (const auto& route : world.platform.route_list) {
     const std::string line = fmt::format("route {} {} {}\n", route.destination.str(), route.metric, route.unreachable);
-    if (route.unreachable)
+    if (route.metric == platform::kCopyMetric)
       picture.guard.insert(line);
     else
       lines.push_back(line);
@@ -58,9 +58,9 @@ void add_kernel(const EngineWorld& world, Picture& picture) {
   for (const auto& address : world.platform.address_list) lines.push_back("address " + address.local.str() + "\n");
   std::ranges::sort(lines);
   for (const auto& line : lines) picture.state += line;
-  if (!world.platform.firewall) return;
-  for (const auto& guarded : world.platform.firewall->guarded)
-    picture.guard.insert(fmt::format("guarded {} {}\n", guarded.network.str(), fmt::join(guarded.tunnels, ",")));
+  if (!world.platform.guard) return;
+  for (const auto& [network, devices] : world.platform.guard->closed)
+    picture.guard.insert(fmt::format("guarded {}\n", network.str()));
 }
 
 std::string files_of(const EngineWorld& world) {

@@ -29,7 +29,6 @@ Dataplane::~Dataplane() {
 Result<> Dataplane::start() {
   const uint32_t count = worker_count(context_.settings);
   publish();  // a worker never runs without a picture
-  TRY(context_.platform.set_underlay_rule(platform::kOuterMark));
   std::vector<std::unique_ptr<datapath::Worker>> workers;
   for (uint32_t index = 0; index < count; ++index) {
     TRY_ASSIGN(auto engine, crypto::make_engine(context_.settings.crypto));

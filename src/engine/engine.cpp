@@ -17,7 +17,7 @@
 #include "engine/routes.h"
 #include "engine/run_lock.h"
 #include "engine/services.h"
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 namespace {
@@ -200,6 +200,7 @@ void Engine::handle_platform_changes() {
     changed.insert(change.what);
     underlay_route |=
         change.what == What::route && (change.interface_index == 0 || p.links.is_underlay(change.interface_index));
+    if (change.what == What::link) p.guard.link_touched(change.interface_index);
   }
   if (changed.empty()) return;
   const bool link = changed.contains(What::link), address = changed.contains(What::address);
@@ -210,6 +211,7 @@ void Engine::handle_platform_changes() {
     p.addresses.reassert();
     p.properties.reassert();
     if (address) {
+      p.guard.addresses_changed();
       if (auto applied = p.guard.reapply(); !applied)
         p.events.add(Severity::warning, "guard.failed", "", applied.error().text);
     }
@@ -239,6 +241,7 @@ void Engine::tick() {
   p.policy.tick();
   p.namespaces.tick();
   p.links.tick();
+  p.guard.tick();
   if (p.ticks % kLeakPollTicks == 0) p.guard.poll_leaks();
   if (p.ticks % kGuardCheckTicks == 0) p.guard.reassert(true, true);
 }

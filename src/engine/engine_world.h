@@ -24,7 +24,7 @@
 #include "engine/policy.h"
 #include "engine/routes.h"
 #include "engine/services.h"
-#include "engine/store.h"
+#include "base/store.h"
 #include "linux/fake_platform.h"
 
 namespace adit::engine {
@@ -114,15 +114,9 @@ class EngineWorld {
   [[nodiscard]] bool carrier(const std::string& name) const {
     return has_device(name) && platform.links.at(name).info.carrier;
   }
-  [[nodiscard]] bool closed_by_route(const char* network) const {
-    return std::ranges::any_of(platform.route_list, [&](const auto& route) {
-      return route.unreachable && route.destination == prefix_of(network) && route.metric == platform::kGuardMetric;
-    });
-  }
-  [[nodiscard]] bool closed_by_table(const char* network) const {
-    return platform.firewall && std::ranges::any_of(platform.firewall->guarded, [&](const auto& guarded) {
-             return guarded.network == prefix_of(network);
-           });
+  [[nodiscard]] bool closed(const char* network) const {  // every layer stands, and closes it
+    return platform.guard && platform.layers.rule && platform.layers.lasting && platform.layers.owned &&
+           platform.guard->closed.contains(prefix_of(network));
   }
   [[nodiscard]] std::string published(const std::string& name) const {
     const auto snapshot = engine->dataplane().shared().publisher.get();
@@ -163,27 +157,17 @@ class EngineWorld {
     platform.journal.clear();
   }
 
+  // What the guardian does at boot, before the network and any daemon: closes what the book says; nothing carries it.
   void load_guard_as_at_boot() {
-    std::istringstream routes(file("/etc/adit/guard.routes"));
-    for (std::string line; std::getline(routes, line);) {
-      constexpr std::string_view kBegin = "route replace unreachable ";
-      if (!line.starts_with(kBegin)) continue;
-      line.erase(0, kBegin.size());
-      platform.route_list.push_back(guard_route(*net::Prefix::parse(line.substr(0, line.find(' ')))));
-    }
-    std::istringstream table(file("/etc/adit/guard.nft"));
-    std::string line;
-    if (!std::getline(table, line)) return;
-    platform.firewall.emplace();
-    while (std::getline(table, line)) {
-      std::istringstream words(line);
-      platform::ProtectedNetwork network;
-      std::string word;
-      if (!(words >> word)) continue;
-      network.network = *net::Prefix::parse(word);
-      while (words >> word) network.tunnels.push_back(word);
-      platform.firewall->guarded.push_back(network);
-    }
+    guard::BookFile file(root + "/etc/adit/guard.book", Lasting::disk, "boot");
+    const auto lines = file.load();
+    if (!lines || !*lines) return;
+    const guard::Book book = (*lines)->book();
+    platform::GuardPlan plan;
+    plan.book = root;
+    plan.generation = book.generation;
+    for (const auto& [network, entry] : book.networks()) plan.closed[network] = {};
+    (void)platform.replace_guard(plan);
   }
 
   [[nodiscard]] const platform::InterfaceInfo* device(int index) const {
@@ -193,24 +177,48 @@ class EngineWorld {
     return nullptr;
   }
 
-  [[nodiscard]] std::optional<std::string> leak(const net::Address& destination, bool ignore_linkdown) const {
-    const platform::Route* best = nullptr;
+  // The way that routing takes: the guard's table first while its rule stands, then main.
+  struct Way {
+    const platform::Route* route = nullptr;
+    bool closed = false;
+  };
+  [[nodiscard]] Way way_to(const net::Address& destination, bool ignore_linkdown) const {
+    const platform::Route* best[2] = {nullptr, nullptr};
     for (const auto& route : platform.route_list) {
-      if (!route.destination.contains(destination) || route.table != 254) continue;
+      if (!route.destination.contains(destination) || (route.table != 254 && route.table != 174)) continue;
       if (!route.unreachable && !route.blackhole) {
         const auto* out = device(route.interface_index);
         if (out == nullptr || !out->up || (ignore_linkdown && !out->carrier)) continue;
       }
-      if (best == nullptr || route.destination.length() > best->destination.length() ||
-          (route.destination.length() == best->destination.length() && route.metric < best->metric))
-        best = &route;
+      auto& here = best[route.table == 174];
+      if (here == nullptr || route.destination.length() > here->destination.length() ||
+          (route.destination.length() == here->destination.length() && route.metric < here->metric))
+        here = &route;
     }
-    if (best == nullptr || best->unreachable || best->blackhole) return std::nullopt;
-    const auto* out = device(best->interface_index);
-    if (out->ours) return leak_inside(*out);
-    return stopped_by_table(destination, out->name)
+    if (!platform.layers.rule || !platform.guard) return {best[0], false};
+    const auto shut = longest(platform.guard->closed, destination, [](const auto& item) { return item.first; });
+    const auto thrown = longest(platform.guard->inside, destination, [](const auto& item) { return item; });
+    const int way = best[1] == nullptr ? -1 : best[1]->destination.length();
+    const int peer = platform.guard->peers.contains(destination) ? 128 : thrown;
+    if (shut > way && shut >= peer) return {nullptr, true};
+    return {peer > way || best[1] == nullptr ? best[0] : best[1], false};
+  }
+  static int longest(const auto& all, const net::Address& address, auto network_of) {
+    int found = -1;
+    for (const auto& item : all)
+      if (const net::Prefix network = network_of(item); network.contains(address))
+        found = std::max<int>(found, network.length());
+    return found;
+  }
+
+  [[nodiscard]] std::optional<std::string> leak(const net::Address& destination, bool ignore_linkdown) const {
+    const Way way = way_to(destination, ignore_linkdown);
+    if (way.route == nullptr || way.route->unreachable || way.route->blackhole) return std::nullopt;
+    const auto* out = device(way.route->interface_index);
+    if (out->is_tun) return leak_inside(*out);
+    return stopped_by_tables(destination, out->index)
                ? std::nullopt
-               : std::optional(fmt::format("over {} by {}", out->name, best->destination.str()));
+               : std::optional(fmt::format("over {} by {}", out->name, way.route->destination.str()));
   }
 
   // Into the device. With the carrier on, what the workers see must be a policy.
@@ -225,16 +233,19 @@ class EngineWorld {
     return std::nullopt;
   }
 
-  [[nodiscard]] bool stopped_by_table(const net::Address& destination, const std::string& out) const {
-    if (!platform.firewall) return false;
-    for (const auto& guarded : platform.firewall->guarded) {
-      if (!guarded.network.contains(destination)) continue;
-      const bool excepted = std::ranges::any_of(platform.firewall->local_networks, [&](const auto& local) {
-        return local.contains(destination) && local.length() > guarded.network.length();
-      });
-      if (!excepted && std::ranges::find(guarded.tunnels, out) == guarded.tunnels.end()) return true;
-    }
-    return false;
+  [[nodiscard]] bool stopped_by_tables(const net::Address& destination, int out) const {
+    if (!platform.guard || !(platform.layers.lasting || platform.layers.owned)) return false;
+    const net::Prefix* closed = nullptr;
+    const std::vector<int>* devices = nullptr;
+    for (const auto& [network, carriers] : platform.guard->closed)
+      if (network.contains(destination) && (closed == nullptr || network.length() > closed->length())) {
+        closed = &network;
+        devices = &carriers;
+      }
+    if (closed == nullptr) return false;
+    for (const auto& inside : platform.guard->inside)
+      if (inside.contains(destination) && inside.length() > closed->length()) return false;
+    return std::ranges::find(*devices, out) == devices->end();
   }
 };
 

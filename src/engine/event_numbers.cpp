@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 namespace {

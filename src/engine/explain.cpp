@@ -47,7 +47,7 @@ Result<Explanation> Explainer::begin(const ExplainRequest& request, const net::A
     return fail(ENOENT, "object not found: there is no tunnel {}", *request.tunnel);
   Explanation about;
   about.own = is_own(near);
-  about.guard = guard_.range_of(far);
+  about.guard = guard_.verdict_on(far);
   return about;
 }
 
@@ -114,11 +114,11 @@ bool Explainer::routed(const net::Flow& flow, Explanation& about) {
   about.route = ExplainedRoute{.error = way.error().text};
   if (about.guard)
     return stop(about, "guard",
-                fmt::format("It is stopped by the guard's unreachable route: {}", what_opens(*about.guard)));
+                fmt::format("It is stopped by the guard: {}", what_opens(*about.guard)));
   return stop(about, "no_route", fmt::format("It does not leave: {}.", way.error().text));
 }
 
-std::string Explainer::what_opens(const platform::GuardRange& guard) const {
+std::string Explainer::what_opens(const GuardVerdict& guard) const {
   const std::string network = guard.network.str();
   if (guard.tunnels.empty())
     return fmt::format("{0} is kept closed, and no tunnel carries it; 'adit guard open {0}' opens it.", network);

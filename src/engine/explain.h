@@ -35,7 +35,7 @@ struct ExplainedSa {
 struct Explanation {
   bool own = true;  // this host's own: the source going out, the destination coming in; else it would be forwarded
   std::optional<ExplainedRoute> route;        // coming in: the way back, which says through which tunnel it should come
-  std::optional<platform::GuardRange> guard;  // the guarded network that the far address is in
+  std::optional<GuardVerdict> guard;  // the guarded network that the far address is in
   std::optional<spd::Rule> host_rule;         // of the host's policy: it looks at own packets before any tunnel
   std::optional<TunnelView> tunnel;
   std::string why_down;  // of the tunnel: what is closed, why, what opens it
@@ -82,7 +82,7 @@ class Explainer {
   [[nodiscard]] bool is_own(const net::Address& address) const;
   [[nodiscard]] std::string interface_name(int index) const;
   [[nodiscard]] ExplainedRoute told_route(const platform::Route& route) const;
-  [[nodiscard]] std::string what_opens(const platform::GuardRange& guard) const;
+  [[nodiscard]] std::string what_opens(const GuardVerdict& guard) const;
   [[nodiscard]] ExplainedSa described(const sad::Sa& sa) const;
 
   const Context& context_;

@@ -135,6 +135,8 @@ TEST_F(ExplainTest, TheGuardStopsWhatAnotherRouteLeadsElsewhere) {
   make_tunnel(true);
   ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("v4_bob0")));
   world.platform.others_add_route(world.foreign_route("10.0.1.2/32"));
+  EXPECT_EQ(explain("10.0.0.1", "10.0.1.2").reason, "no_sa") << "a more specific route does not lead round the tunnel";
+  world.platform.others_remove_rule();
   const auto about = explain("10.0.0.1", "10.0.1.2");
   EXPECT_EQ(about.reason, "guard");
   EXPECT_THAT(about.guard->tunnels, ElementsAre("v4_bob0"));
@@ -209,6 +211,7 @@ TEST_F(ExplainTest, WhatComesBesideItsTunnelIsStoppedByTheGuard) {
   make_tunnel(true);
   ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("v4_bob0")));
   world.platform.others_add_route(world.foreign_route("10.0.1.2/32"));
+  world.platform.others_remove_rule();
   const auto about = coming("10.0.1.2", "10.0.0.1");
   EXPECT_EQ(about.reason, "guard");
   EXPECT_FALSE(about.passes);

@@ -124,14 +124,15 @@ std::string state_of(const EngineWorld& world) {
   std::ranges::sort(routes);
   for (const auto& route : routes) text += route + "\n";
   for (const auto& address : world.platform.address_list) text += address.local.str() + "\n";
-  if (world.platform.firewall) {
-    for (const auto& guarded : world.platform.firewall->guarded) text += guarded.network.str() + " guarded\n";
+  if (world.platform.guard) {
+    for (const auto& [network, devices] : world.platform.guard->closed)
+      text += fmt::format("{} guarded {}\n", network.str(), devices.size());
   }
   const auto tunnels = world.engine->links().show_iptun("", false);
   for (const auto& tunnel : *tunnels)
     text += fmt::format("{} {} {} {}\n", tunnel.name, tunnel.flags, tunnel.local, tunnel.remote);
   for (const char* path :
-       {"/etc/dladm/datalink.conf", "/etc/adit/guard.routes", "/etc/ipadm/ipadm.conf", "/run/links.cache"}) {
+       {"/etc/dladm/datalink.conf", "/etc/ipadm/ipadm.conf", "/run/links.cache"}) {
     std::istringstream lines(world.file(path));
     for (std::string line; std::getline(lines, line);) {
       if (!line.starts_with("# ")) text += line + "\n";
@@ -146,7 +147,7 @@ TEST_P(EveryCommand, AFailingCallOfTheSystemChangesNothing) {
   const Command& command = GetParam();
   if (std::string_view(command.name) == "route add") GTEST_SKIP() << "route keeps table and file apart, as on illumos";
   for (const char* method : {"open_tun", "set_mtu", "set_link_up", "set_carrier", "delete_tun", "rename_link",
-                             "add_address", "add_route", "apply_firewall"}) {
+                             "add_address", "add_route", "replace_guard", "change_guard"}) {
     for (int nth = 1; nth <= 4; ++nth) {
       SCOPED_TRACE(fmt::format("{}: call {} of {} fails", command.name, nth, method));
       EngineWorld world;
@@ -198,14 +199,12 @@ TEST(Order, TheGuardStandsBeforeAnyRouteIntoTheDevice) {
   const auto place = [&](const std::string& line) {
     return std::ranges::find_if(world.platform.journal, [&](const auto& entry) { return entry.starts_with(line); });
   };
-  const auto unreachable = place("add_route 10.0.1.0/24 unreachable");
-  const auto table = place("apply_firewall");
+  const auto closed = place("change_guard +10.0.1.0/24");
   const auto route = std::ranges::find_if(world.platform.journal, [](const auto& entry) {
     return entry.starts_with("add_route 10.0.1.0/24") && entry.find("unreachable") == entry.npos;
   });
   ASSERT_NE(route, world.platform.journal.end());
-  EXPECT_LT(unreachable, route);
-  EXPECT_LT(table, route);
+  EXPECT_LT(closed, route);
 }
 
 TEST(Restart, AdoptsWithTheCarrierOffAndOpensOnlyWithPolicy) {
@@ -223,9 +222,9 @@ TEST(Restart, AdoptsWithTheCarrierOffAndOpensOnlyWithPolicy) {
   EXPECT_TRUE(world.carrier("t0"));
   const auto& journal = world.platform.journal;
   const auto carrier = std::ranges::find(journal, "set_carrier t0 on");
-  const auto table = std::ranges::find_if(journal, [](const auto& line) { return line.starts_with("apply_firewall"); });
+  const auto guard = std::ranges::find_if(journal, [](const auto& line) { return line.starts_with("replace_guard"); });
   ASSERT_NE(carrier, journal.end());
-  EXPECT_LT(table, carrier);
+  EXPECT_LT(guard, carrier);
   world.kill();
   world.write("/etc/inet/ipsecinit.conf", "{ broken");
   ASSERT_TRUE(world.start());
@@ -264,24 +263,24 @@ TEST(Restart, ACleanStopClosesAndLeavesEverythingElse) {
   EXPECT_TRUE(world.has_device("t0"));
   EXPECT_FALSE(world.carrier("t0"));
   EXPECT_FALSE(world.leak("10.0.1.9"));
-  EXPECT_TRUE(world.closed_by_route("10.0.1.0/24"));
-  EXPECT_TRUE(world.closed_by_table("10.0.1.0/24"));
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
 }
 
-TEST(Guard, EachLayerAloneHoldsAndBothComeBack) {
+TEST(Guard, EachLayerAloneHoldsAndAllComeBack) {
   EngineWorld world;
   ASSERT_TRUE(world.start());
   whole(world);
-  world.platform.others_flush_nftables();
   world.platform.others_set_link("t0", false);
-  EXPECT_FALSE(world.leak("10.0.1.9"));
-  world.settle();
-  EXPECT_TRUE(world.closed_by_table("10.0.1.0/24"));
-  world.platform.others_remove_route(guard_route(prefix_of("10.0.1.0/24")));
-  world.platform.others_add_route(world.foreign_route("10.0.1.0/28"));
-  EXPECT_FALSE(world.leak("10.0.1.9"));
-  world.settle();
-  EXPECT_TRUE(world.closed_by_route("10.0.1.0/24"));
+  for (const int standing : {0, 1, 2}) {
+    if (standing != 0) world.platform.others_remove_rule();
+    if (standing != 1) world.platform.others_flush_nftables();
+    if (standing != 2) world.platform.kill_guardian();
+    world.platform.others_add_route(world.foreign_route("10.0.1.0/28"));
+    EXPECT_FALSE(world.leak("10.0.1.9")) << "by layer " << standing;
+    world.settle();
+    EXPECT_TRUE(world.closed("10.0.1.0/24"));
+  }
 }
 
 TEST(Guard, ARouteThatSomebodyElseMakesIntoASecuredTunnelIsGuardedToo) {
@@ -293,10 +292,21 @@ TEST(Guard, ARouteThatSomebodyElseMakesIntoASecuredTunnelIsGuardedToo) {
   route.interface_index = world.platform.links.at("t0").info.index;
   world.platform.others_add_route(route);
   world.settle();
-  EXPECT_TRUE(world.closed_by_route("10.9.0.0/16"));
+  EXPECT_TRUE(world.closed("10.9.0.0/16"));
+  world.platform.others_set_link("t0", false);
+  world.settle();
+  world.clock.advance(Seconds(10));
+  world.engine->tick();
+  EXPECT_TRUE(world.closed("10.9.0.0/16")) << "it went with its device: nobody withdrew it";
+  world.platform.others_add_route(route);
+  world.settle();
+  world.clock.advance(Seconds(10));
   world.platform.others_remove_route(route);
   world.settle();
-  EXPECT_FALSE(world.leak("10.9.1.1"));
+  EXPECT_TRUE(world.closed("10.9.0.0/16"));
+  world.clock.advance(Seconds(3));
+  world.engine->tick();
+  EXPECT_FALSE(world.closed("10.9.0.0/16")) << "withdrawn by whoever made it";
 }
 
 TEST(Guard, TheHostsOwnLanInsideAProtectedNetworkStaysReachableButALaterOneDoesNot) {
@@ -358,12 +368,12 @@ TEST(Policy, AFailingFirewallUndoesTheWholeChange) {
   ASSERT_TRUE(world.start());
   tunnel_only(world);
   const auto before = world.engine->policy().heads()->find("t0");
-  world.platform.fail_call("apply_firewall", 1, EIO);
+  world.platform.fail_call("change_guard", 1, EIO);
   EXPECT_FALSE(
       world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.7.0.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
   ASSERT_NE(world.engine->policy().heads()->find("t0"), nullptr);
   EXPECT_EQ(protected_networks(world.engine->policy().heads()->find("t0").get()), protected_networks(before.get()));
-  EXPECT_FALSE(world.closed_by_table("10.7.0.0/24"));
+  EXPECT_FALSE(world.closed("10.7.0.0/24"));
 }
 
 // ---- random walks
@@ -463,6 +473,7 @@ class Walk {
     platform::Route route;
     route.destination = prefix_of("10.0.1.0/24");
     route.gateway = address_of("10.0.1.1");
+    route.table = platform::kGuardTable;
     world_.platform.others_remove_route(route);
   }
   // One layer at a time: removing both at once is out of the promise's reach (docs/model).

@@ -40,6 +40,9 @@ struct FakeHost {
     (void)platform.add_address("net0", prefix("1.2.3.4/24"), {});
     (void)platform.add_address("net1", prefix("10.0.0.1/24"), {});
     add_tunnel("v4_bob0", "1.2.3.4", "5.6.7.8");
+    // The guard's rule stands, with the peer thrown back to the host's own routes.
+    platform.guard.emplace().peers = {address("5.6.7.8")};
+    platform.layers = {true, true, true};
     platform.journal.clear();
   }
   ~FakeHost() { std::filesystem::remove_all(directory); }
@@ -49,7 +52,8 @@ struct FakeHost {
     (void)platform.set_link_up(name, true);
     (void)platform.set_carrier(name, true);
     links.all[name] = {
-        .name = name, .local = address(local), .remote = address(remote), .secured = secured, .up = true, .mtu = 1402};
+        .name = name, .local = address(local), .remote = address(remote), .secured = secured, .up = true, .mtu = 1402,
+        .device = platform.links.at(name).info.index};
   }
   [[nodiscard]] std::string file(const std::string& path) const {
     std::ifstream stream(directory + path);

@@ -40,12 +40,13 @@ struct FakeGuard final : GuardDoor {
 
   FakeGuard(std::vector<std::string>& shared_journal, const LinkView& view) : journal(shared_journal), links(view) {}
 
-  Result<> protect(const net::Prefix& network, const std::string& tunnel, GuardSource source) override {
+  Result<bool> protect(const net::Prefix& network, const std::string& tunnel, GuardSource source) override {
     const auto view = links.tunnel(tunnel);
-    if (!view || !view->secured) return {};
+    if (!view || !view->secured) return false;
     if (refuse) return std::unexpected(*refuse);
-    if (held.emplace(network, tunnel, source).second) journal.push_back("protect " + network.str() + " " + tunnel);
-    return {};
+    if (!held.emplace(network, tunnel, source).second) return false;
+    journal.push_back("protect " + network.str() + " " + tunnel);
+    return true;
   }
   Result<bool> release(const net::Prefix& network, const std::string& tunnel, GuardSource source) override {
     if (held.erase({network, tunnel, source}) == 0) return false;
@@ -54,6 +55,9 @@ struct FakeGuard final : GuardDoor {
   }
   bool guards(const net::Prefix& network) const override {
     return std::ranges::any_of(held, [&](const auto& hold) { return std::get<0>(hold) == network; });
+  }
+  bool covers(const net::Prefix& network) const override {
+    return std::ranges::any_of(held, [&](const auto& hold) { return std::get<0>(hold).contains(network); });
   }
 };
 

@@ -1,22 +1,27 @@
 #include "engine/guard.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
-#include "engine/local_networks.h"
-#include "engine/store.h"
+#include "base/store.h"
 #include "linux/mark.h"
 
 namespace adit::engine {
 namespace {
 
-constexpr const char* kRoutesFile = "/etc/adit/guard.routes";
-constexpr const char* kTableFile = "/etc/adit/guard.nft";
-constexpr const char* kRunFile = "guard.routes";
+using guard::Book;
+using guard::Entry;
 
-bool link_scoped(const net::Prefix& network) {
-  return network.address().is_link_local() || network.address().is_multicast() || network.address().is_loopback();
+bool never_guarded(const net::Prefix& network) {  // what stays on one link whatever the routes say
+  const net::Address& address = network.address();
+  if (network.length() == 0) return false;
+  if (address.is_loopback()) return true;
+  if (address.is_v4()) {
+    static const net::Prefix control = *net::Prefix::parse("224.0.0.0/24");
+    return control.contains(network) || address.is_limited_broadcast();
+  }
+  static const net::Prefix link = *net::Prefix::parse("fe80::/10"), groups = *net::Prefix::parse("ff02::/16");
+  return link.contains(network) || groups.contains(network);
 }
 
 std::string joined(const std::vector<net::Prefix>& networks) {
@@ -25,316 +30,382 @@ std::string joined(const std::vector<net::Prefix>& networks) {
   return text;
 }
 
-// A table that would change nothing need not stand, and then `nft` is not needed either.
-bool says_nothing(const platform::Firewall& firewall) {
-  return firewall.guarded.empty() && firewall.host_rules.empty() && firewall.model_v4 == platform::HostModel::weak &&
-         firewall.model_v6 == platform::HostModel::weak;
+std::vector<net::Prefix> touched(const Book::Before& before) {
+  std::vector<net::Prefix> networks;
+  for (const auto& [network, entry] : before) networks.push_back(network);
+  return networks;
 }
 
 }  // namespace
 
-Result<GuardBook> Guard::load(const std::string& path) const {
-  TRY_ASSIGN(const auto text, read_file(path));
-  if (!text) return GuardBook{};
-  auto book = GuardBook::parse(*text);
-  if (!book)
-    return fail(EINVAL,
-                "{}: {}; without it aditd cannot know which networks to keep closed: repair it, or delete it if no "
-                "secured tunnel needs it",
-                path, book.error().text);
-  return book;
-}
+Guard::Guard(const Context& context, const LinkView& links)
+    : context_(context),
+      links_(links),
+      disk_(context.in_root("/etc/adit/guard.book"), Lasting::disk, "guard.book"),
+      copy_(context.in_root("/etc/adit/guard.book.copy"), Lasting::disk, "guard.copy"),
+      run_(context.in_run("guard.book"), Lasting::boot, "guard.run") {}
 
-Result<> Guard::restore() {
-  starting_ = true;
-  TRY_ASSIGN(book_, load(context_.in_root(kRoutesFile)));
-  // What the last life of the daemon knew since the boot, temporary tunnels included. A killed daemon may have written
-  // one file and not the other: both count.
-  TRY_ASSIGN(const GuardBook since_boot, load(context_.in_run(kRunFile)));
-  book_.merge(since_boot);
-  for (const auto& network : book_.unreachable()) {
-    if (auto added = context_.platform.add_route(guard_route(network)); !added && added.error().code != EEXIST)
-      context_.events.add(Severity::alert, "guard.failed", network.str(),
-                          fmt::format("{} has no unreachable route: {}", network.str(), added.error().text));
-  }
-  return {};
-}
+// ---- what closes
 
-Result<> Guard::assert_table() {
-  starting_ = false;
-  return apply(book_);
-}
-
-void Guard::settle() {
-  GuardBook next = book_;
-  std::set<std::string> orphans;
-  for (const auto& [network, guarded] : book_.networks()) {
-    for (const auto& [tunnel, holder] : guarded.holders) {
-      const auto view = links_.tunnel(tunnel);
-      if (!view || !view->secured) orphans.insert(tunnel);
-    }
-  }
-  for (const auto& tunnel : orphans) next.remove_tunnel(tunnel);
-  if (auto opened = relax(next); !opened)
-    context_.events.add(Severity::warning, "guard.failed", "", opened.error().text);
-
-  const auto wanted = book_.unreachable();
-  for (const auto family : {net::Family::v4, net::Family::v6}) {
-    const auto routes = context_.platform.routes(family);
-    if (!routes) continue;
-    for (const auto& route : *routes) {
-      if (route == guard_route(route.destination) && !wanted.contains(route.destination))
-        (void)context_.platform.remove_route(route);
-    }
-  }
-  reassert(true, false);
-}
-
-Result<> Guard::protect(const net::Prefix& network, const std::string& tunnel, GuardSource source) {
+Result<bool> Guard::protect(const net::Prefix& network, const std::string& tunnel, GuardSource source) {
   const auto view = links_.tunnel(tunnel);
-  if (!view || !view->secured) return {};
-  return hold({{network, tunnel, source, view->temporary}});
+  if (!view || !view->secured) return false;
+  const Entry* there = book_.find(network);
+  if (there != nullptr && there->held_by(tunnel, source)) {
+    TRY(stand());
+    return false;
+  }
+  TRY_ASSIGN(const auto before, hold({{network, tunnel, source, view->temporary}}));
+  return !before.empty();
 }
 
-Result<> Guard::hold(const std::vector<GuardHold>& holds) {
-  GuardBook next = book_;
+Result<Book::Before> Guard::hold(const std::vector<GuardHold>& holds) {
+  Book::Before before;
   for (const auto& hold : holds) {
-    if (!link_scoped(hold.network)) next.add(hold);
+    if (never_guarded(hold.network)) continue;
+    const Entry* there = book_.find(hold.network);
+    const auto is_known = [&] {
+      if (there == nullptr) return false;
+      const auto holder = there->holders.find({hold.tunnel, hold.owner});
+      return holder != there->holders.end() && holder->second.sources.contains(hold.source) &&
+             (hold.temporary || !holder->second.temporary);
+    };
+    if (!is_known()) book_.add(hold, &before);
   }
-  return close(std::move(next));
+  TRY(enact(before, ""));
+  return before;
 }
 
-Result<bool> Guard::release(const net::Prefix& network, const std::string& tunnel, GuardSource source) {
-  TRY_ASSIGN(const auto opened, drop({{network, tunnel, source}}));
-  return !opened.empty();
-}
-
-Result<std::vector<net::Prefix>> Guard::drop(const std::vector<Gone>& holds) {
-  GuardBook next = book_;
-  for (const auto& gone : holds) next.remove(gone.network, gone.tunnel, gone.source);
-  return relax(std::move(next));
-}
-
-Result<> Guard::keep(const std::string& tunnel) {
-  GuardBook next = book_;
-  next.keep_tunnel(tunnel);
-  return close(std::move(next));
-}
-
-Result<std::vector<net::Prefix>> Guard::forget(const std::string& tunnel) {
-  GuardBook next = book_;
-  next.remove_tunnel(tunnel);
-  return relax(std::move(next));
-}
-
-Result<> Guard::hold_also(const std::string& from, const std::string& to) {
-  GuardBook next = book_;
-  next.copy_tunnel(from, to);
-  return close(std::move(next));
-}
-
-void Guard::put_back(const GuardBook& book) {
-  GuardBook both = book;
-  both.merge(book_);
-  Result<> done = close(both);
-  if (done) {
-    if (auto opened = relax(book); !opened) done = std::unexpected(opened.error());
+Result<Book::Before> Guard::keep(const std::string& tunnel) {
+  Book::Before before;
+  for (const auto& network : book_.networks_of(tunnel)) {
+    const Entry* there = book_.find(network);
+    Entry entry = *there;
+    for (auto& [key, holder] : entry.holders)
+      if (key.tunnel == tunnel) holder = {{GuardSource::kept}, false};
+    if (entry == *there) continue;
+    before.emplace(network, *there);
+    book_.put(network, std::move(entry));
   }
-  if (!done) context_.events.add(Severity::warning, "guard.failed", "", done.error().text);
+  TRY(enact(before, ""));
+  return before;
 }
 
-Result<> Guard::open(const net::Prefix& network) {
-  if (!book_.holds(network)) return fail(ENOENT, "{} is not guarded", network.str());
-  TRY_ASSIGN(const auto routes, context_.platform.routes(network.family()));
-  TRY_ASSIGN(const auto interfaces, context_.platform.interfaces());
-  for (const auto& route : routes) {
-    if (route.destination != network.masked() || route.interface_index == 0) continue;
-    const auto device = std::ranges::find(interfaces, route.interface_index, &platform::InterfaceInfo::index);
-    const auto view = device == interfaces.end() ? std::nullopt : links_.tunnel(device->name);
-    if (view && view->secured)
-      return fail(EBUSY, "{} is routed over the secured tunnel {}: delete that route or the address first",
-                  network.str(), view->name);
+Result<Book::Before> Guard::hold_also(const std::string& from, const std::string& to) {
+  std::vector<GuardHold> holds;
+  for (const auto& network : book_.networks_of(from))
+    for (const auto& [key, holder] : book_.find(network)->holders)
+      if (key.tunnel == from)
+        for (const GuardSource source : holder.sources)
+          holds.push_back({network, to, source, holder.temporary, key.owner});
+  return hold(holds);
+}
+
+Result<> Guard::rules_gone(const std::string& tunnel, const std::string& owner,
+                           const std::vector<net::Prefix>& networks) {
+  Book::Before before;
+  for (const auto& network : networks) {
+    const Entry* there = book_.find(network);
+    if (there == nullptr) continue;
+    Entry entry = *there;
+    const auto holder = entry.holders.find({tunnel, owner});
+    if (holder == entry.holders.end() || holder->second.sources.erase(GuardSource::policy) == 0) continue;
+    holder->second.sources.insert(GuardSource::rule_gone);
+    before.emplace(network, *there);
+    book_.put(network, std::move(entry));
   }
-  GuardBook next = book_;
-  next.remove_network(network);
-  TRY(relax(std::move(next)));
+  TRY(enact(before, ""));
+  for (const auto& [network, entry] : before)
+    context_.events.add(Severity::warning, "guard.rule-gone", network.str(),
+                        fmt::format("{0} stays closed for {1}, although no rule names it any more; 'adit guard open {0}' "
+                                    "opens it",
+                                    network.str(), tunnel));
   return {};
 }
 
-std::vector<net::Prefix> Guard::newly_guarded(const GuardBook& next) const {
-  std::vector<net::Prefix> added;
-  for (const auto& [network, guarded] : next.networks()) {
-    if (!book_.holds(network)) added.push_back(network);
-  }
-  return added;
-}
-
-// Those that `next` has and the present book has not; what was placed before a failure is in `placed`.
-Result<> Guard::place_routes(const GuardBook& next, std::vector<net::Prefix>& placed) {
-  const auto standing = book_.unreachable();
-  for (const auto& network : next.unreachable()) {
-    if (standing.contains(network)) continue;
-    const auto added = context_.platform.add_route(guard_route(network));
-    if (!added && added.error().code != EEXIST) return added;
-    placed.push_back(network);
-  }
+Result<> Guard::close(const net::Prefix& network, const std::string& tunnel) {
+  const auto view = links_.tunnel(tunnel);
+  if (!view) return fail(ENOENT, "{} is not a tunnel of Adit; 'dladm show-iptun' lists those", tunnel);
+  if (!view->secured)
+    return fail(EINVAL, "{} is not secured (-S): nothing is promised for it, and nothing can be closed for it", tunnel);
+  if (never_guarded(network)) return fail(EINVAL, "{} never leaves its link: it cannot be closed", network.str());
+  TRY(hold({{network, tunnel, GuardSource::closed, view->temporary}}));
   return {};
 }
 
-// Those that `before` had and the present book has not. A route that stays behind only closes; the next start takes it
-// away.
-void Guard::remove_routes(const GuardBook& before) {
-  const auto wanted = book_.unreachable();
-  for (const auto& network : before.unreachable()) {
-    if (wanted.contains(network)) continue;
-    if (auto removed = context_.platform.remove_route(guard_route(network)); !removed && removed.error().code != ESRCH)
-      context_.events.add(Severity::warning, "guard.failed", network.str(), removed.error().text);
+Book::Before Guard::now_of(const Book::Before& before) const {
+  Book::Before now;
+  for (const auto& [network, entry] : before) {
+    const Entry* there = book_.find(network);
+    now.emplace(network, there == nullptr ? std::nullopt : std::optional(*there));
   }
+  return now;
 }
 
-// On disk first (a boot must find it), then the routes, then the table: the order that docs/model/tunnel.pml checks.
-// The caller puts its route or address in after we return.
-Result<> Guard::close(GuardBook next) {
-  if (next == book_) return {};
-  freeze_exceptions(next);
-  const auto added = newly_guarded(next);
-  TRY(save_or_restore(next));
+// On disk first (a boot must find it), then the layers: the order that docs/model/guard.pml checks. The caller puts its
+// route or address in after we return. The book has the change already; on failure it is as it was.
+Result<> Guard::enact(const Book::Before& before, const std::string& because) {
+  if (before.empty()) return stand();
+  std::vector<net::Prefix> closed;
+  for (const auto& [network, entry] : before)
+    if (!entry && book_.holds(network)) closed.push_back(network);
+  freeze_exceptions(before);
+  const auto undo = [&](const Error& error) {
+    const Book::Before after = now_of(before);
+    book_.put_back(before);
+    if (auto undone = write(after, "the change failed"); !undone)
+      context_.events.add(Severity::warning, "guard.failed", "", undone.error().text);
+    return fail(error.code, "cannot guard {}: {}; nothing was changed", joined(touched(before)), error.text);
+  };
+  if (auto written = write(before, because); !written) return undo(written.error());
   crash_point("guard:saved");
-  std::vector<net::Prefix> placed;
-  Result<> done = place_routes(next, placed);
-  crash_point("guard:routed");
-  if (done) done = apply(next);
-  if (done) {
-    crash_point("guard:closed");
-    const GuardBook before = std::exchange(book_, std::move(next));
-    remove_routes(before);
-    for (const auto& network : added)
-      context_.events.add(Severity::info, "guard.closed", network.str(), fmt::format("{} is guarded", network.str()));
-    return {};
-  }
-  for (const auto& network : placed) (void)context_.platform.remove_route(guard_route(network));
-  if (auto undone = save(book_); !undone)
-    context_.events.add(Severity::warning, "guard.failed", "", undone.error().text);
-  return fail(done.error().code, "cannot guard {}: {}; nothing was changed", joined(added), done.error().text);
+  platform::GuardChange change;
+  add_facts(before, change);
+  if (auto sent = send(std::move(change)); !sent) return undo(sent.error());
+  crash_point("guard:closed");
+  for (const auto& network : closed)
+    context_.events.add(Severity::info, "guard.closed", network.str(), fmt::format("{} is guarded", network.str()));
+  carry_rule_networks(touched(before));
+  return {};
 }
 
-Result<std::vector<net::Prefix>> Guard::relax(GuardBook next) {
+// ---- the files
+
+std::vector<guard::Line> Guard::lines_for(const Book::Before& before, const std::string& because, bool lasting) const {
+  std::vector<guard::Line> lines;
+  for (const auto& [network, was] : before) {
+    const Entry* entry = book_.find(network);
+    guard::Line line{.network = network, .interface = {}, .generation = book_.generation, .entry = {}, .because = because};
+    if (entry != nullptr) line.entry = lasting ? entry->lasting() : std::optional(*entry);
+    if (lasting && (was ? was->lasting() : std::nullopt) == line.entry) continue;
+    if (!line.entry && because.empty()) line.because = "only temporary tunnels hold it";
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+// Three files, written one after the other: a disk that fills up between them leaves the old state in each that has it,
+// and the newer line in those that do not counts only if it closes.
+Result<> Guard::write(const Book::Before& before, const std::string& because) {
+  ++book_.generation;
+  const auto lasting = lines_for(before, because, true), all = lines_for(before, because, false);
+  Book disk;  // only asked for when a file is rewritten, which is when it has grown to twice its size
+  const auto whole = [&]() -> const Book& { return disk = lasting_book(); };
+  TRY(disk_.append(lasting, whole));
+  TRY(copy_.append(lasting, whole));
+  return run_.append(all, [&]() -> const Book& { return book_; });
+}
+
+// ---- the layers
+
+// What the layers did not take whole is sent again as a whole, before anything else.
+Result<> Guard::send(platform::GuardChange change) {
+  change.generation = book_.generation;
+  if (whole_) {
+    if (change.nothing()) return {};
+    if (auto changed = context_.platform.change_guard(change); changed) {
+      advance(plan_, change);
+      return {};
+    } else if (changed.error().code != ESTALE) {
+      return changed;
+    }
+    whole_ = false;  // the layers lost what they had
+  }
+  platform::GuardPlan plan = whole_plan();
+  TRY(context_.platform.replace_guard(plan));
+  plan_ = std::move(plan);
+  whole_ = true;
+  return {};
+}
+
+// What the book says, the layers have taken.
+Result<> Guard::stand() {
+  return whole_ ? Result<>{} : send({});
+}
+
+// ---- what opens
+
+Result<std::vector<net::Prefix>> Guard::relax(const Book::Before& before, const std::string& because) {
   std::vector<net::Prefix> opened;
-  if (next == book_) return opened;
-  for (const auto& [network, guarded] : book_.networks()) {
-    if (!next.holds(network)) opened.push_back(network);
+  if (before.empty()) return opened;
+  for (const auto& [network, entry] : before)
+    if (entry && !book_.holds(network)) opened.push_back(network);
+  // The record first: where no room is left on the disk nothing has opened yet.
+  if (auto written = write(before, because); !written) {
+    book_.put_back(before);
+    return std::unexpected(written.error());
   }
-  // The files first: where no room is left on the disk nothing has opened yet.
-  TRY(save_or_restore(next));
   crash_point("guard:relaxed");
-  std::vector<net::Prefix> placed;
-  Result<> done = place_routes(next, placed);
-  if (done) done = apply(next);
-  if (!done) {
-    for (const auto& network : placed) (void)context_.platform.remove_route(guard_route(network));
-    (void)save(book_);
-    return std::unexpected(done.error());
+  platform::GuardChange change;
+  add_facts(before, change);
+  if (auto sent = send(std::move(change)); !sent) {
+    const Book::Before after = now_of(before);
+    book_.put_back(before);
+    if (auto undone = write(after, "the change failed"); !undone)
+      context_.events.add(Severity::warning, "guard.failed", "", undone.error().text);
+    return std::unexpected(sent.error());
   }
-  const GuardBook before = std::exchange(book_, std::move(next));
-  remove_routes(before);
-  for (const auto& network : opened) {
+  for (const auto& network : opened)
     context_.events.add(Severity::info, "guard.opened", network.str(),
-                        fmt::format("{} is no longer guarded", network.str()));
-  }
+                        fmt::format("{} is no longer guarded: {}", network.str(), because));
+  carry_rule_networks(touched(before));
   crash_point("guard:opened");
   return opened;
 }
 
-// The book is in three files: a disk that fills up between them leaves none of the new ones.
-Result<> Guard::save_or_restore(const GuardBook& next) {
-  auto saved = save(next);
-  if (!saved) (void)save(book_);
-  return saved;
+Result<bool> Guard::release(const net::Prefix& network, const std::string& tunnel, GuardSource source) {
+  TRY_ASSIGN(const auto opened, drop({{network, tunnel, source}}, fmt::format("the {} of {} was deleted",
+                                                                              name_of(source), tunnel)));
+  return !opened.empty();
 }
 
-Result<> Guard::save(const GuardBook& book) {
-  const auto write = [](const std::string& path, const std::string& text, std::string& saved, Lasting lasting,
-                        std::string_view point) -> Result<> {
-    if (text == saved) return {};
-    TRY(replace_file(path, text, 0644, lasting, point));
-    saved = text;
-    return {};
-  };
-  const GuardBook lasting = book.lasting();
-  TRY(write(context_.in_root(kRoutesFile), lasting.text(), saved_routes_, Lasting::disk, "guard.routes"));
-  TRY(write(context_.in_run(kRunFile), book.text(), saved_run_, Lasting::boot, "guard.run"));
-  const auto at_boot = firewall(lasting);
-  const std::string table = says_nothing(at_boot) ? std::string() : context_.platform.render_firewall(at_boot);
-  return write(context_.in_root(kTableFile), table, saved_nft_, Lasting::disk, "guard.nft");
+Result<std::vector<net::Prefix>> Guard::drop(const std::vector<GuardHold>& holds, const std::string& because) {
+  Book::Before before;
+  for (const auto& gone : holds) book_.remove(gone, &before);
+  return relax(before, because);
 }
 
-platform::Firewall Guard::firewall(const GuardBook& book) const {
-  platform::Firewall firewall;
-  firewall.mark = platform::kOuterMark;
-  for (const auto& [network, guarded] : book.networks()) {
-    platform::ProtectedNetwork item{network, {}};
-    for (const auto& [tunnel, holder] : guarded.holders) item.tunnels.push_back(tunnel);
-    firewall.guarded.push_back(std::move(item));
+Result<std::vector<net::Prefix>> Guard::forget(const std::string& tunnel) {
+  Book::Before before;
+  for (const auto& network : book_.networks_of(tunnel)) {
+    const Entry* there = book_.find(network);
+    Entry entry = *there;
+    for (auto& [key, holder] : entry.holders)
+      if (key.tunnel == tunnel && holder.sources.contains(GuardSource::kept)) holder.sources = {GuardSource::kept};
+    std::erase_if(entry.holders, [&](const auto& item) {
+      return item.first.tunnel == tunnel && !item.second.sources.contains(GuardSource::kept);
+    });
+    if (entry == *there) continue;
+    before.emplace(network, *there);
+    book_.put(network, std::move(entry));
   }
-  for (const auto* part : parts_) part->contribute(firewall);
-  if (!firewall.guarded.empty()) firewall.local_networks = open_local_networks(book);
-  const bool strong =
-      firewall.model_v4 == platform::HostModel::strong || firewall.model_v6 == platform::HostModel::strong;
-  if (strong && firewall.own_addresses.empty()) firewall.own_addresses = tunnel_addresses(context_.platform, links_);
-  return firewall;
+  return relax(before, fmt::format("{} was deleted", tunnel));
 }
 
-std::optional<platform::GuardRange> Guard::range_of(const net::Address& address) const {
-  for (auto& range : platform::guard_ranges(firewall(book_), address.family()))
-    if (range.first <= address && address <= range.last) return std::move(range);
-  return std::nullopt;
+void Guard::take_back(const Book::Before& before) {
+  if (before.empty()) return;
+  const Book::Before now = now_of(before);
+  book_.put_back(before);
+  if (auto opened = relax(now, "the command that closed it failed"); !opened)
+    context_.events.add(Severity::warning, "guard.failed", "", opened.error().text);
 }
 
-Result<> Guard::apply(const GuardBook& book) {
-  const auto whole = firewall(book);
-  if (!says_nothing(whole)) {
-    TRY(context_.platform.apply_firewall(whole));
-    table_stands_ = true;
-    return {};
+Result<std::vector<net::Prefix>> Guard::retire(const std::string& owner) {
+  std::vector<GuardHold> holds;
+  for (const auto& [network, entry] : book_.networks())
+    for (const auto& [key, holder] : entry.holders)
+      if (key.owner == owner)
+        for (const GuardSource source : holder.sources)
+          holds.push_back({network, key.tunnel, source, holder.temporary, owner});
+  return drop(holds, fmt::format("the namespace {} was deleted", owner));
+}
+
+Result<> Guard::open(const net::Prefix& network) {
+  const Entry* there = book_.find(network);
+  if (there == nullptr) return fail(ENOENT, "{} is not guarded", network.str());
+  for (const auto& [key, holder] : there->holders) {
+    const auto view = links_.tunnel(key.tunnel);
+    if (!view || !view->secured) continue;
+    for (const GuardSource source : {GuardSource::address, GuardSource::route, GuardSource::policy, GuardSource::seen})
+      if (holder.sources.contains(source))
+        return fail(EBUSY, "{} is closed by the {} of the secured tunnel {}: delete that first", network.str(),
+                    source == GuardSource::policy ? "rules" : name_of(source), key.tunnel);
   }
-  if (!table_stands_) return {};
-  TRY(context_.platform.remove_firewall());
-  table_stands_ = false;
+  Book::Before before{{network.masked(), *there}};
+  book_.put(network, std::nullopt);
+  TRY(relax(before, "guard open"));
   return {};
 }
 
-Result<> Guard::reapply() {
-  if (starting_) return {};
-  TRY(apply(book_));
-  return save(book_);
-}
-
-// A subnet of this host inside a guarded network stays reachable when it was there as the guard closed. One that comes
-// later does not open a hole (a hostile DHCP server could make one), except in a guarded default route, which holds all
-// there is.
-std::vector<net::Prefix> Guard::open_local_networks(const GuardBook& book) const {
-  std::vector<net::Prefix> open;
-  for (const auto& local : local_networks(context_.platform, links_)) {
-    const bool allowed = std::ranges::all_of(book.networks(), [&](const auto& item) {
-      const auto& [network, guarded] = item;
-      if (network.length() == 0 || !network.contains(local) || network.length() >= local.length()) return true;
-      return std::ranges::find(guarded.except, local) != guarded.except.end();
-    });
-    if (allowed) open.push_back(local);
+Result<> Guard::set_inside(const std::string& interface, bool inside) {
+  if (book_.inside().contains(interface) == inside)
+    return fail(inside ? EEXIST : ENOENT, "{} is {} counted as inside", interface, inside ? "already" : "not");
+  book_.set_inside(interface, inside);
+  ++book_.generation;
+  const std::vector<guard::Line> lines{{.network = {},
+                                        .interface = interface,
+                                        .generation = book_.generation,
+                                        .entry = {},
+                                        .inside = inside,
+                                        .because = "guard outside"}};
+  const auto whole = [&]() -> const Book& { return book_; };
+  Result<> done = disk_.append(lines, whole);
+  if (done) done = copy_.append(lines, whole);
+  if (done) done = run_.append(lines, whole);
+  if (done) {
+    platform::GuardChange change;
+    difference_of_inside(change);
+    done = send(std::move(change));
   }
-  return open;
+  if (!done) {
+    book_.set_inside(interface, !inside);
+    return done;
+  }
+  context_.events.add(Severity::warning, inside ? "guard.inside" : "guard.outside", interface,
+                      fmt::format("the networks of {} are {} reachable although a wider network is closed", interface,
+                                  inside ? "now" : "no longer"));
+  return {};
 }
 
-void Guard::freeze_exceptions(GuardBook& next) const {
-  const auto added = newly_guarded(next);
-  if (added.empty()) return;
-  const auto locals = local_networks(context_.platform, links_);
-  for (const auto& network : added) {
-    std::vector<net::Prefix> inside;
-    for (const auto& local : locals) {
-      if (network.length() > 0 && network.length() < local.length() && network.contains(local)) inside.push_back(local);
+// ---- answers
+
+std::vector<GuardInfo> Guard::list() const {
+  std::vector<GuardInfo> all;
+  for (const auto& [network, entry] : book_.networks()) {
+    GuardInfo info;
+    info.network = network;
+    for (const auto& [key, holder] : entry.holders) {
+      const auto view = links_.tunnel(key.tunnel);
+      if (view && view->secured && std::ranges::find(info.tunnels, key.tunnel) == info.tunnels.end())
+        info.tunnels.push_back(key.tunnel);
+      for (const GuardSource source : holder.sources)
+        info.reasons.push_back(fmt::format("{} {}{}", key.tunnel.empty() ? "nobody" : key.tunnel, name_of(source),
+                                           key.owner.empty() ? "" : " of " + key.owner));
     }
-    next.set_except(network, std::move(inside));
+    const auto total = [&](bool outbound) {
+      const auto leak = leaks_.find({network, outbound});
+      return leak == leaks_.end() ? 0 : leak->second.total;
+    };
+    info.stopped_out = total(true);
+    info.stopped_in = total(false);
+    all.push_back(std::move(info));
+  }
+  return all;
+}
+
+std::optional<GuardVerdict> Guard::verdict_on(const net::Address& address) const {
+  const net::Prefix host = net::Prefix::host(address);
+  if (never_guarded(host)) return std::nullopt;
+  const Entry* own = book_.find(host);
+  const auto* wider = own == nullptr ? book_.enclosing(host) : nullptr;
+  if (own == nullptr && wider == nullptr) return std::nullopt;
+  const net::Prefix network = own == nullptr ? wider->first : host;
+  const Entry& entry = own == nullptr ? wider->second : *own;
+  for (const auto& inside : plan_.inside)
+    if (inside.contains(address) && inside.length() > network.length()) return std::nullopt;
+  GuardVerdict verdict{network, {}};
+  for (const auto& [key, holder] : entry.holders) {
+    const auto view = links_.tunnel(key.tunnel);
+    if (view && view->secured) verdict.tunnels.push_back(key.tunnel);
+  }
+  verdict.tunnels.erase(std::ranges::unique(verdict.tunnels).begin(), verdict.tunnels.end());
+  return verdict;
+}
+
+void Guard::poll_leaks() {
+  if (book_.empty()) return;
+  const auto counts = context_.platform.leak_counts();
+  if (!counts) return;
+  for (const auto& count : *counts) {
+    Leak& leak = leaks_[{count.network, count.outbound}];
+    const uint64_t news = count.packets >= leak.last_reading ? count.packets - leak.last_reading : count.packets;
+    leak.last_reading = count.packets;
+    leak.total += news;
+    if (news == 0) continue;
+    context_.events.add(Severity::alert, "guard.leak-stopped", count.network.str(),
+                        fmt::format("{} packet{} {} {} outside the tunnel and {} stopped", news, news == 1 ? "" : "s",
+                                    count.outbound ? "tried to leave for" : "came from", count.network.str(),
+                                    news == 1 ? "was" : "were"));
   }
 }
 

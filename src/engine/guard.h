@@ -1,106 +1,174 @@
-// Invariant I7: for a secured tunnel, traffic to the networks routed over it leaves the host only through it, and
-// traffic from them enters only through it. Two layers, because one ordinary command defeats each alone (docs/model):
-// an unreachable route of the worst metric for each network, and one nftables table. Both stand before any route into
-// the device, are on disk before the command returns, and outlive the daemon.
+// Invariant I7: for a secured tunnel, traffic to the networks behind it leaves the host only through it, and traffic
+// from them enters only through it. What is closed stands in a book (guard/book.h); the layers that close it are the
+// platform's (linux/guard_plan.h), in this process and in the guardian's.
+//
+// **One door.** The book grows by itself. A network leaves it only by relax(), which writes down by whose word before
+// anything acts; the commands that may say so are the public functions under "what opens". No failure, no start, no
+// lost file and no name opens anything.
 //
 // Only secured (-S) tunnels are guarded: an unsecured tunnel makes no promise, its policy decides what passes through
 // it, and nothing decides what leaves beside it.
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "engine/guard_book.h"
 #include "engine/seams.h"
-#include "linux/guard_ranges.h"
+#include "guard/book.h"
+#include "guard/book_file.h"
+#include "linux/guard_plan.h"
 
 namespace adit::engine {
 
 struct GuardInfo {  // one guarded network, for status
   net::Prefix network;
-  std::vector<std::string> tunnels;          // those that exist; empty: closed for good until the operator opens it
+  std::vector<std::string> tunnels;          // those that may carry it; empty: closed for good until the operator opens
   std::vector<std::string> reasons;          // "v4_bob0 route"
-  uint64_t stopped_out = 0, stopped_in = 0;  // packets that the nftables layer stopped (leak witness)
+  uint64_t stopped_out = 0, stopped_in = 0;  // packets that the tables stopped (leak witness)
+};
+struct GuardVerdict {  // what the guard says of one address
+  net::Prefix network;
+  std::vector<std::string> tunnels;  // that may carry it
 };
 
 class Guard final : public GuardDoor, public FirewallDoor {
  public:
-  Guard(const Context& context, const LinkView& links) : context_(context), links_(links) {}
+  Guard(const Context& context, const LinkView& links);
   void add_part(const FirewallPart& part) { parts_.push_back(&part); }  // before restore
 
-  // ---- start: the first thing. Reads the files and puts the unreachable routes in place. EINVAL, EIO …: a file is
-  // unreadable; then what should be closed is not known, and the daemon does not start.
+  // ---- start: the first thing. Reads the book and closes what it says. What stands in the kernel and is in no book,
+  // because that was lost or is older, is kept closed. EINVAL, EIO …: a book is unreadable; then what should be closed
+  // is not known, and the daemon does not start. EBUSY: the kernel's guard belongs to another root.
   Result<> restore();
-  // Once policy and host models are loaded, before any tunnel: the table, whole. Until then an earlier daemon's stands,
-  // host rules and all; parts that reapply() in between wait for this.
+  // Once policy and host models are loaded, before any tunnel: the host's table, whole.
   Result<> assert_table();
-  // The last thing at start: forgets what tunnels hold that no longer exist (a half-made or half-deleted one), takes
-  // away stray unreachable routes of ours, and looks at the kernel's routes.
+  // The last thing at start: tells which networks are closed for tunnels that are not there, and looks at others'
+  // routes.
   void settle();
 
-  // ---- GuardDoor, FirewallDoor
-  Result<> protect(const net::Prefix& network, const std::string& tunnel, GuardSource source) override;
+  // ---- what closes. GuardDoor, and for Links and Policy many at once, one transaction: files, layers; on failure
+  // nothing changed.
+  Result<bool> protect(const net::Prefix& network, const std::string& tunnel, GuardSource source) override;
+  Result<guard::Book::Before> hold(const std::vector<GuardHold>& holds);
+  Result<guard::Book::Before> keep(const std::string& tunnel);  // delete-iptun -k, before the record goes
+  // rename-link: both names hold all networks until the old one is forgotten, whenever the daemon dies.
+  Result<guard::Book::Before> hold_also(const std::string& from, const std::string& to);
+  // What rules of `owner` held for the tunnel and went as a whole stays closed.
+  Result<> rules_gone(const std::string& tunnel, const std::string& owner, const std::vector<net::Prefix>& networks);
+  Result<> close(const net::Prefix& network, const std::string& tunnel);  // the operator names it
+
+  // ---- what opens: each is a command, or the end of one. Returned: the networks that are open now.
   Result<bool> release(const net::Prefix& network, const std::string& tunnel, GuardSource source) override;
-  [[nodiscard]] bool guards(const net::Prefix& network) const override { return book_.holds(network); }
+  Result<std::vector<net::Prefix>> drop(const std::vector<GuardHold>& holds, const std::string& because);
+  Result<std::vector<net::Prefix>> forget(const std::string& tunnel);  // delete-iptun, after the device went
+  void take_back(const guard::Book::Before& before);                   // of a command that failed after hold()
+  Result<std::vector<net::Prefix>> retire(const std::string& owner);   // namespace delete
+  // The operator. ENOENT: not guarded. EBUSY: a route of Adit or an address still leads there.
+  Result<> open(const net::Prefix& network);
+  // The interface's networks, present and future, are reachable although a wider network is closed; or no longer.
+  Result<> set_inside(const std::string& interface, bool inside);
+
+  // ---- facts of the world, derived again whenever one may have changed
+  // The device, the outer addresses or the state of these tunnels: before a carrier goes on.
+  Result<> tunnels_changed(const std::vector<std::string>& names);
+  void addresses_changed();
+  void link_touched(int index);  // a device came, went, rose or fell
+
+  // ---- FirewallDoor: the host's own table
   Result<> reapply() override;
 
-  // ---- for Links and Policy: many at once, one transaction
-  Result<> hold(const std::vector<GuardHold>& holds);  // as protect, for any tunnel name
-  struct Gone {
-    net::Prefix network;
-    std::string tunnel;
-    GuardSource source;
-  };
-  Result<std::vector<net::Prefix>> drop(const std::vector<Gone>& holds);  // the networks that are open now
-  Result<> keep(const std::string& tunnel);                               // delete-iptun -k, before the record goes
-  Result<std::vector<net::Prefix>> forget(const std::string& tunnel);  // delete-iptun, after the device went; as drop
-  // rename-link: both names hold all networks until the old one is forgotten, whenever the daemon dies.
-  Result<> hold_also(const std::string& from, const std::string& to);
-  [[nodiscard]] const GuardBook& book() const { return book_; }
-  void put_back(const GuardBook& book);  // the way back of a command that failed
+  // ---- answers
+  [[nodiscard]] bool guards(const net::Prefix& network) const override { return book_.holds(network); }
+  [[nodiscard]] bool covers(const net::Prefix& network) const override {
+    return book_.holds(network) || book_.enclosing(network) != nullptr;
+  }
+  [[nodiscard]] const guard::Book& book() const { return book_; }
   [[nodiscard]] std::vector<net::Prefix> networks_of(const std::string& tunnel) const {
     return book_.networks_of(tunnel);
   }
-  [[nodiscard]] std::vector<net::Prefix> networks_of(const std::string& tunnel, GuardSource source) const {
-    return book_.networks_of(tunnel, source);
-  }
-
-  // ---- the operator opens what was kept, or left over. ENOENT: not guarded. EBUSY: a route or address still leads
-  // there.
-  Result<> open(const net::Prefix& network);
   [[nodiscard]] std::vector<GuardInfo> list() const;
-  // The guarded network that an address is in, with the tunnels that may carry it; nullopt: the guard lets it be.
-  [[nodiscard]] std::optional<platform::GuardRange> range_of(const net::Address& address) const;
+  [[nodiscard]] std::optional<GuardVerdict> verdict_on(const net::Address& address) const;
+  // Networks of the host's interfaces that a closed network cuts off, with the interface: `adit guard inside` mends.
+  [[nodiscard]] std::vector<std::pair<net::Prefix, std::string>> cut_off() const;
+  [[nodiscard]] platform::GuardState state() const { return context_.platform.guard_state(); }
 
   // ---- the world
   void reassert(bool routes_changed, bool nftables_changed);  // somebody changed the kernel: put back, raise an event
   void poll_leaks();                                          // the leak witness: events for what was stopped since
+  void tick();                                                // what failed is tried again; withdrawn routes
 
  private:
-  Result<> close(GuardBook next);                          // more or the same networks; all or nothing
-  Result<std::vector<net::Prefix>> relax(GuardBook next);  // fewer or the same networks; all or nothing
-  Result<> place_routes(const GuardBook& next, std::vector<net::Prefix>& placed);
-  void remove_routes(const GuardBook& before);
-  Result<> save(const GuardBook& book);
-  Result<> save_or_restore(const GuardBook& next);
-  [[nodiscard]] platform::Firewall firewall(const GuardBook& book) const;
-  Result<> apply(const GuardBook& book);
-  Result<GuardBook> load(const std::string& path) const;
-  [[nodiscard]] std::vector<net::Prefix> open_local_networks(const GuardBook& book) const;
-  void freeze_exceptions(GuardBook& next) const;
-  [[nodiscard]] std::vector<net::Prefix> newly_guarded(const GuardBook& next) const;
-  void put_back_routes(const std::set<net::Prefix>& standing);
-  void guard_seen_routes();
+  // ---- the door
+  Result<> enact(const guard::Book::Before& before, const std::string& because);
+  Result<std::vector<net::Prefix>> relax(const guard::Book::Before& before, const std::string& because);
+  Result<> write(const guard::Book::Before& before, const std::string& because);
+  Result<> send(platform::GuardChange change);
+  Result<> stand();
+  [[nodiscard]] guard::Book::Before now_of(const guard::Book::Before& before) const;
+  [[nodiscard]] std::vector<guard::Line> lines_for(const guard::Book::Before& before, const std::string& because,
+                                                   bool lasting) const;
+
+  // ---- guard_restore.cpp
+  Result<> load_books();
+  void mend_files(const std::vector<std::optional<guard::Book>>& read);
+  [[nodiscard]] guard::Book lasting_book() const;
+  Result<> adopt_what_stands();
+  [[nodiscard]] platform::GuardPlan whole_plan() const;
+
+  // ---- guard_facts.cpp
+  struct Ends {  // what one tunnel adds to the plan
+    int device = 0;
+    bool secured = false;
+    std::optional<platform::OuterFlow> flow;
+    std::optional<net::Address> peer;
+    friend bool operator==(const Ends&, const Ends&) = default;
+  };
+  [[nodiscard]] Ends ends_of(const std::string& name) const;
+  void change_ends(const std::string& name, const Ends& ends, platform::GuardChange& change);
+  [[nodiscard]] std::vector<int> devices_of(const guard::Entry& entry) const;
+  [[nodiscard]] bool thrown(const net::Address& peer) const;
+  [[nodiscard]] std::set<net::Prefix> inside_networks() const;
+  void add_facts(const guard::Book::Before& before, platform::GuardChange& change);
+  void difference_of_inside(platform::GuardChange& change) const;
+  void freeze_exceptions(const guard::Book::Before& before);
+  [[nodiscard]] std::set<int> underlay_interfaces() const;
+
+  // ---- guard_watch.cpp
+  struct Seen {
+    platform::Route route;
+    std::string tunnel;
+    std::optional<MonoTime> missing_since;
+  };
+  void look_at_others_routes();
+  void see(const platform::Route& route, const TunnelView& tunnel);
+  [[nodiscard]] std::string why_not_closed(const net::Prefix& network) const;
+  void copy(const platform::Route& route);
+  void carry(const net::Prefix& network);
+  void carry_rule_networks(const std::vector<net::Prefix>& changed);
+  void let_withdrawn_go();
+  Result<> apply_host_table();
+  [[nodiscard]] platform::Firewall firewall() const;
 
   const Context& context_;
   const LinkView& links_;
   std::vector<const FirewallPart*> parts_;
-  GuardBook book_;
-  bool starting_ = false;                             // between restore and assert_table
-  bool table_stands_ = true;                          // or may, from an earlier daemon
-  std::string saved_routes_, saved_run_, saved_nft_;  // what the files hold, to spare equal writes
+  guard::Book book_;
+  guard::BookFile disk_, copy_, run_;
+  platform::GuardPlan plan_;  // what the layers were last told
+  bool whole_ = false;        // they took it; else all of it is sent again
+  bool starting_ = false;     // between restore and assert_table
+  bool table_stands_ = true;  // the host's; or may, from an earlier daemon
+  std::string saved_table_;
+  std::map<std::string, Ends> ends_;
+  std::map<platform::OuterFlow, int> flows_;  // counted
+  std::map<net::Address, int> peers_;
+  std::map<std::pair<net::Prefix, int>, Seen> seen_;  // others' routes into secured tunnels, by network and device
+  std::map<net::Prefix, int> carried_;                // networks of rules that go a wider route's way, by device
+  std::set<net::Prefix> told_;                        // others' routes that are not closed, told once
+  std::map<int, MonoTime> touched_;                   // when a device last came, went, rose or fell
   struct Leak {
     uint64_t total = 0, last_reading = 0;
   };

@@ -1,115 +1,242 @@
-// The guard against the world: what others took away is put back, what others routed is closed, what was stopped is
-// told.
+// The guard against the world: what others took away is put back, what others routed into a secured tunnel is closed
+// while it stands, what was stopped is told.
 #include <algorithm>
-#include <unordered_map>
+#include <array>
 
+#include "base/store.h"
 #include "engine/guard.h"
+#include "engine/local_networks.h"
 #include "linux/mark.h"
 
 namespace adit::engine {
 
+using guard::Book;
+using guard::Entry;
+using platform::Route;
+
+namespace {
+
+constexpr size_t kMostSeen = 1024;    // others' routes that close something at one time
+constexpr uint8_t kWide = 1;          // 0/0 and its halves
+constexpr Seconds kWithdrawn{2};      // a route is withdrawn when it is away so long while its device stood
+constexpr const char* kTableFile = "/etc/adit/guard.nft";
+
+bool routed(const Entry& entry, const std::string& tunnel) {
+  return std::ranges::any_of(std::array{GuardSource::address, GuardSource::route, GuardSource::seen},
+                             [&](GuardSource source) { return entry.held_by(tunnel, source); });
+}
+
+}  // namespace
+
 void Guard::reassert(bool routes_changed, bool nftables_changed) {
-  if (routes_changed) {
-    std::set<net::Prefix> standing;
-    for (const auto family : {net::Family::v4, net::Family::v6}) {
-      const auto routes = context_.platform.routes(family);
-      if (!routes) continue;
-      for (const auto& route : *routes) {
-        if (route.unreachable && route.metric == platform::kGuardMetric && route.table == 254)
-          standing.insert(route.destination);
-      }
+  for (const std::string& sentence : context_.platform.put_back_guard())
+    context_.events.add(Severity::alert, "guard.restored", "", sentence);
+  if (!whole_ && !starting_) (void)send({});
+  if (routes_changed) look_at_others_routes();
+  if (!nftables_changed || !table_stands_) return;
+  const auto stands = context_.platform.firewall_stands();
+  if (stands && *stands) return;
+  const auto applied = apply_host_table();
+  context_.events.add(Severity::alert, applied ? "guard.restored" : "guard.failed", "",
+                      applied ? "somebody changed or removed the nftables table inet adit; it is back"
+                              : fmt::format("the nftables table inet adit, with the host's own rules, is gone and "
+                                            "cannot be put back: {}",
+                                            applied.error().text));
+}
+
+// ---- others' routes into secured tunnels
+
+// Never what would lock the operator out: a routing daemon's word is no command to close everything.
+std::string Guard::why_not_closed(const net::Prefix& network) const {
+  if (network.length() <= kWide) return "it holds every address";
+  if (seen_.size() >= kMostSeen) return fmt::format("{} such routes are closed already", kMostSeen);
+  for (auto peer = peers_.lower_bound(network.address()); peer != peers_.end() && network.contains(peer->first);
+       ++peer)
+    return fmt::format("it holds {}, the outer address of a tunnel's peer", peer->first.str());
+  return {};
+}
+
+void Guard::see(const Route& route, const TunnelView& tunnel) {
+  const net::Prefix network = route.destination.masked();
+  const auto known = seen_.find({network, route.interface_index});
+  if (known != seen_.end()) {
+    known->second.missing_since.reset();
+    known->second.route = route;
+    copy(route);
+    return;
+  }
+  const Entry* entry = book_.find(network);
+  const bool held = entry != nullptr && entry->held_by(tunnel.name);
+  if (!held) {
+    if (const std::string why = why_not_closed(network); !why.empty()) {
+      if (told_.insert(network).second)
+        context_.events.add(Severity::alert, "guard.not-closed", network.str(),
+                            fmt::format("somebody routes {0} into {1}, and that does not close it, because {2}: what the "
+                                        "route does not carry leaves in the clear; 'adit guard close {0} {1}' closes it",
+                                        network.str(), tunnel.name, why));
+      return;
     }
-    put_back_routes(standing);
-    guard_seen_routes();
+    if (auto closed = hold({{network, tunnel.name, GuardSource::seen, tunnel.temporary}}); !closed)
+      return context_.events.add(Severity::alert, "guard.failed", network.str(), closed.error().text);
   }
-  if (nftables_changed && table_stands_) {
-    const auto stands = context_.platform.firewall_stands();
-    if (stands && *stands) return;
-    const auto applied = apply(book_);
-    context_.events.add(Severity::alert, applied ? "guard.restored" : "guard.failed", "",
-                        applied ? "somebody changed or removed the nftables table inet adit; it is back"
-                                : fmt::format("the nftables table inet adit is gone and cannot be put back: {}; the "
-                                              "unreachable routes still hold",
-                                              applied.error().text));
-  }
+  seen_[{network, route.interface_index}] = {route, tunnel.name, std::nullopt};
+  copy(route);
 }
 
-void Guard::put_back_routes(const std::set<net::Prefix>& standing) {
-  for (const auto& network : book_.unreachable()) {
-    if (standing.contains(network)) continue;
-    const auto added = context_.platform.add_route(guard_route(network));
-    if (!added && added.error().code == EEXIST) continue;
-    context_.events.add(
-        Severity::alert, added ? "guard.restored" : "guard.failed", network.str(),
-        added ? fmt::format("somebody removed the unreachable route of {}; it is back", network.str())
-              : fmt::format("the unreachable route of {} is gone and cannot be put back: {}; the nftables "
-                            "table still holds",
-                            network.str(), added.error().text));
-  }
+// The guard's table is asked before any other: what others route stands there too, behind Adit's own.
+void Guard::copy(const Route& route) {
+  Route ours = route;
+  ours.table = platform::kGuardTable;
+  ours.metric = platform::kCopyMetric;
+  ours.protocol = platform::kRouteProtocol;
+  ours.linkdown = false;
+  (void)context_.platform.add_route(ours);  // it is there; or its device is down, and then nothing is to be carried
 }
 
-// Somebody else (ip route, a routing daemon) sends a network into a secured tunnel: from now on it is guarded too.
-void Guard::guard_seen_routes() {
+void Guard::look_at_others_routes() {
   const auto interfaces = context_.platform.interfaces();
   if (!interfaces) return;
-  std::unordered_map<int, TunnelView> secured;
+  std::map<int, TunnelView> secured;
+  std::set<int> up;
   for (const auto& device : *interfaces) {
-    const auto view = device.ours ? links_.tunnel(device.name) : std::nullopt;
-    if (view && view->secured) secured.emplace(device.index, *view);
+    if (device.up) up.insert(device.index);
+    const auto view = links_.tunnel(device.name);
+    if (view && view->secured && view->device == device.index) secured.emplace(device.index, *view);
   }
-  if (secured.empty()) return;
-  std::vector<GuardHold> holds;
+  std::set<std::pair<net::Prefix, int>> there;
   for (const auto family : {net::Family::v4, net::Family::v6}) {
     const auto routes = context_.platform.routes(family);
-    if (!routes) continue;
-    for (const auto& route : *routes) {
+    if (!routes) return;
+    for (const Route& route : *routes) {
       const auto tunnel = secured.find(route.interface_index);
-      if (tunnel == secured.end() || route.table == 255) continue;
-      if (route.destination.address().is_link_local() || route.destination.address().is_multicast()) continue;
-      if (book_.holds(route.destination, tunnel->second.name)) continue;
-      holds.push_back({route.destination, tunnel->second.name, GuardSource::seen, tunnel->second.temporary});
+      if (tunnel == secured.end() || route.table == 255 || route.table == platform::kGuardTable) continue;
+      const auto& address = route.destination.address();
+      if (address.is_link_local() && !address.is_v4()) continue;
+      if (route.destination.family() == net::Family::v6 && address.is_multicast()) continue;
+      there.emplace(route.destination.masked(), route.interface_index);
+      if (route.protocol == platform::kKernelProtocol && route.destination.is_host()) continue;  // an address's own
+      see(route, tunnel->second);
     }
   }
-  if (holds.empty()) return;
-  if (auto held = hold(holds); !held) context_.events.add(Severity::alert, "guard.failed", "", held.error().text);
-}
-
-void Guard::poll_leaks() {
-  if (book_.empty()) return;
-  const auto counts = context_.platform.leak_counts();
-  if (!counts) return;
-  for (const auto& count : *counts) {
-    Leak& leak = leaks_[{count.network, count.outbound}];
-    const uint64_t news = count.packets >= leak.last_reading ? count.packets - leak.last_reading : count.packets;
-    leak.last_reading = count.packets;
-    leak.total += news;
-    if (news == 0) continue;
-    context_.events.add(Severity::alert, "guard.leak-stopped", count.network.str(),
-                        fmt::format("{} packet{} {} {} outside the tunnel and {} stopped", news, news == 1 ? "" : "s",
-                                    count.outbound ? "tried to leave for" : "came from", count.network.str(),
-                                    news == 1 ? "was" : "were"));
+  for (auto& [key, seen] : seen_) {
+    if (there.contains(key) || seen.missing_since) continue;
+    // Routes that went with their device were not withdrawn.
+    if (up.contains(key.second)) seen.missing_since = context_.clock.now();
+  }
+  for (const auto& [network, device] : carried_) {
+    Route route{.destination = network, .interface_index = device, .metric = platform::kCopyMetric,
+                .table = platform::kGuardTable, .protocol = platform::kRouteProtocol};
+    (void)context_.platform.add_route(route);
   }
 }
 
-std::vector<GuardInfo> Guard::list() const {
-  std::vector<GuardInfo> all;
-  for (const auto& [network, guarded] : book_.networks()) {
-    GuardInfo info;
-    info.network = network;
-    for (const auto& [tunnel, holder] : guarded.holders) {
-      if (links_.tunnel(tunnel)) info.tunnels.push_back(tunnel);
-      for (const GuardSource source : holder.sources)
-        info.reasons.push_back(fmt::format("{} {}", tunnel, name_of(source)));
-    }
-    const auto total = [&](bool outbound) {
-      const auto leak = leaks_.find({network, outbound});
-      return leak == leaks_.end() ? 0 : leak->second.total;
-    };
-    info.stopped_out = total(true);
-    info.stopped_in = total(false);
-    all.push_back(std::move(info));
+void Guard::link_touched(int index) {
+  touched_[index] = context_.clock.now();
+  for (auto& [key, seen] : seen_)
+    if (key.second == index) seen.missing_since.reset();
+}
+
+void Guard::let_withdrawn_go() {
+  const MonoTime now = context_.clock.now();
+  std::vector<std::pair<net::Prefix, int>> gone;
+  for (const auto& [key, seen] : seen_) {
+    if (!seen.missing_since || now - *seen.missing_since < kWithdrawn) continue;
+    const auto touched = touched_.find(key.second);
+    if (touched != touched_.end() && touched->second + kWithdrawn >= *seen.missing_since) continue;
+    gone.push_back(key);
   }
-  return all;
+  for (const auto& key : gone) {
+    const Seen seen = seen_.at(key);
+    seen_.erase(key);
+    Route ours = seen.route;
+    ours.table = platform::kGuardTable;
+    ours.metric = platform::kCopyMetric;
+    ours.protocol = platform::kRouteProtocol;
+    (void)context_.platform.remove_route(ours);
+    const auto opened = drop({{key.first, seen.tunnel, GuardSource::seen}},
+                             fmt::format("the route into {} that closed it was withdrawn", seen.tunnel));
+    if (!opened) context_.events.add(Severity::warning, "guard.failed", key.first.str(), opened.error().text);
+  }
+}
+
+void Guard::tick() {
+  let_withdrawn_go();
+  for (const std::string& sentence : context_.platform.put_back_guard())
+    context_.events.add(Severity::alert, "guard.restored", "", sentence);
+  if (!whole_) (void)send({});
+}
+
+// ---- networks that only a rule names, inside one that is routed into the same tunnel: they go the way of the wider
+// one. The guard's table has a more specific entry for them, which would close them otherwise.
+void Guard::carry(const net::Prefix& network) {
+  const Entry* entry = book_.find(network);
+  int device = 0;
+  if (entry != nullptr)
+    for (const auto& [key, holder] : entry->holders) {
+      if (routed(*entry, key.tunnel)) continue;
+      for (const auto* wider = book_.enclosing(network); wider != nullptr; wider = book_.enclosing(wider->first))
+        if (const auto ends = ends_.find(key.tunnel);
+            ends != ends_.end() && ends->second.secured && routed(wider->second, key.tunnel))
+          device = ends->second.device;
+    }
+  const auto known = carried_.find(network);
+  const int before = known == carried_.end() ? 0 : known->second;
+  if (before == device) return;
+  Route route{.destination = network, .metric = platform::kCopyMetric, .table = platform::kGuardTable,
+              .protocol = platform::kRouteProtocol};
+  if (device != 0) {
+    route.interface_index = device;
+    (void)context_.platform.add_route(route);
+    carried_[network] = device;
+  }
+  if (before != 0) {
+    route.interface_index = before;
+    (void)context_.platform.remove_route(route);
+    if (device == 0) carried_.erase(network);
+  }
+}
+
+void Guard::carry_rule_networks(const std::vector<net::Prefix>& changed) {
+  for (const auto& network : changed) {
+    carry(network);
+    const auto& all = book_.networks();
+    for (auto inner = all.upper_bound(network); inner != all.end() && network.contains(inner->first); ++inner)
+      carry(inner->first);
+  }
+}
+
+// ---- the host's own table
+
+platform::Firewall Guard::firewall() const {
+  platform::Firewall firewall;
+  for (const auto* part : parts_) part->contribute(firewall);
+  const bool strong =
+      firewall.model_v4 == platform::HostModel::strong || firewall.model_v6 == platform::HostModel::strong;
+  if (strong && firewall.own_addresses.empty()) firewall.own_addresses = tunnel_addresses(context_.platform, links_);
+  return firewall;
+}
+
+// A table that would change nothing need not stand, and then `nft` is not needed either.
+Result<> Guard::apply_host_table() {
+  const auto whole = firewall();
+  const bool says_nothing = whole.host_rules.empty() && whole.model_v4 == platform::HostModel::weak &&
+                            whole.model_v6 == platform::HostModel::weak;
+  if (!says_nothing) {
+    TRY(context_.platform.apply_firewall(whole));
+    table_stands_ = true;
+  } else if (table_stands_) {
+    TRY(context_.platform.remove_firewall());
+    table_stands_ = false;
+  }
+  const std::string text = says_nothing ? std::string() : context_.platform.render_firewall(whole);
+  if (text == saved_table_) return {};
+  TRY(replace_file(context_.in_root(kTableFile), text, 0644, Lasting::disk, "guard.nft"));
+  saved_table_ = text;
+  return {};
+}
+
+Result<> Guard::reapply() {
+  return starting_ ? Result<>{} : apply_host_table();
 }
 
 }  // namespace adit::engine

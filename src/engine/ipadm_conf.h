@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 

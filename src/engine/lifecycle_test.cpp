@@ -65,8 +65,8 @@ TEST_F(Lifecycle, ATunnelIsBornWithItsPolicyAndGoesWithIt) {
 TEST_F(Lifecycle, WholeRulesAndCommentsAreShownOnOneLine) {
   ASSERT_TRUE(create("# to Bob\n{ negotiate tunnel\n  raddr 10.0.1.0/24 } ipsec { encr_algs aes }  # end\n"));
   EXPECT_EQ(shown(), "{negotiate tunnel raddr 10.0.1.0/24} ipsec {encr_algs aes}");
-  EXPECT_TRUE(world.closed_by_table("10.0.1.0/24"));
-  EXPECT_TRUE(world.closed_by_route("10.0.1.0/24"));
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
 }
 
 TEST_F(Lifecycle, AnErrorPointsIntoThePropertyAndMakesNothing) {
@@ -102,7 +102,7 @@ TEST_F(Lifecycle, AFullDiskMakesNeitherTunnelNorPolicy) {
   EXPECT_FALSE(create(kToBob));
   EXPECT_FALSE(world.has_device("t0"));
   EXPECT_EQ(rules("t0"), 0u);
-  EXPECT_FALSE(world.closed_by_table("10.0.1.0/24"));
+  EXPECT_FALSE(world.closed("10.0.1.0/24"));
   std::filesystem::remove_all(in_the_way);
   ASSERT_TRUE(create(kBlock));
   std::filesystem::create_directories(in_the_way);
@@ -141,7 +141,7 @@ TEST_F(Lifecycle, SettingItIsOneSwapAndSurvivesTheDaemonAndTheBoot) {
   ASSERT_TRUE(links().set_properties("t0", {{"ipsec", kBlock}, {"mtu", "1300"}}, false));
   EXPECT_TRUE(world.carrier("t0"));
   ASSERT_TRUE(links().set_properties("t0", {{"ipsec", kToBob}}, false));
-  EXPECT_TRUE(world.closed_by_table("10.0.1.0/24"));
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
   restart();
   EXPECT_TRUE(world.carrier("t0"));
   EXPECT_EQ(rules("t0"), 2u);
@@ -151,7 +151,7 @@ TEST_F(Lifecycle, SettingItIsOneSwapAndSurvivesTheDaemonAndTheBoot) {
   EXPECT_TRUE(world.carrier("t0"));
   EXPECT_EQ(rules("t0"), 2u);
   ASSERT_TRUE(links().set_properties("t0", {{"ipsec", kBlock}}, false));
-  EXPECT_FALSE(world.closed_by_table("10.0.1.0/24")) << "no rule names it any more";
+  EXPECT_FALSE(world.closed("10.0.1.0/24")) << "no rule names it any more";
 }
 
 TEST_F(Lifecycle, ATemporaryTunnelKeepsItsPolicyOverTheDaemonsRestart) {
@@ -220,8 +220,8 @@ TEST_F(Lifecycle, AtAStartNoNetworkOfAPropertyIsLetGoWhileTheFilesAreRead) {
   ASSERT_TRUE(world.start());
   for (const auto& line : world.platform.journal)
     EXPECT_THAT(line, ::testing::Not(HasSubstr("remove_route 10.0.1.0/24")));
-  EXPECT_TRUE(world.closed_by_table("10.0.1.0/24"));
-  EXPECT_TRUE(world.closed_by_table("10.0.2.0/24"));
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+  EXPECT_TRUE(world.closed("10.0.2.0/24"));
 }
 
 // ---- delete-iptun -r
@@ -245,8 +245,8 @@ TEST_F(Lifecycle, WithRAddressesRoutesPolicyAndGuardGoAlongInTheModelsOrder) {
   EXPECT_EQ(world.file("/etc/inet/static_routes").find("10.0.1.0"), std::string::npos);
   EXPECT_EQ(world.file("/etc/ipadm/ipadm.conf").find("t0"), std::string::npos);
   EXPECT_EQ(world.file("/etc/dladm/datalink.conf").find("t0"), std::string::npos);
-  EXPECT_FALSE(world.closed_by_table("10.0.1.0/24"));
-  EXPECT_FALSE(world.closed_by_route("10.0.1.0/24"));
+  EXPECT_FALSE(world.closed("10.0.1.0/24"));
+  EXPECT_FALSE(world.closed("10.0.1.0/24"));
   EXPECT_EQ(rules("t0"), 0u);
   const auto& journal = world.platform.journal;
   const auto place = [&](const std::string& begin) {
@@ -256,7 +256,7 @@ TEST_F(Lifecycle, WithRAddressesRoutesPolicyAndGuardGoAlongInTheModelsOrder) {
   EXPECT_LT(place("set_carrier t0 off"), place("remove_route 10.0.1.0/24"));
   EXPECT_LT(place("remove_route 10.0.1.0/24"), place("remove_address"));
   EXPECT_LT(place("remove_address"), place("delete_tun t0"));
-  EXPECT_LT(place("delete_tun t0"), place("apply_firewall"));
+  EXPECT_LT(place("delete_tun t0"), place("change_guard"));
 }
 
 TEST_F(Lifecycle, WithRAndKTheNetworksStayClosed) {
@@ -366,7 +366,7 @@ TEST_F(Lifecycle, AnUnsecuredTunnelIsNotRenamedAwayFromTheFilesThatProtectIt) {
 }
 
 TEST_F(Lifecycle, ARenameThatFailsLeavesRulesAndNameAsTheyWere) {
-  for (const char* step : {"rename_link", "apply_firewall", "set_carrier"}) {
+  for (const char* step : {"rename_link", "change_guard", "set_carrier"}) {
     SCOPED_TRACE(step);
     EngineWorld other;
     ASSERT_TRUE(other.start());

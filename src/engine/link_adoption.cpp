@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/links.h"
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 namespace {
@@ -58,6 +58,8 @@ Result<> Links::open_device(Tunnel& tunnel) {
   TRY(guard_rules(tunnel, undo));
   undo.keep();  // closed stays closed
   TRY_ASSIGN(auto ports, context_.platform.open_tun(tunnel.active.name, dataplane_.workers()));
+  TRY_ASSIGN(const auto made, context_.platform.interface(tunnel.active.name));
+  tunnel.index = made.index;
   tunnel.carrier = false;
   tunnel.underlay_mtu = underlay_mtu(tunnel.ends);
   tunnel.device_mtu = mtu_of(tunnel, policy_.head_of(tunnel.active.name).get()).mtu;
@@ -140,7 +142,8 @@ bool Links::look_at_device(Tunnel& tunnel, const platform::InterfaceInfo* device
     tunnel.try_again = {};  // the name is free again: the next tick
     return false;
   }
-  const bool taken = device != nullptr && !device->ours, gone = device == nullptr || taken;
+  // Known by its index: another device of that name is not ours, and ours stays ours in whatever group.
+  const bool gone = device == nullptr || device->index != tunnel.index;
   if (!gone && device->up && device->mtu == tunnel.device_mtu && device->carrier == tunnel.carrier) return false;
   const bool down = !gone && !device->up;
   if (gone || down)

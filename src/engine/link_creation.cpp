@@ -125,12 +125,12 @@ Result<> Links::guard_births(const std::vector<Birth>& births, Undo& undo) {
   for (const Birth& birth : births) {
     const TunnelRecord& record = birth.tunnel->active;
     if (!record.secured) continue;
-    for (const auto& network : protected_networks(policy_.head_of(record.name).get()))
-      holds.push_back({network, record.name, GuardSource::policy, record.temporary});
+    std::ranges::copy(policy_.holds_of(record.name, policy_.head_of(record.name).get(), record.temporary),
+                      std::back_inserter(holds));
   }
-  if (holds.empty()) return {};
-  undo.add([this, book = guard_.book()] { guard_.put_back(book); });
-  return guard_.hold(holds);
+  TRY_ASSIGN(const auto before, guard_.hold(holds));
+  undo.add([this, before] { guard_.take_back(before); });
+  return {};
 }
 
 Result<> Links::open_born(Birth& birth, Undo& undo) {
@@ -140,6 +140,8 @@ Result<> Links::open_born(Birth& birth, Undo& undo) {
   if (const auto left = context_.platform.interface(name); left && left->ours) TRY(context_.platform.delete_tun(name));
   undo.add([this, name] { (void)context_.platform.delete_tun(name); });
   TRY_ASSIGN(birth.ports, context_.platform.open_tun(name, dataplane_.workers()));
+  TRY_ASSIGN(const auto made, context_.platform.interface(name));
+  tunnel.index = made.index;
   crash_point("create:opened");
   tunnel.underlay_mtu = underlay_mtu(tunnel.ends);
   tunnel.device_mtu = mtu_of(tunnel, policy_.head_of(name).get()).mtu;

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "engine/links.h"
-#include "engine/store.h"
+#include "base/store.h"
 #include "linux/mark.h"
 
 namespace adit::engine {
@@ -15,13 +15,10 @@ constexpr uint32_t kTcp4Headers = 52;                            // IPv4 and TCP
 
 Result<> Links::guard_rules(const Tunnel& tunnel, Undo& undo) {
   if (!tunnel.active.secured) return {};
-  const auto head = policy_.head_of(tunnel.active.name);
-  std::vector<GuardHold> holds;
-  for (const auto& network : protected_networks(head.get()))
-    holds.push_back({network, tunnel.active.name, GuardSource::policy, tunnel.active.temporary});
-  if (holds.empty()) return {};
-  undo.add([this, book = guard_.book()] { guard_.put_back(book); });
-  return guard_.hold(holds);
+  const std::string& name = tunnel.active.name;
+  TRY_ASSIGN(const auto before, guard_.hold(policy_.holds_of(name, policy_.head_of(name).get(), tunnel.active.temporary)));
+  undo.add([this, before] { guard_.take_back(before); });
+  return {};
 }
 
 uint32_t Links::underlay_mtu(const Endpoints& ends) {

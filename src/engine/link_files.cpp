@@ -1,6 +1,6 @@
 // Where links are remembered: datalink.conf for the next boot, links.cache in the run directory for the next daemon.
 #include "engine/links.h"
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 namespace {

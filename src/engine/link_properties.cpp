@@ -5,7 +5,7 @@
 
 #include "config/ipsecconf_lexer.h"
 #include "engine/links.h"
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 namespace {

@@ -2,7 +2,7 @@
 #include <ranges>
 
 #include "engine/links.h"
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 namespace {
@@ -126,8 +126,8 @@ Result<Outcome> Links::remove(const std::string& name, bool temporary, bool keep
   TRY(close_carrier(*tunnel, undo));
   crash_point("delete:carrier");
   if (secured && keep_closed) {
-    undo.add([this, book = guard_.book()] { guard_.put_back(book); });
-    TRY(guard_.keep(name));
+    TRY_ASSIGN(const auto before, guard_.keep(name));
+    undo.add([this, before] { guard_.take_back(before); });
     crash_point("delete:kept");
   }
   if (recursive) TRY(take_off_all(*tunnel, keep_closed, undo));
@@ -141,10 +141,12 @@ Result<Outcome> Links::remove(const std::string& name, bool temporary, bool keep
   unmake(*tunnel);
   tunnels_.erase(name);
   (void)save_active();
+  if (auto told = guard_.tunnels_changed({name}); !told)
+    context_.events.add(Severity::warning, "guard.failed", name, told.error().text);
   context_.events.add(Severity::info, "link.deleted", name, fmt::format("{} was deleted", name));
   for (auto* user : users_) user->link_gone(name);
   if (!comes_back) policy_.tunnel_gone(name);
-  if (guarded.empty()) return outcome;
+  if (guarded.empty() || !secured) return outcome;  // what an earlier tunnel of that name closed is not this one's
   if (comes_back)
     outcome.notes.push_back(kept_note(guarded, fmt::format("{} comes back at the next start", name)));
   else if (keep_closed)

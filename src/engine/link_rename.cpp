@@ -5,7 +5,7 @@
 #include <set>
 
 #include "engine/links.h"
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 namespace {
@@ -57,14 +57,14 @@ Result<> Links::check_rename(const Tunnel& tunnel, const std::string& new_name) 
 }
 
 Result<> Links::guard_both(const std::string& name, const std::string& new_name, Undo& undo) {
-  undo.add([this, book = guard_.book()] { guard_.put_back(book); });
-  TRY(guard_.hold_also(name, new_name));
   const Tunnel& tunnel = tunnels_.at(name);
-  if (!tunnel.active.secured) return {};
-  std::vector<GuardHold> holds;
-  for (const auto& network : protected_networks(policy_.head_of(new_name).get()))
-    holds.push_back({network, new_name, GuardSource::policy, tunnel.active.temporary});
-  return holds.empty() ? Result<>{} : guard_.hold(holds);
+  if (!tunnel.active.secured) return {};  // what the name holds from an earlier, secured tunnel is not this one's
+  TRY_ASSIGN(const auto before, guard_.hold_also(name, new_name));
+  undo.add([this, before] { guard_.take_back(before); });
+  TRY_ASSIGN(const auto rules, guard_.hold(policy_.holds_of(new_name, policy_.head_of(new_name).get(),
+                                                            tunnel.active.temporary)));
+  undo.add([this, rules] { guard_.take_back(rules); });
+  return {};
 }
 
 void Links::change_name(const std::string& from, const std::string& to) {
@@ -114,8 +114,11 @@ Result<Outcome> Links::rename(const std::string& name, const std::string& new_na
   TRY(save_active());
   undo.keep();
   Outcome outcome = policy_goes_along(name, new_name);
-  if (auto forgotten = guard_.forget(name); !forgotten)
-    context_.events.add(Severity::warning, "guard.failed", name, forgotten.error().text);
+  if (auto told = guard_.tunnels_changed({name, new_name}); !told)
+    context_.events.add(Severity::warning, "guard.failed", new_name, told.error().text);
+  if (tunnels_.at(new_name).active.secured)
+    if (auto forgotten = guard_.forget(name); !forgotten)
+      context_.events.add(Severity::warning, "guard.failed", name, forgotten.error().text);
   for (auto* user : users_) user->link_renamed(name, new_name);
   TRY(refresh(tunnels_.at(new_name)));
   context_.events.add(Severity::info, "link.renamed", new_name, fmt::format("{} is called {} now", name, new_name));

@@ -121,6 +121,14 @@ Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
   }
   if (!next.empty()) dataplane_.publish();
 
+  // Whatever the guard is to let pass it is told before; what it could not be told stays closed.
+  std::vector<std::string> names;
+  for (const auto& [tunnel, state] : next) names.push_back(tunnel->active.name);
+  if (auto told = guard_.tunnels_changed(names); !told) {
+    note(told, names.size() == 1 ? names.front() : "");
+    for (auto& [tunnel, state] : next) state.carrier = state.carrier && tunnel->carrier;
+  }
+
   for (auto& [tunnel, state] : next) {
     const std::string& name = tunnel->active.name;
     const bool was = tunnel->usable;
@@ -187,7 +195,8 @@ void Links::handle(const datapath::PathMtuChanged& event) {
 TunnelView Links::view_of(const Tunnel& tunnel) const {
   const auto head = policy_.head_of(tunnel.active.name);
   return {tunnel.active.name,    tunnel.active.id,        tunnel.active.type,     tunnel.ends.local, tunnel.ends.remote,
-          tunnel.active.secured, tunnel.active.temporary, head && head->active(), tunnel.usable,     tunnel.device_mtu};
+          tunnel.active.secured, tunnel.active.temporary, head && head->active(), tunnel.usable,     tunnel.device_mtu,
+          tunnel.device ? tunnel.index : 0};
 }
 
 std::optional<TunnelView> Links::tunnel(const std::string& name) const {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "engine/store.h"
+#include "base/store.h"
 #include "linux/mark.h"
 
 namespace adit::engine {

@@ -19,16 +19,16 @@ std::unordered_map<int, std::string> tunnel_devices(platform::Platform& platform
 
 }  // namespace
 
-std::vector<net::Prefix> local_networks(platform::Platform& platform, const LinkView& links) {
+std::vector<LocalNetwork> local_networks(platform::Platform& platform, const LinkView& links) {
   const auto tunnels = tunnel_devices(platform, links);
   const auto addresses = platform.addresses();
   if (!addresses) return {};
-  std::set<net::Prefix> networks;
+  std::set<LocalNetwork> networks;
   for (const auto& address : *addresses) {
     if (tunnels.contains(address.interface_index) || address.local.is_host() || address.local.address().is_loopback() ||
-        address.local.address().is_link_local())
+        (!address.local.address().is_v4() && address.local.address().is_link_local()))
       continue;
-    networks.insert(address.local.masked());
+    networks.insert({address.local.masked(), address.interface_index});
   }
   return {networks.begin(), networks.end()};
 }

@@ -8,8 +8,14 @@
 
 namespace adit::engine {
 
-// Subnets of interfaces that are not tunnels of ours, masked, each once, longer than one host.
-std::vector<net::Prefix> local_networks(platform::Platform& platform, const LinkView& links);
+struct LocalNetwork {
+  net::Prefix network;  // masked
+  int interface = 0;    // index
+  friend auto operator<=>(const LocalNetwork&, const LocalNetwork&) = default;
+};
+
+// Subnets of interfaces that are not tunnels of ours, each once, longer than one host.
+std::vector<LocalNetwork> local_networks(platform::Platform& platform, const LinkView& links);
 
 // Addresses on tunnels of ours.
 std::vector<platform::OwnAddress> tunnel_addresses(platform::Platform& platform, const LinkView& links);

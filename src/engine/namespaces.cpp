@@ -8,7 +8,7 @@
 
 #include "engine/permission.h"
 #include "engine/services.h"
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 namespace {
@@ -93,6 +93,7 @@ Result<> Namespaces::apply(NamespaceRecord& record, const NamespaceChange& chang
     TRY(check_tunnel_pattern(pattern));
     record.tunnels.insert(pattern);
   }
+  for (const net::Prefix& network : change.networks) record.networks.insert(network.masked());
   if (change.rules == 0u || change.sas == 0u) return fail(EINVAL, "a quota must be 1 or more");
   record.rules = change.rules.value_or(record.rules);
   record.sas = change.sas.value_or(record.sas);
@@ -134,9 +135,10 @@ Result<Outcome> Namespaces::revoke(const std::string& name, const NamespaceChang
   const NamespaceRecord* known = find(name);
   if (known == nullptr) return fail(ENOENT, "there is no namespace {}", name);
   NamespaceRecord record = *known;
-  if (change.users.empty() && change.tunnels.empty() && !change.bypass) {
+  if (change.users.empty() && change.tunnels.empty() && change.networks.empty() && !change.bypass) {
     record.users.clear();
     record.tunnels.clear();
+    record.networks.clear();
     record.bypass = false;
   }
   for (const uid_t user : change.users) {
@@ -146,6 +148,10 @@ Result<Outcome> Namespaces::revoke(const std::string& name, const NamespaceChang
     if (record.tunnels.erase(pattern) == 0)
       return fail(ENOENT, "{} is not delegated for the tunnels {}; it is for those that 'adit namespace show {}' names",
                   name, pattern, name);
+  }
+  for (const net::Prefix& network : change.networks) {
+    if (record.networks.erase(network.masked()) == 0)
+      return fail(ENOENT, "{} is not delegated to {}", network.str(), name);
   }
   if (change.bypass) record.bypass = false;
   TRY(put(record));
@@ -191,6 +197,7 @@ Result<Outcome> Namespaces::remove(const std::string& name, bool records) {
   rules_->set_quota(name, nullptr);
   sas_->set_quota(name, nullptr);
   lives_.erase(name);
+  rules_->deleted(name, outcome);
   context_.events.add(Severity::info, "namespace.deleted", name, fmt::format("namespace {} was deleted", name));
   return outcome;
 }
@@ -237,6 +244,12 @@ bool Namespaces::may_see(uid_t uid, const std::string& name) const {
 bool Namespaces::may_bypass(const std::string& name) const {
   const NamespaceRecord* record = find(name);
   return record != nullptr && record->bypass;
+}
+
+bool Namespaces::may_close(const std::string& name, const net::Prefix& network) const {
+  const NamespaceRecord* record = find(name);
+  if (record == nullptr || record->users.empty()) return true;
+  return std::ranges::any_of(record->networks, [&](const net::Prefix& mine) { return mine.contains(network); });
 }
 
 bool Namespaces::keeps_closed(const std::string& name) const {

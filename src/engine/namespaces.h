@@ -26,6 +26,8 @@ class NamespacePart {
   // Takes them away and opens nothing: secured tunnels go down, others that lose their last rule stay closed, rules
   // of the host that drop stay. The notes say what is closed.
   virtual Result<> retire(const std::string& name, Outcome& outcome) = 0;
+  // Root has deleted the namespace: what only it kept closed opens, and the notes say so.
+  virtual void deleted(const std::string&, Outcome&) {}
 };
 
 enum class NamespaceState : uint8_t {
@@ -56,6 +58,7 @@ struct NamespaceActor {
 struct NamespaceChange {
   std::vector<uid_t> users;
   std::vector<std::string> tunnels;
+  std::vector<net::Prefix> networks = {};
   std::optional<uint32_t> rules, sas, lease_seconds;
   bool bypass = false;
 };
@@ -90,6 +93,8 @@ class Namespaces {
   [[nodiscard]] bool may_see(uid_t uid, const std::string& name) const;
   // Users other than root may let clear text pass in it.
   [[nodiscard]] bool may_bypass(const std::string& name) const;
+  // Its rules may close this network for the whole host: one of the operator's own services, or delegated so.
+  [[nodiscard]] bool may_close(const std::string& name, const net::Prefix& network) const;
   // A tunnel that loses its last rule by a change in that namespace stays closed, secured or not.
   [[nodiscard]] bool keeps_closed(const std::string& name) const;
 

@@ -42,6 +42,19 @@ Result<> read_tunnels(const json& object, NamespaceRecord& record) {
   return {};
 }
 
+// Files of before have none.
+Result<> read_networks(const json& object, NamespaceRecord& record) {
+  const auto found = object.find("networks");
+  if (found == object.end()) return {};
+  if (!found->is_array()) return fail(EINVAL, "\"networks\" must be an array of prefixes");
+  for (const json& network : *found) {
+    if (!network.is_string()) return fail(EINVAL, "\"networks\" must be an array of prefixes");
+    TRY_ASSIGN(const net::Prefix prefix, net::Prefix::parse(network.get_ref<const std::string&>()));
+    record.networks.insert(prefix.masked());
+  }
+  return {};
+}
+
 Result<NamespaceRecord> record_of(const json& object) {
   NamespaceRecord record;
   if (!object.is_object() || !object.contains("name") || !object["name"].is_string())
@@ -50,6 +63,7 @@ Result<NamespaceRecord> record_of(const json& object) {
   TRY(check_namespace_name(record.name));
   TRY(read_users(object, record));
   TRY(read_tunnels(object, record));
+  TRY(read_networks(object, record));
   TRY_ASSIGN(record.rules, number_in(object, "rules", 1));
   TRY_ASSIGN(record.sas, number_in(object, "sas", 1));
   TRY_ASSIGN(record.lease_seconds, number_in(object, "lease", 0));
@@ -95,14 +109,18 @@ Result<std::vector<NamespaceRecord>> parse_namespaces(std::string_view text) {
 
 std::string format_namespaces(const std::vector<NamespaceRecord>& records) {
   json all = json::array();
-  for (const auto& record : records)
+  for (const auto& record : records) {
+    json networks = json::array();
+    for (const auto& network : record.networks) networks.push_back(network.str());
     all.push_back({{"name", record.name},
+                   {"networks", std::move(networks)},
                    {"users", record.users},
                    {"tunnels", record.tunnels},
                    {"rules", record.rules},
                    {"sas", record.sas},
                    {"lease", record.lease_seconds},
                    {"bypass", record.bypass}});
+  }
   return all.dump(2) + "\n";
 }
 

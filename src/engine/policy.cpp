@@ -44,7 +44,7 @@ void Policy::contribute(platform::Firewall& firewall) const {
 // Edits, then lets everything follow. What cannot follow is taken back by copies of the rules from before: the owner's,
 // and with an override everybody's.
 Result<uint64_t> Policy::change(const spd::Owner& owner, const std::function<Result<uint64_t>()>& edit,
-                                std::string closing) {
+                                std::string closing, Opens opens) {
   std::set<std::string> touched = {owner.name_space};
   if (owner.override_others)
     for (auto& name_space : database_.namespaces()) touched.insert(std::move(name_space));
@@ -54,7 +54,8 @@ Result<uint64_t> Policy::change(const spd::Owner& owner, const std::function<Res
   if (closing.empty() && namespaces_.keeps_closed(owner.name_space))
     closing = fmt::format("{} took its rules back", owner.name_space);
   if (!closing.empty()) keep_closed(*database_.current(), closing);
-  if (auto followed = take_effect(database_.current()); !followed) {
+  const auto opener = opens == Opens::yes ? std::optional(owner.name_space) : std::nullopt;
+  if (auto followed = take_effect(database_.current(), opener); !followed) {
     for (const spd::Draft& draft : before)
       if (auto undone = database_.take_back(draft); !undone)
         context_.events.add(Severity::alert, "policy.failed", draft.name_space(), undone.error().text);
@@ -67,30 +68,31 @@ Result<uint64_t> Policy::change(const spd::Owner& owner, const std::function<Res
   return value;
 }
 
-Result<> Policy::take_effect(std::shared_ptr<const spd::HeadSet> next) {
+Result<> Policy::take_effect(std::shared_ptr<const spd::HeadSet> next, const std::optional<std::string>& opener) {
   const auto changed = changed_heads(*heads_, *next);
   if (changed.empty()) {
     heads_ = std::move(next);
     return {};
   }
-  const GuardBook guarded = guard_.book();
-  TRY(guard_more(*next, changed));
+  TRY_ASSIGN(const auto guarded, guard_more(*next, changed));
   const auto before = std::exchange(heads_, std::move(next));
   if (changed.contains("")) {
     if (auto applied = guard_.reapply(); !applied) {
       heads_ = before;
-      guard_.put_back(guarded);
+      guard_.take_back(guarded);
       return fail(applied.error().code, "cannot apply the host's rules: {}", applied.error().text);
     }
   }
-  publish(*before, changed);
+  publish(*before, changed, opener);
   return {};
 }
 
 // heads_ is new: packets see it, networks that no rule names any more are let go, and everybody is told.
-void Policy::publish(const spd::HeadSet& before, const std::set<std::string>& changed) {
+void Policy::publish(const spd::HeadSet& before, const std::set<std::string>& changed,
+                     const std::optional<std::string>& opener) {
   if (followers_.picture) followers_.picture(heads_->find(""));
-  guard_less(*heads_, changed);
+  guard_less(*heads_, changed, opener);
+  tell_not_delegated(*heads_, changed);
   for (const auto& head : changed) {
     if (followers_.head_changed) followers_.head_changed(head);
     tell_change(head, before.find(head).get());
@@ -107,33 +109,73 @@ void Policy::tell_change(const std::string& name, const spd::Head* before) {
                                   now ? now->rules().size() : 0, change.owners));
 }
 
-Result<> Policy::guard_more(const spd::HeadSet& next, const std::set<std::string>& changed) {
+std::vector<guard::Hold> Policy::holds_of(const std::string& tunnel, const spd::Head* head, bool temporary) const {
+  std::vector<guard::Hold> holds;
+  for (const auto& [owner, network] : protected_networks_by_owner(head)) {
+    if (!namespaces_.may_close(owner, network)) continue;
+    holds.push_back({network, tunnel, GuardSource::policy, temporary, owner == kPropertyNamespace ? "" : owner});
+  }
+  return holds;
+}
+
+// Every network that a rule names and that is not closed, because its namespace may not close it.
+void Policy::tell_not_delegated(const spd::HeadSet& next, const std::set<std::string>& changed) const {
+  for (const auto& name : changed) {
+    const auto tunnel = links_.tunnel(name);
+    if (!tunnel || !tunnel->secured) continue;
+    for (const auto& [owner, network] : protected_networks_by_owner(next.find(name).get()))
+      if (!namespaces_.may_close(owner, network))
+        context_.events.add(
+            Severity::warning, "guard.not-delegated", owner,
+            fmt::format("a rule of {} names {}, which is not delegated to it: the rule is in force on {}, but nothing is "
+                        "closed beside the tunnel; 'adit namespace delegate -n {} {}' lets it be closed",
+                        owner, network.str(), name, network.str(), owner));
+  }
+}
+
+Result<guard::Book::Before> Policy::guard_more(const spd::HeadSet& next, const std::set<std::string>& changed) {
   std::vector<GuardHold> holds;
   for (const auto& name : changed) {
     const auto tunnel = links_.tunnel(name);
     if (!tunnel || !tunnel->secured) continue;
-    for (const auto& network : protected_networks(next.find(name).get()))
-      holds.push_back({network, name, GuardSource::policy, tunnel->temporary});
+    std::ranges::copy(holds_of(name, next.find(name).get(), tunnel->temporary), std::back_inserter(holds));
   }
-  return holds.empty() ? Result<>{} : guard_.hold(holds);
+  return guard_.hold(holds);
 }
 
-// A network that the new rules no longer name is let go; but a policy that is gone altogether opens nothing (I5).
-void Policy::guard_less(const spd::HeadSet& next, const std::set<std::string>& changed) {
+// A network that the new rules no longer name. It opens when its owner took away just that rule and still has others
+// there; by everything else (a flush, a service that stops, files that lost a rule) it stays closed, and is told (I5).
+void Policy::guard_less(const spd::HeadSet& next, const std::set<std::string>& changed,
+                        const std::optional<std::string>& opener) {
   if (!settled_) return;
-  std::vector<Guard::Gone> gone;
   for (const auto& name : changed) {
     const auto head = next.find(name);
     // What a rule that waits for a name protected when it was known is not known now.
-    if (!head || !head->active() || std::ranges::any_of(head->rules(), &spd::Rule::waits)) continue;
-    const auto wanted = protected_networks(head.get());
-    for (const auto& network : guard_.networks_of(name, GuardSource::policy)) {
-      if (!std::ranges::binary_search(wanted, network)) gone.push_back({network, name, GuardSource::policy});
-    }
+    if (head && std::ranges::any_of(head->rules(), &spd::Rule::waits)) continue;
+    std::set<std::pair<std::string, net::Prefix>> wanted;
+    std::set<std::string> owners;
+    for (auto& hold : holds_of(name, head.get(), false)) wanted.emplace(std::move(hold.owner), hold.network);
+    if (head)
+      for (const auto& rule : head->rules()) owners.insert(rule.name_space == kPropertyNamespace ? "" : rule.name_space);
+    std::vector<GuardHold> gone;
+    std::map<std::string, std::vector<net::Prefix>> stays;
+    for (const auto& network : guard_.networks_of(name))
+      for (const auto& [key, holder] : guard_.book().find(network)->holders) {
+        if (key.tunnel != name || !holder.sources.contains(GuardSource::policy) || wanted.contains({key.owner, network}))
+          continue;
+        const bool by_its_owner = opener && (*opener == kPropertyNamespace ? "" : *opener) == key.owner;
+        if (by_its_owner && owners.contains(key.owner))
+          gone.push_back({network, name, GuardSource::policy, false, key.owner});
+        else
+          stays[key.owner].push_back(network);
+      }
+    Result<> done;
+    for (const auto& [owner, networks] : stays)
+      if (auto kept = guard_.rules_gone(name, owner, networks); !kept) done = kept;
+    if (auto dropped = guard_.drop(gone, fmt::format("no rule of {} names it any more", name)); !dropped)
+      done = std::unexpected(dropped.error());
+    if (!done) context_.events.add(Severity::warning, "guard.failed", name, done.error().text);
   }
-  if (gone.empty()) return;
-  if (auto dropped = guard_.drop(gone); !dropped)
-    context_.events.add(Severity::warning, "guard.failed", "", dropped.error().text);
 }
 
 void Policy::tunnel_gone(const std::string& tunnel) {
@@ -156,20 +198,26 @@ Result<uint64_t> Policy::add_rules(const PolicyCaller& caller, std::string_view 
 
 Result<> Policy::remove_rule(const PolicyCaller& caller, std::string_view head, uint64_t index) {
   TRY(nothing_waits(caller.owner.name_space));
-  TRY(change(caller.owner, [&]() -> Result<uint64_t> {
-    TRY(database_.remove(caller.owner, head, index));
-    return 0;
-  }));
+  TRY(change(
+      caller.owner,
+      [&]() -> Result<uint64_t> {
+        TRY(database_.remove(caller.owner, head, index));
+        return 0;
+      },
+      {}, Opens::yes));
   report_override(caller, fmt::format("deleted index {} of {}", index, head.empty() ? "the host" : head));
   return {};
 }
 
 Result<> Policy::remove_rules(const PolicyCaller& caller, std::string_view head, const std::vector<spd::Rule>& like) {
   TRY(nothing_waits(caller.owner.name_space));
-  TRY(change(caller.owner, [&]() -> Result<uint64_t> {
-    TRY(database_.remove(caller.owner, head, like));
-    return 0;
-  }));
+  TRY(change(
+      caller.owner,
+      [&]() -> Result<uint64_t> {
+        TRY(database_.remove(caller.owner, head, like));
+        return 0;
+      },
+      {}, Opens::yes));
   report_override(caller, fmt::format("deleted rules of {}", head.empty() ? "the host" : head));
   return {};
 }

@@ -58,9 +58,12 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   void set_quota(const std::string& name, const NamespaceRecord* record) override;
   Result<> may_retire(const std::string& name) const override;
   Result<> retire(const std::string& name, Outcome& outcome) override;
+  void deleted(const std::string& name, Outcome& outcome) override;
 
   // ---- TunnelPolicy, FirewallPart
   [[nodiscard]] std::shared_ptr<const spd::Head> head_of(const std::string& tunnel) const override;
+  [[nodiscard]] std::vector<guard::Hold> holds_of(const std::string& tunnel, const spd::Head* head,
+                                                  bool temporary) const override;
   void tunnel_made(const std::string& tunnel) override { database_.pin_head(tunnel); }
   void tunnel_gone(const std::string& tunnel) override;
   [[nodiscard]] Result<PropertyRules> read_property(const std::string& tunnel, std::string_view text,
@@ -96,9 +99,11 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
 
  private:
   // `closing` not empty: a tunnel that loses its last rule stays closed, for that reason.
+  // Opens: the change is a command about just these rules, by which its owner lets go of networks that they named.
+  enum class Opens : uint8_t { no, yes };
   Result<uint64_t> change(const spd::Owner& owner, const std::function<Result<uint64_t>()>& edit,
-                          std::string closing = {});
-  Result<> take_effect(std::shared_ptr<const spd::HeadSet> next);
+                          std::string closing = {}, Opens opens = Opens::no);
+  Result<> take_effect(std::shared_ptr<const spd::HeadSet> next, const std::optional<std::string>& opener);
   // policy_files.cpp
   using RulesByHead = std::map<std::string, std::vector<spd::Rule>>;
   Result<PolicyDiff> diff_of(const config::PolicyFiles& files, RulesByHead& wanted);
@@ -107,14 +112,17 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
                                        const config::Resolver& resolver) const;
   Result<> swap_resolved(const RulesByHead& wanted);
   void tell_change(const std::string& name, const spd::Head* before);
-  void publish(const spd::HeadSet& before, const std::set<std::string>& changed);
+  void publish(const spd::HeadSet& before, const std::set<std::string>& changed,
+               const std::optional<std::string>& opener);
   // policy_namespaces.cpp
   Result<> check_rules(const PolicyCaller& caller, const std::vector<spd::Rule>& rules) const;
   Result<> check_draft(const PolicyCaller& caller, const spd::Draft& draft) const;
   void keep_closed(const spd::HeadSet& next, const std::string& why) const;
   void report_override(const PolicyCaller& caller, const std::string& what) const;
-  Result<> guard_more(const spd::HeadSet& next, const std::set<std::string>& changed);
-  void guard_less(const spd::HeadSet& next, const std::set<std::string>& changed);
+  Result<guard::Book::Before> guard_more(const spd::HeadSet& next, const std::set<std::string>& changed);
+  void guard_less(const spd::HeadSet& next, const std::set<std::string>& changed,
+                  const std::optional<std::string>& opener);
+  void tell_not_delegated(const spd::HeadSet& next, const std::set<std::string>& changed) const;
   [[nodiscard]] Result<> nothing_waits(const std::string& name_space) const;
   Result<> undo(const std::string& name_space, Unconfirmed::Flip waiting, const char* why);
   [[nodiscard]] std::string opened_since(const spd::HeadSet& before) const;

@@ -38,10 +38,14 @@ Result<uint64_t> Policy::flip(const PolicyCaller& caller, spd::Draft& draft, std
   TRY(check_draft(caller, draft));
   if (options.confirm_seconds != 0) TRY(unconfirmed_.note(name_space));
   spd::Draft attempt = draft;
-  const auto generation = change(caller.owner, [&] {
-    return head ? database_.flip(attempt, *head, options.force, caller.owner.override_others)
-                : database_.flip_all(attempt, options.force, caller.owner.override_others);
-  });
+  // A flip that may be undone opens nothing: its author may be about to find that it was a mistake.
+  const auto generation = change(
+      caller.owner,
+      [&] {
+        return head ? database_.flip(attempt, *head, options.force, caller.owner.override_others)
+                    : database_.flip_all(attempt, options.force, caller.owner.override_others);
+      },
+      {}, options.confirm_seconds == 0 ? Opens::yes : Opens::no);
   if (!generation) {
     if (options.confirm_seconds != 0) unconfirmed_.drop_note(name_space);
     return generation;

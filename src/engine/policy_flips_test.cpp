@@ -37,7 +37,7 @@ class PolicyFlipsTest : public ::testing::Test {
 
 TEST_F(PolicyFlipsTest, AFlipThatCannotTakeEffectCostsTheClientNothing) {
   spd::Draft draft = draft_of("10.7.0.0/24");
-  world.platform.fail_call("apply_firewall", 1, EIO);
+  world.platform.fail_call("change_guard", 1, EIO);
   EXPECT_EQ(policy().flip(caller(), draft, {}, {.confirm_seconds = 5}).error().code, EIO);
   EXPECT_EQ(draft.size(), 2u);
   EXPECT_EQ(policy().head_of("t0"), nullptr);
@@ -102,7 +102,7 @@ TEST_F(PolicyFlipsTest, AnUndoThatFailsIsTriedAgain) {
   ASSERT_TRUE(world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.7.0.0/24 } ipsec { encr_algs aes-gcm }\n"));
   spd::Draft draft = draft_of("10.8.0.0/24");
   ASSERT_TRUE(policy().flip(caller(), draft, {}, {.confirm_seconds = 5}));
-  world.platform.fail_call("apply_firewall", 1, EIO);
+  world.platform.fail_call("change_guard", 1, EIO);
   world.clock.advance(Seconds(6));
   world.engine->tick();
   EXPECT_EQ(told("policy.failed").size(), 1u);

@@ -84,7 +84,7 @@ Result<PropertyRules> Policy::put_property(const std::string& tunnel, const Prop
   }
   if (before.adds.empty() && rules.adds.empty()) return before;
   for (const auto& entries : rules.adds) TRY(database_.add(draft, tunnel, entries));
-  TRY(change(owner(), [&] { return database_.flip(draft, tunnel); }));
+  TRY(change(owner(), [&] { return database_.flip(draft, tunnel); }, {}, Opens::yes));
   return before;
 }
 
@@ -148,7 +148,7 @@ void Policy::tunnel_renamed(const std::string& from, const std::string& to) {
   }
   unconfirmed_.rename_head(from, to);
   const auto before = std::exchange(heads_, database_.current());
-  publish(*before, {from, to});
+  publish(*before, {from, to}, std::nullopt);
 }
 
 std::vector<RuleOrigin> Policy::files_naming(const std::string& tunnel) const {
@@ -170,7 +170,8 @@ void Policy::settle() {
   settled_ = true;
   std::set<std::string> all;
   for (const auto& [name, head] : heads_->heads) all.insert(name);
-  guard_less(*heads_, all);
+  for (const auto& tunnel : links_.tunnels()) all.insert(tunnel.name);  // those that lost every rule, too
+  guard_less(*heads_, all, std::nullopt);
 }
 
 }  // namespace adit::engine

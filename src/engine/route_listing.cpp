@@ -3,6 +3,7 @@
 #include <map>
 
 #include "engine/routes.h"
+#include "linux/mark.h"
 
 namespace adit::engine {
 namespace {
@@ -60,8 +61,14 @@ Result<std::vector<RouteRow>> Routes::table(std::optional<Family> family, bool a
     if (family && *family != each) continue;
     TRY_ASSIGN(const auto routes, context_.platform.routes(each));
     for (const Route& route : routes) {
-      const bool guard = route.metric == platform::kGuardMetric;
-      if (route.table != kMainTable || ((guard || leads_home(route)) && !all)) continue;
+      const bool ours_to_list = route.table == kMainTable || route.table == platform::kGuardTable;
+      const auto wanted = std::ranges::find_if(wanted_, [&](const Wanted& ours) {
+        return ours.placed && ours.placed->destination == route.destination && ours.placed->gateway == route.gateway &&
+               ours.placed->table == route.table && ours.placed->interface_index == route.interface_index &&
+               route.metric != platform::kCopyMetric;
+      });
+      const bool guard = route.table == platform::kGuardTable && wanted == wanted_.end();
+      if (!ours_to_list || ((guard || leads_home(route)) && !all)) continue;
       RouteRow row{.destination = destination_of(route.destination),
                    .flags = flags_of(route),
                    .interface = names[route.interface_index],
@@ -70,10 +77,6 @@ Result<std::vector<RouteRow>> Routes::table(std::optional<Family> family, bool a
                    .metric = route.metric,
                    .table = route.table};
       row.gateway = route.gateway ? route.gateway->str() : route.interface_index == 0 ? "" : own_address(route);
-      const auto wanted = std::ranges::find_if(wanted_, [&](const Wanted& ours) {
-        return ours.placed && ours.placed->destination == route.destination && ours.placed->gateway == route.gateway &&
-               !guard;
-      });
       row.ours = wanted != wanted_.end();
       row.persistent = row.ours && wanted->persistent;
       rows.emplace_back(route.destination, std::move(row));
@@ -96,7 +99,7 @@ Result<RouteAnswer> Routes::get(std::span<const std::string> words) const {
     TRY_ASSIGN(const auto routes, context_.platform.routes(command.family()));
     std::optional<Prefix> longest;
     for (const Route& route : routes)
-      if (route.table == kMainTable && route.interface_index == way->interface_index && route.gateway == way->gateway &&
+      if ((route.table == kMainTable || route.table == platform::kGuardTable) && route.interface_index == way->interface_index && route.gateway == way->gateway &&
           route.destination.contains(command.destination.address()) &&
           (!longest || route.destination.length() > longest->length()))
         longest = route.destination;

@@ -1,6 +1,6 @@
 // Routes that lead into a tunnel, and their end together with it.
 #include "engine/routes.h"
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 

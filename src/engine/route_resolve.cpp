@@ -89,6 +89,16 @@ Result<std::string> Routes::interface_of_gateway(const RouteCommand& command) co
               command.gateway_text);
 }
 
+// Ways into secured tunnels stand in the guard's table, which is asked before any other: more specific routes, later
+// rules and other tables do not lead round them. An unsecured tunnel's stands there only where it holds the tunnel's own
+// peer, which that table throws back, and never inside a closed network: it would open that layer.
+bool Routes::stands_before_others(const std::string& interface, const Prefix& destination) const {
+  const auto tunnel = links_.tunnel(interface);
+  if (!tunnel) return false;
+  if (tunnel->secured) return true;
+  return tunnel->remote && destination.contains(*tunnel->remote) && !guard_.covers(destination);
+}
+
 Result<Route> Routes::resolve(const RouteCommand& command) const {
   Route route;
   route.destination = command.destination.masked();
@@ -101,6 +111,7 @@ Result<Route> Routes::resolve(const RouteCommand& command) const {
   TRY_ASSIGN(const std::string interface, interface_of_gateway(command));
   TRY_ASSIGN(const auto info, context_.platform.interface(interface));
   route.interface_index = info.index;
+  if (stands_before_others(interface, route.destination)) route.table = platform::kGuardTable;
   if (!command.gateway_is_interface) route.gateway = command.gateway;
   return route;
 }
@@ -133,8 +144,8 @@ Result<> Routes::refuse_slips(const RouteCommand& command, const Route& route) c
   return {};
 }
 
-// Just the outer destination routed into its own tunnel. Wider networks that hold it are let in: outer packets carry a
-// mark and keep to the underlay (Platform::set_underlay_rule).
+// Just the outer destination routed into its own tunnel. Wider networks that hold it are let in: the guard's table
+// throws the peer back to the host's own routes.
 Result<> Routes::refuse_self_carriage(const Route& route) const {
   const auto tunnel = links_.tunnel(interface_name(route.interface_index));
   if (!tunnel || !tunnel->remote || route.destination != Prefix::host(*tunnel->remote)) return {};

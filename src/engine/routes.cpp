@@ -10,6 +10,8 @@ namespace {
 using net::Family;
 using platform::Route;
 
+constexpr uint32_t kMainTable = 254;
+
 // The suffix that route(8) of illumos prints, where there is one.
 std::string reason(const Error& error) {
   switch (error.code) {
@@ -55,10 +57,13 @@ Routes::Routes(const Context& context, const LinkView& links, GuardDoor& guard)
 
 // ---- kernel and guard
 
-Result<> Routes::place(Wanted& wanted, const Route& route) {
+Result<> Routes::place(Wanted& wanted, const Route& route, By by) {
   const std::string interface = interface_name(route.interface_index);
   const bool tunnel = links_.tunnel(interface).has_value();
-  if (tunnel) TRY(guard_.protect(route.destination, interface, GuardSource::route));
+  bool closed_now = false;
+  if (tunnel) {
+    TRY_ASSIGN(closed_now, guard_.protect(route.destination, interface, GuardSource::route));
+  }
   Result<> added = context_.platform.add_route(route);
   const bool fresh = added.has_value();
   const auto stands = [&] { return holds(context_.platform.routes(route.destination.family()), route); };
@@ -68,12 +73,11 @@ Result<> Routes::place(Wanted& wanted, const Route& route) {
     if (!added) (void)context_.platform.remove_route(route);
   }
   if (!added) {
-    if (tunnel) (void)guard_.release(route.destination, interface, GuardSource::route);
+    if (closed_now && by == By::command) (void)guard_.release(route.destination, interface, GuardSource::route);
     return added;
   }
   wanted.placed = route;
   wanted.tunnel = tunnel ? interface : "";
-  if (tunnel) let_peers_in(route);
   if (fresh)
     context_.events.add(Severity::info, "route.added", route.destination.str(),
                         fmt::format("{} is {}{}", route.destination.str(),
@@ -145,7 +149,7 @@ Result<RouteReport> Routes::add(std::span<const std::string> words, bool persist
     done = fail(EEXIST, "entry exists");
   } else {
     Wanted wanted{.command = command};
-    done = place(wanted, *route);
+    done = place(wanted, *route, By::command);
     if (done && waits)
       *known = {command, wanted.placed, wanted.tunnel, known->persistent};
     else if (done)
@@ -212,7 +216,7 @@ Result<RouteReport> Routes::change(std::span<const std::string> words, bool forc
     return report;
   }
   Wanted next{.command = command};
-  Result<> done = place(next, *route);
+  Result<> done = place(next, *route, By::command);
   if (done) {
     Wanted gone = std::exchange(*old, next);
     done = unplace(gone, report.notes);
@@ -260,14 +264,23 @@ Result<std::vector<std::string>> Routes::persistent_lines() const {
 
 // ---- start, and putting back
 
+// Made by `route add`: not the guard's own, and not the way to the peer of an address.
+bool Routes::is_operators(const Route& route) const {
+  if (route.protocol != platform::kRouteProtocol || route.metric == platform::kGuardMetric ||
+      route.metric == platform::kCopyMetric)
+    return false;
+  if (route.table != platform::kGuardTable) return route.table == 254;
+  if (route.interface_index == 0) return false;
+  return !(route.destination.is_host() && !route.gateway && route.preferred_source);
+}
+
 // What an earlier aditd left in the kernel: the routes of `route add` without -p live there only.
 void Routes::adopt() {
   for (const Family family : {Family::v4, Family::v6}) {
     const auto routes = context_.platform.routes(family);
     if (!routes) continue;
     for (const Route& route : *routes) {
-      if (route.table != 254 || route.protocol != platform::kRouteProtocol || route.metric == platform::kGuardMetric)
-        continue;
+      if (!is_operators(route)) continue;
       RouteCommand command;
       command.destination = route.destination;
       command.host = route.destination.is_host();
@@ -322,7 +335,7 @@ void Routes::place_waiting() {
     if (wanted.placed) continue;
     const auto route = resolve(wanted.command);
     if (!route) continue;
-    if (auto placed = place(wanted, *route);
+    if (auto placed = place(wanted, *route, By::put_back);
         !placed && placed.error().code != EEXIST && placed.error().code != ENETDOWN)
       context_.events.add(Severity::warning, "route.failed", wanted.command.destination_text, placed.error().text);
   }
@@ -332,10 +345,15 @@ void Routes::reassert() {
   const auto v4 = context_.platform.routes(Family::v4), v6 = context_.platform.routes(Family::v6);
   if (!v4 || !v6) return;
   for (Wanted& wanted : wanted_) {
+    if (wanted.placed && wanted.placed->table == platform::kGuardTable &&
+        !stands_before_others(wanted.tunnel, wanted.placed->destination)) {  // a network closed around it since
+      (void)context_.platform.remove_route(*wanted.placed);
+      wanted.placed->table = kMainTable;
+    }
     if (!wanted.placed || holds(wanted.command.family() == Family::v4 ? v4 : v6, *wanted.placed)) continue;
     const auto route = resolve(wanted.command);
     if (!route) continue;  // its link or address is away: tried again when that comes back
-    const auto placed = place(wanted, *route);
+    const auto placed = place(wanted, *route, By::put_back);
     const std::string& text = wanted.command.destination_text;
     if (placed)
       context_.events.add(Severity::warning, "route.restored", text,
@@ -344,13 +362,6 @@ void Routes::reassert() {
       context_.events.add(Severity::warning, "route.failed", text, placed.error().text);
   }
   place_waiting();
-}
-
-void Routes::link_ready(const std::string&) {
-  reassert();
-  for (const Wanted& wanted : wanted_)
-    if (wanted.placed && !wanted.tunnel.empty() && wanted.placed->destination.length() == 0)
-      let_peers_in(*wanted.placed);
 }
 
 void Routes::link_gone(const std::string& link) {

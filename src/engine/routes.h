@@ -50,7 +50,7 @@ class Routes final : public LinkUser {
   Result<> may_delete(const std::string&) const override { return {}; }
   [[nodiscard]] std::vector<Obstacle> standing_on(const std::string& link) const override;
   Result<> take_off(const std::string& link, Undo& undo) override;
-  void link_ready(const std::string& link) override;
+  void link_ready(const std::string&) override { reassert(); }
   void link_gone(const std::string& link) override;
   void link_renamed(const std::string& from, const std::string& to) override;
 
@@ -83,13 +83,15 @@ class Routes final : public LinkUser {
   Result<> carries_itself_now(const platform::Route& route) const;
   [[nodiscard]] std::string interface_name(int index) const;
 
-  Result<> place(Wanted& wanted, const platform::Route& route);  // guard, then kernel
+  // By a command: what it closed it may open again when the kernel refuses the route. Put back: nothing opens,
+  // whatever fails.
+  enum class By : uint8_t { command, put_back };
+  Result<> place(Wanted& wanted, const platform::Route& route, By by);  // guard, then kernel
   Result<bool> unplace(Wanted& wanted);                          // kernel, then guard: true when the network is open
   Result<> unplace(Wanted& wanted, std::vector<std::string>& notes);
   void place_waiting();
-  // ---- route_reverse_path.cpp
-  void let_peers_in(const platform::Route& route);
-  void let_in_over(const std::string& interface, const std::string& tunnel);
+  [[nodiscard]] bool stands_before_others(const std::string& interface, const net::Prefix& destination) const;
+  [[nodiscard]] bool is_operators(const platform::Route& route) const;
   static bool leads_into(const Wanted& wanted, const std::string& link);
   void adopt();
   std::vector<Wanted>::iterator find(const RouteCommand& command, bool any_gateway);

@@ -17,7 +17,6 @@ struct RoutesTest : ::testing::Test {
   Routes routes{host.context, host.links, host.guard};
 
   void SetUp() override {
-    ASSERT_TRUE(host.platform.set_underlay_rule(platform::kOuterMark));
     ASSERT_TRUE(addresses.create_address({.object = "v4_bob0/v4", .local = "10.0.0.1", .remote = "10.0.1.1"}));
     ASSERT_TRUE(addresses.create_address({.object = "v4_bob0/v6", .type = "addrconf"}));
     host.platform.journal.clear();
@@ -85,8 +84,8 @@ TEST_F(RoutesTest, ADefaultRouteOverATunnelNeedsAnUnderlay) {
   EXPECT_TRUE(host.guard.guards(prefix("0.0.0.0/0")));
 }
 
-TEST_F(RoutesTest, WithoutTheUnderlayRuleARouteOverTheOuterAddressIsTakenBack) {
-  host.platform.underlay_mark.reset();
+TEST_F(RoutesTest, WhereThePeerIsNotThrownBackARouteOverItsAddressIsTakenBack) {
+  host.platform.guard->peers.clear();
   const auto refused = add({"5.6.0.0/16", "10.0.1.1"});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ELOOP);
@@ -208,8 +207,10 @@ TEST_F(RoutesTest, FlushTakesTheTableAndLeavesTheFile) {
 
 TEST_F(RoutesTest, TableHidesTheGuardUnlessAllIsAsked) {
   ASSERT_TRUE(add({"10.0.1.0/24", "10.0.1.1"}, true));
-  ASSERT_TRUE(host.platform.add_route(
-      {.destination = prefix("10.0.1.0/24"), .unreachable = true, .metric = platform::kGuardMetric}));
+  ASSERT_TRUE(host.platform.add_route({.destination = prefix("10.0.1.0/24"),
+                                       .unreachable = true,
+                                       .metric = platform::kGuardMetric,
+                                       .table = platform::kGuardTable}));
   const auto rows = routes.table(Family::v4, false);
   ASSERT_TRUE(rows);
   Words shown;
@@ -218,7 +219,7 @@ TEST_F(RoutesTest, TableHidesTheGuardUnlessAllIsAsked) {
   EXPECT_EQ(shown, (Words{"1.2.3.0/24 1.2.3.4 U net0", "10.0.0.0/24 10.0.0.1 U net1", "10.0.1.0/24 10.0.1.1 UG v4_bob0",
                           "10.0.1.1 10.0.0.1 UH v4_bob0"}));
   const auto all = routes.table(Family::v4, true);
-  EXPECT_EQ(std::ranges::count(*all, true, &RouteRow::guard), 1);
+  EXPECT_EQ(std::ranges::count(*all, true, &RouteRow::guard), 2) << "what is closed, and the way to the peer";
 }
 
 TEST_F(RoutesTest, TableHidesTheHostsOwnAddressesUnlessAllIsAsked) {

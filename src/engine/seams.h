@@ -11,6 +11,7 @@
 #include "engine/event_log.h"
 #include "engine/types.h"
 #include "engine/undo.h"
+#include "guard/book.h"
 #include "linux/platform.h"
 #include "net/address.h"
 
@@ -41,6 +42,7 @@ struct TunnelView {
   bool policy = false;  // an active policy head is attached
   bool up = false;      // packets may pass; false: its addresses are `inaccessible`
   uint32_t mtu = 0;
+  int device = 0;  // index of its interface; 0: there is none now
 };
 class LinkView {
  public:
@@ -76,24 +78,22 @@ class LinkUser {
 };
 
 // ---- asked of Guard (engine/guard.h implements it), invariant I7
-enum class GuardSource : uint8_t {
-  address,  // the peer of an address on the tunnel
-  route,    // a route into the tunnel
-  policy,   // the remote prefix of a rule of the tunnel's policy
-  seen,     // a route into the tunnel that somebody else made
-  kept,     // delete-iptun -k, or left over from an earlier life of the daemon: the operator opens it
-};
+using GuardSource = guard::Source;
+using GuardHold = guard::Hold;
 class GuardDoor {
  public:
   virtual ~GuardDoor() = default;
-  // BEFORE the address or route goes into the kernel. When it returns success both layers stand and are on disk.
-  // Nothing to do, and success, when the tunnel is not secured or the network is link-local. Idempotent. On failure
-  // nothing changed.
-  virtual Result<> protect(const net::Prefix& network, const std::string& tunnel, GuardSource source) = 0;
-  // AFTER the address or route is out of the kernel. The network opens only when no source of no tunnel holds it any
+  // BEFORE the address or route goes into the kernel. When it returns success every layer stands and it is on disk.
+  // Nothing to do, and success, when the tunnel is not secured or the network never leaves a link. Idempotent. On
+  // failure nothing changed. True: it was this call that closed it for that reason; only then may the command that
+  // called, should it fail, release it again.
+  virtual Result<bool> protect(const net::Prefix& network, const std::string& tunnel, GuardSource source) = 0;
+  // By a command that took the address or route away, AFTER it is out of the kernel. Never because something failed,
+  // is missing or changed. The network opens only when no source of no tunnel holds it any
   // more: then `true`, and the command notes that the network is now reachable in the clear if a route leads there.
   virtual Result<bool> release(const net::Prefix& network, const std::string& tunnel, GuardSource source) = 0;
   [[nodiscard]] virtual bool guards(const net::Prefix& network) const = 0;
+  [[nodiscard]] virtual bool covers(const net::Prefix& network) const = 0;  // it, or a wider one that holds it
 };
 
 // ---- asked by Guard, which applies the one nftables table: what else goes into it

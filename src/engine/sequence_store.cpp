@@ -8,7 +8,7 @@
 #include <openssl/evp.h>
 
 #include "base/check.h"
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 namespace {

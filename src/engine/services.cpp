@@ -9,7 +9,7 @@
 #include <set>
 #include <sstream>
 
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <sstream>
 
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 namespace {

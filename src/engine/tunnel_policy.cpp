@@ -6,18 +6,22 @@
 
 namespace adit::engine {
 
-std::vector<net::Prefix> protected_networks(const spd::Head* head) {
-  std::vector<net::Prefix> networks;
+std::set<std::pair<std::string, net::Prefix>> protected_networks_by_owner(const spd::Head* head) {
+  std::set<std::pair<std::string, net::Prefix>> networks;
   if (head == nullptr) return networks;
   for (const auto& rule : head->rules()) {
     const auto& remote = rule.selector.remote;
     if (!remote || remote->length() == 0) continue;
     const bool protects = std::ranges::any_of(rule.actions, [](const auto& a) { return a.verb == spd::Verb::ipsec; });
-    if (protects) networks.push_back(remote->masked());
+    if (protects) networks.emplace(rule.name_space, remote->masked());
   }
-  std::ranges::sort(networks);
-  networks.erase(std::ranges::unique(networks).begin(), networks.end());
   return networks;
+}
+
+std::vector<net::Prefix> protected_networks(const spd::Head* head) {
+  std::set<net::Prefix> networks;
+  for (const auto& [owner, network] : protected_networks_by_owner(head)) networks.insert(network);
+  return {networks.begin(), networks.end()};
 }
 
 uint32_t worst_overhead(const spd::Head* head) {

@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "guard/book.h"
 #include "net/address.h"
 #include "spd/head.h"
 
@@ -32,6 +34,10 @@ class TunnelPolicy {
  public:
   virtual ~TunnelPolicy() = default;
   [[nodiscard]] virtual std::shared_ptr<const spd::Head> head_of(const std::string& tunnel) const = 0;  // null: no rule
+  // What rules of a head hold closed for its tunnel, each for the namespace of its rule; a delegated namespace closes
+  // only inside the networks that are delegated to it. Null: nothing.
+  [[nodiscard]] virtual std::vector<guard::Hold> holds_of(const std::string& tunnel, const spd::Head* head,
+                                                          bool temporary) const = 0;
   virtual void tunnel_made(const std::string& tunnel) = 0;  // rules may be asked about though there are none yet
   virtual void tunnel_gone(const std::string& tunnel) = 0;  // its rules go with it, those of every namespace
 
@@ -61,6 +67,9 @@ class TunnelPolicy {
 // What the rules of this head protect: the remote prefixes of their `ipsec` rules, masked, each once, sorted. The whole
 // of a family (0.0.0.0/0) is not among them: only a route makes that closed. Null: nothing.
 std::vector<net::Prefix> protected_networks(const spd::Head* head);
+
+// The same with the namespaces of the rules.
+std::set<std::pair<std::string, net::Prefix>> protected_networks_by_owner(const spd::Head* head);
 
 // Bytes to reserve in the MTU: the worst case over the outbound rules (§1.6): AH 44, ESP 78. Null: 0.
 uint32_t worst_overhead(const spd::Head* head);

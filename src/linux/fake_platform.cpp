@@ -133,9 +133,11 @@ void FakePlatform::reboot() {
   address_list.clear();
   route_list.clear();
   firewall.reset();
+  guard.reset();
+  layers = {};
+  guardian = true;
   leaks.clear();
   wires.clear();
-  underlay_mark.reset();
   changes_.clear();
   next_index_ = 1;
   Link lo;
@@ -163,10 +165,19 @@ void FakePlatform::others_remove_route(const Route& route) {
 }
 
 void FakePlatform::others_flush_nftables() {
+  if (std::exchange(layers.lasting, false)) changed(Change::What::guard);
   if (!firewall) return;
   firewall.reset();
   leaks.clear();
   changed(Change::What::nftables);
+}
+
+void FakePlatform::others_remove_rule() {
+  if (std::exchange(layers.rule, false)) changed(Change::What::guard);
+}
+
+void FakePlatform::kill_guardian() {
+  if (std::exchange(layers.owned, false)) changed(Change::What::guard);
 }
 
 void FakePlatform::others_remove_address(const std::string& interface, const net::Prefix& local) {
@@ -421,7 +432,12 @@ Result<> FakePlatform::add_route(const Route& route) {
     if (!on->second.info.up) return fail(ENETDOWN, "{}: {} is down", describe(route), on->first);
     made.linkdown = !on->second.info.carrier;
   }
-  if (std::ranges::find(route_list, made) != route_list.end())
+  const auto same = [&](const Route& there) {  // as the kernel: whoever made it
+    return there.destination == made.destination && there.gateway == made.gateway &&
+           there.interface_index == made.interface_index && there.table == made.table && there.metric == made.metric &&
+           there.unreachable == made.unreachable && there.blackhole == made.blackhole;
+  };
+  if (std::ranges::any_of(route_list, same))
     return fail(EEXIST, "{}: the route is there", describe(route));
   route_list.insert(route_list.begin(), made);
   changed(Change::What::route, made.interface_index);
@@ -438,37 +454,97 @@ Result<> FakePlatform::remove_route(const Route& route) {
   return {};
 }
 
-Result<Route> FakePlatform::lookup_route(const net::Address& destination, uint32_t mark) {
-  const bool underlay = underlay_mark && mark == *underlay_mark;
-  const Route* best = nullptr;
-  for (const auto& route : route_list) {
-    if (!route.destination.contains(destination) || route.table != 254) continue;
-    const auto through =
-        std::ranges::find_if(links, [&](const auto& l) { return l.second.info.index == route.interface_index; });
-    if (underlay && through != links.end() && through->second.info.ours) continue;
-    if (underlay && route.unreachable && route.protocol == kRouteProtocol) continue;
-    if (!best || route.destination.length() > best->destination.length() ||
-        (route.destination.length() == best->destination.length() && route.metric < best->metric))
-      best = &route;
+// The guard's table comes first, by the rule at priority 0; what it does not know, and what it throws, is main's.
+Result<Route> FakePlatform::lookup_route(const net::Address& destination, uint32_t) {
+  const auto best_of = [&](uint32_t table) {
+    const Route* best = nullptr;
+    for (const auto& route : route_list) {
+      if (!route.destination.contains(destination) || route.table != table) continue;
+      if (!best || route.destination.length() > best->destination.length() ||
+          (route.destination.length() == best->destination.length() && route.metric < best->metric))
+        best = &route;
+    }
+    return best;
+  };
+  const Route* best = layers.rule && guard ? best_of(kGuardTable) : nullptr;
+  if (layers.rule && guard) {
+    std::optional<net::Prefix> closed, thrown;
+    const auto longest = [&](std::optional<net::Prefix>& found, const net::Prefix& network) {
+      if (network.contains(destination) && (!found || network.length() > found->length())) found = network;
+    };
+    for (const auto& [network, devices] : guard->closed) longest(closed, network);
+    for (const auto& network : guard->inside) longest(thrown, network);
+    for (const auto& peer : guard->peers) longest(thrown, net::Prefix::host(peer));
+    const int way = best ? best->destination.length() : -1, shut = closed ? closed->length() : -1,
+              out = thrown ? thrown->length() : -1;
+    if (shut > way && shut >= out) return fail(EHOSTUNREACH, "{} is closed: {}", destination.str(), closed->str());
+    if (out > way) best = nullptr;
   }
+  if (!best) best = best_of(254);
   if (!best) return fail(ENETUNREACH, "no route to {}", destination.str());
   if (best->unreachable) return fail(EHOSTUNREACH, "{} is unreachable by route {}", destination.str(), describe(*best));
   if (best->blackhole) return fail(EINVAL, "{} is in the black hole {}", destination.str(), describe(*best));
   return *best;
 }
 
-Result<> FakePlatform::set_underlay_rule(uint32_t mark) {
-  TRY(call("set_underlay_rule", ""));
-  underlay_mark = mark;
+// --- the guard
+
+Result<> FakePlatform::replace_guard(const GuardPlan& plan) {
+  std::string networks;
+  for (const auto& [network, devices] : plan.closed) networks += (networks.empty() ? "" : " ") + network.str();
+  TRY(call("replace_guard", networks));
+  if (guard && guard->book != plan.book && !guard->closed.empty())
+    return fail(EBUSY, "the guard belongs to {}", guard->book);
+  if (!guardian) return fail(ETIMEDOUT, "the guardian does not answer; nothing new was opened");
+  guard = plan;
+  layers = {true, true, true};
   return {};
+}
+
+Result<> FakePlatform::change_guard(const GuardChange& change) {
+  std::string networks;
+  for (const auto& [network, devices] : change.close) networks += " +" + network.str();
+  for (const auto& network : change.open) networks += " -" + network.str();
+  TRY(call("change_guard", networks.empty() ? "" : networks.substr(1)));
+  if (!guard) return fail(ESTALE, "there is no guard to change");
+  if (!guardian) return fail(ETIMEDOUT, "the guardian does not answer; nothing new was opened");
+  advance(*guard, change);
+  layers = {true, true, true};
+  return {};
+}
+
+GuardState FakePlatform::guard_state() {
+  GuardState state{layers.rule, layers.lasting, layers.owned, ""};
+  if (guard && !(state.rule && state.lasting && state.owned)) state.trouble = "a layer was taken away";
+  return state;
+}
+
+std::vector<std::string> FakePlatform::put_back_guard() {
+  std::vector<std::string> sentences;
+  if (!guard) return sentences;
+  const auto put = [&](bool& layer, const char* method, const char* text) {
+    if (layer) return;
+    if (!call(method, "")) return;
+    layer = true;
+    sentences.emplace_back(text);
+  };
+  put(layers.rule, "put_back_rule", "somebody removed the guard's routing rule; it is back");
+  put(layers.lasting, "put_back_lasting", "somebody removed the table inet adit-guard; it is back");
+  if (guardian) put(layers.owned, "put_back_owned", "the guardian was away; it is back");
+  return sentences;
+}
+
+Result<std::optional<FoundGuard>> FakePlatform::found_guard() {
+  if (!guard || !(layers.rule || layers.lasting)) return std::nullopt;
+  FoundGuard found{guard->book, guard->generation, {}};
+  for (const auto& [network, devices] : guard->closed) found.networks.insert(network);
+  return found;
 }
 
 // --- nftables and settings
 
 Result<> FakePlatform::apply_firewall(const Firewall& wanted) {
-  std::string networks;
-  for (const auto& guarded : wanted.guarded) networks += (networks.empty() ? "" : " ") + guarded.network.str();
-  TRY(call("apply_firewall", networks));
+  TRY(call("apply_firewall", ""));
   firewall = wanted;
   return {};
 }
@@ -479,14 +555,8 @@ Result<> FakePlatform::remove_firewall() {
   return {};
 }
 
-std::string FakePlatform::render_firewall(const Firewall& wanted) {
-  std::string text = "fake nftables\n";
-  for (const auto& guarded : wanted.guarded) {
-    text += guarded.network.str();
-    for (const auto& tunnel : guarded.tunnels) text += " " + tunnel;
-    text += "\n";
-  }
-  return text;
+std::string FakePlatform::render_firewall(const Firewall&) {
+  return "fake nftables\n";
 }
 
 Result<bool> FakePlatform::firewall_stands() {

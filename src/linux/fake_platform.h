@@ -46,7 +46,9 @@ class FakePlatform final : public Platform {
   void others_delete_link(const std::string& name);
   void others_add_route(const Route& route);
   void others_remove_route(const Route& route);
-  void others_flush_nftables();
+  void others_flush_nftables();  // the guardian's table stays: it is owned
+  void others_remove_rule();     // `ip rule del`: the guard's routing rule
+  void kill_guardian();
   void others_remove_address(const std::string& interface, const net::Prefix& local);
 
   // --- what stands
@@ -59,9 +61,14 @@ class FakePlatform final : public Platform {
   std::vector<AddressInfo> address_list;
   std::vector<Route> route_list;  // connected ones too, as the kernel makes them (protocol 2)
   std::optional<Firewall> firewall;
+  // The guard: what its layers were last told, and which of them stand.
+  std::optional<GuardPlan> guard;
+  struct Layers {
+    bool rule = false, lasting = false, owned = false;
+  } layers;
+  bool guardian = true;  // it can be reached, or started
   std::vector<LeakCount> leaks;
   std::map<std::string, std::string> sysctls;
-  std::optional<uint32_t> underlay_mark;
   std::vector<std::shared_ptr<FakeQueue>> wires;  // by worker
   std::map<net::Address, uint32_t> path_mtus;     // by outer destination
   std::vector<std::string> notice_list;
@@ -87,7 +94,11 @@ class FakePlatform final : public Platform {
   Result<> add_route(const Route& route) override;
   Result<> remove_route(const Route& route) override;
   Result<Route> lookup_route(const net::Address& destination, uint32_t mark) override;
-  Result<> set_underlay_rule(uint32_t mark) override;
+  Result<> replace_guard(const GuardPlan& plan) override;
+  Result<> change_guard(const GuardChange& change) override;
+  GuardState guard_state() override;
+  std::vector<std::string> put_back_guard() override;
+  Result<std::optional<FoundGuard>> found_guard() override;
   Result<> apply_firewall(const Firewall& firewall) override;
   Result<> remove_firewall() override;
   std::string render_firewall(const Firewall& firewall) override;

@@ -124,14 +124,14 @@ std::vector<std::pair<GuardTable*, std::string>> GuardLayers::table_faults(std::
 
 GuardState GuardLayers::state() {
   GuardState state{.rule = true, .lasting = true, .owned = true, .trouble = {}};
-  if (!content_ || content_->empty()) return state;
+  if (!content_) return state;
   const auto note = [&](const std::string& text) { state.trouble += (state.trouble.empty() ? "" : "; ") + text; };
   std::string trouble;
   for (const auto& [table, fault] : table_faults(trouble)) {
     (table == owned_.get() ? state.owned : state.lasting) = false;
     note(fmt::format("table inet {} {}", table->name(), fault));
   }
-  if (!owned_) {
+  if (!owned_ && !content_->empty()) {
     NetlinkMessage message = nft_message(NFT_MSG_GETTABLE, 0);
     message.put_string(NFTA_TABLE_NAME, kOwnedTable);
     state.owned = asking_->query(message, {}).has_value();
@@ -149,7 +149,7 @@ GuardState GuardLayers::state() {
 
 std::vector<std::string> GuardLayers::put_back() {
   std::vector<std::string> told;
-  if (!content_ || content_->empty()) {
+  if (!content_) {
     rule_suspect_ = tables_suspect_ = false;
     return told;
   }

@@ -4,7 +4,6 @@
 
 #include <random>
 
-#include "linux/guard_ranges.h"
 
 namespace adit::platform {
 namespace {
@@ -152,32 +151,6 @@ TEST(GuardLayout, StepsOfAnyOrderLeadToWhatTheDefinitionSays) {
       ASSERT_EQ(std::vector(standing.begin(), standing.end()), ranges);
       ASSERT_EQ(ranges, by_definition(closed, inside, family, 0x0a000000)) << "round " << round << " act " << act;
     }
-  }
-}
-
-// And the same as the whole computation that stood here before, over all lengths there are.
-TEST(GuardLayout, AgreesWithTheWholeComputation) {
-  std::mt19937 random(11);
-  for (int round = 0; round < 200; ++round) {
-    GuardLayout layout;
-    Firewall firewall;
-    LayoutStep step;
-    const auto some = [&] {  // 64/2: without what each of the two calls the link's
-      return Prefix(Address::v4(0x40000000 | (random() & 0x3f0f0f0f)), static_cast<uint8_t>(2 + random() % 31))
-          .masked();
-    };
-    for (int i = 0; i < 12; ++i) {
-      firewall.guarded.push_back({some(), {}});
-      layout.close(firewall.guarded.back().network, step);
-    }
-    for (int i = 0; i < 4; ++i) {
-      firewall.local_networks.push_back(some());
-      layout.add_inside(firewall.local_networks.back(), step);
-    }
-    std::vector<ClosedRange> whole;
-    for (const auto& range : guard_ranges(firewall, Family::v4))
-      whole.push_back({range.first, range.last, range.network});
-    ASSERT_EQ(layout.ranges(Family::v4), whole) << "round " << round;
   }
 }
 

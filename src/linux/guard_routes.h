@@ -30,7 +30,7 @@ class GuardRoutes {
   explicit GuardRoutes(const GuardPlan& plan);
   RouteStep change(const GuardChange& change);
   [[nodiscard]] const std::map<GuardRoute, int>& all() const { return routes_; }  // with how many ask for each
-  [[nodiscard]] bool empty() const { return closed_.empty(); }
+  [[nodiscard]] bool empty() const { return routes_.empty(); }  // no peer to throw back either
   [[nodiscard]] bool covers(const net::Prefix& network) const;    // some closed network contains it
   [[nodiscard]] bool overlaps(const net::Prefix& network) const;  // or lies in it
 

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "linux/guard_routes.h"
+#include "linux/mark.h"
 #include "linux/netlink_socket.h"
 
 namespace adit::platform {
 
-constexpr uint32_t kGuardTable = 174;
 constexpr uint32_t kGuardNexthop = 0x0ad17174;  // a blackhole; nothing else uses numbers that high
 
 class GuardRule {

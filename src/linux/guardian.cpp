@@ -6,8 +6,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <thread>
 
@@ -115,10 +117,21 @@ Guardian::~Guardian() {
 
 // --- running
 
-void Guardian::run(int stop) {
+// `adit guard open` without aditd has written an opening into the book.
+void Guardian::read_again(int again) {
+  std::array<char, 1024> ignored;
+  (void)!read(again, ignored.data(), ignored.size());
+  if (std::ranges::any_of(clients_, &Client::sends_plans)) return;
+  GuardPlan plan = first_plan();
+  const auto done = layers_->replace(plan);
+  tell(done ? "the book was read again" : "the book was read again and is not in force yet: " + done.error().text);
+  if (!done) owed_ = std::move(plan);
+}
+
+void Guardian::run(int stop, int again) {
   for (;;) {
     const auto watched = watch_->fds();
-    std::vector<pollfd> waiting{{stop, POLLIN, 0}, {listener_.get(), POLLIN, 0}};
+    std::vector<pollfd> waiting{{stop, POLLIN, 0}, {listener_.get(), POLLIN, 0}, {again, POLLIN, 0}};
     for (const int fd : watched) waiting.push_back({fd, POLLIN, 0});
     for (const Client& client : clients_) waiting.push_back({client.socket.get(), POLLIN, 0});
     const bool soon = layers_->next_try() || watch_->owes() || owed_;
@@ -129,6 +142,7 @@ void Guardian::run(int stop) {
     watch_->drain(*layers_);
     tend();
     if (waiting[1].revents != 0) accept_clients();
+    if (waiting[2].revents != 0) read_again(again);
     std::erase_if(clients_, [&](Client& client) {
       const auto at = std::ranges::find(waiting, client.socket.get(), &pollfd::fd);
       return at != waiting.end() && at->revents != 0 && !serve(client);

@@ -33,7 +33,8 @@ class Guardian {
   // stands. EPERM: another guardian holds the owned table, or no CAP_NET_ADMIN.
   static Result<std::unique_ptr<Guardian>> start(GuardianSettings settings);
   // Until `stop` is readable. Nothing that fails meanwhile ends it. Then the owned table goes, the other layers stay.
-  void run(int stop);
+  // `again`: reads the book again when it is readable and no aditd is connected, which knows better (a signalfd).
+  void run(int stop, int again = -1);
   ~Guardian();
 
  private:
@@ -52,6 +53,7 @@ class Guardian {
   GuardMessage answer(Client& client, const GuardMessage& request);
   Result<> take_plan(ByteSpan body);
   void tend();
+  void read_again(int again);
   void tell(const std::string& sentence);
   void look_at_saved_rules();
 

@@ -19,6 +19,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr auto kPatience = milliseconds(2000);
+constexpr auto kPlanPatience = milliseconds(10000);  // it may have to be started, on a busy machine at boot
 constexpr auto kBetweenStarts = std::chrono::seconds(1);
 constexpr auto kBetweenCalls = milliseconds(5);
 
@@ -155,7 +156,7 @@ Result<> GuardianClient::order(GuardWord word, std::vector<uint8_t> body, millis
 }
 
 Result<> GuardianClient::send_plan(const GuardPlan& plan) {
-  TRY(order(GuardWord::plan, encode_plan(plan), kPatience + milliseconds(plan.closed.size())));
+  TRY(order(GuardWord::plan, encode_plan(plan), kPlanPatience + milliseconds(plan.closed.size())));
   agreed_ = true;
   standby_.reset();
   return {};

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "linux/guardian_client.h"
 #include "linux/monitor.h"
 #include "linux/netlink_addresses.h"
 #include "linux/netlink_links.h"
@@ -11,7 +12,6 @@
 #include "linux/platform.h"
 #include "linux/sysctl_file.h"
 #include "linux/tun.h"
-#include "linux/underlay.h"
 #include "linux/wire.h"
 
 namespace adit::platform {
@@ -21,6 +21,8 @@ constexpr uint32_t kQueuePackets = 1000;  // of the TUN; a burst of small packet
 
 class LinuxPlatform final : public Platform {
  public:
+  explicit LinuxPlatform(GuardianClientSettings guardian) : guardian_(std::move(guardian)) {}
+
   // --- devices
   Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name, uint32_t queues) override;
   Result<> delete_tun(const std::string& name) override;
@@ -52,14 +54,20 @@ class LinuxPlatform final : public Platform {
   Result<Route> lookup_route(const net::Address& destination, uint32_t mark) override {
     return platform::lookup_route(*netlink_, destination, mark);
   }
-  Result<> set_underlay_rule(uint32_t mark) override;
+
+  // --- the guard
+  Result<> replace_guard(const GuardPlan& plan) override { return guardian_.replace(plan); }
+  Result<> change_guard(const GuardChange& change) override { return guardian_.change(change); }
+  GuardState guard_state() override { return guardian_.state(); }
+  std::vector<std::string> put_back_guard() override { return guardian_.tend(); }
+  Result<std::optional<FoundGuard>> found_guard() override { return guardian_.found(); }
 
   // --- nftables
   Result<> apply_firewall(const Firewall& firewall) override;
   Result<> remove_firewall() override { return nftables_.remove(); }
   std::string render_firewall(const Firewall& firewall) override { return render_table(firewall); }
   Result<bool> firewall_stands() override { return nftables_.stands(); }
-  Result<std::vector<LeakCount>> leak_counts() override { return nftables_.leaks(); }
+  Result<std::vector<LeakCount>> leak_counts() override { return guardian_.leak_counts(); }
 
   // --- settings
   Result<std::string> sysctl(const std::string& path) override { return read_sysctl(path); }
@@ -79,7 +87,7 @@ class LinuxPlatform final : public Platform {
   void follow_link(const nlmsghdr& notice);
 
   std::unique_ptr<Netlink> netlink_;
-  std::unique_ptr<Underlay> underlay_;
+  GuardianClient guardian_;
   Monitor monitor_;
   NftTable nftables_{[this](uint32_t port) { monitor_.ignore_port(port); }};
   std::set<int> tunnels_;
@@ -93,7 +101,7 @@ Result<std::optional<LinkDetail>> LinuxPlatform::find_ours(const std::string& na
   const auto there = get_link(*netlink_, name);
   if (!there && there.error().code == ENODEV) return std::nullopt;
   if (!there) return std::unexpected(there.error());
-  if (!there->info.ours)
+  if (!there->info.ours && !tunnels_.contains(there->info.index))
     return fail(EEXIST,
                 "{}: there is an interface of that name that Adit did not make; delete it or choose another name",
                 name);
@@ -136,7 +144,6 @@ Result<> LinuxPlatform::delete_tun(const std::string& name) {
 
 void LinuxPlatform::know_tunnel(int index) {
   tunnels_.insert(index);
-  underlay_->add_tunnel(index);
 }
 
 // --- netlink
@@ -167,10 +174,6 @@ Result<> LinuxPlatform::remove_address(const std::string& name, const net::Prefi
   return platform::remove_address(*netlink_, link->info.index, local, peer);
 }
 
-Result<> LinuxPlatform::set_underlay_rule(uint32_t mark) {
-  TRY(monitor_.start());  // before the tables are read, so that no change falls between
-  return underlay_->establish(mark);
-}
 
 // --- nftables
 
@@ -183,6 +186,7 @@ Result<> LinuxPlatform::apply_firewall(const Firewall& firewall) {
 
 Result<int> LinuxPlatform::change_fd() {
   TRY(monitor_.start());
+  monitor_.watch_too(guardian_.fd());
   return monitor_.fd();
 }
 
@@ -192,14 +196,12 @@ void LinuxPlatform::follow_link(const nlmsghdr& notice) {
   if (notice.nlmsg_type == RTM_NEWLINK && link->info.ours) know_tunnel(link->info.index);
   if (notice.nlmsg_type != RTM_DELLINK) return;
   tunnels_.erase(link->info.index);
-  underlay_->forget_tunnel(link->info.index);
 }
 
 std::vector<Change> LinuxPlatform::poll_changes() {
   if (monitor_.fd() < 0) return {};
-  auto changes =
-      monitor_.poll([this](const nlmsghdr& notice) { return underlay_->follow(notice); },
-                    [this](const nlmsghdr& notice) { follow_link(notice); }, [this] { underlay_->catch_up(); });
+  auto changes = monitor_.poll([](const nlmsghdr& notice) { return parse_route(notice).has_value(); },
+                               [this](const nlmsghdr& notice) { follow_link(notice); }, [] {});
   for (const Change& one : changes)
     if (one.what == Change::What::nftables) nftables_.distrust();
   return changes;
@@ -208,7 +210,6 @@ std::vector<Change> LinuxPlatform::poll_changes() {
 Result<> LinuxPlatform::start() {
   TRY_ASSIGN(Netlink netlink, Netlink::open(NETLINK_ROUTE));
   netlink_ = std::make_unique<Netlink>(std::move(netlink));
-  underlay_ = std::make_unique<Underlay>(*netlink_);
   TRY_ASSIGN(const auto links, list_links(*netlink_));
   for (const auto& link : links)
     if (link.info.ours) know_tunnel(link.info.index);
@@ -217,8 +218,8 @@ Result<> LinuxPlatform::start() {
 
 }  // namespace
 
-Result<std::unique_ptr<Platform>> make_linux_platform() {
-  auto platform = std::make_unique<LinuxPlatform>();
+Result<std::unique_ptr<Platform>> make_linux_platform(const std::string& root, const std::string& run_dir) {
+  auto platform = std::make_unique<LinuxPlatform>(GuardianClientSettings{root, run_dir, {}});
   TRY(platform->start());
   return platform;
 }

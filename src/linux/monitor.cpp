@@ -5,6 +5,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -97,6 +98,13 @@ Result<> Monitor::start() {
   return {};
 }
 
+void Monitor::watch_too(int fd) {
+  if (fd < 0 || fd == other_) return;
+  epoll_event event{};
+  event.events = EPOLLIN;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) other_ = fd;
+}
+
 bool Monitor::drain(int fd, const std::function<void(const nlmsghdr&)>& each) {
   bool whole = true;
   for (;;) {
@@ -131,6 +139,7 @@ std::vector<Change> Monitor::poll(const std::function<bool(const nlmsghdr&)>& ro
   });
   drain_table(whole);
   if (std::exchange(touched_, false)) add({Change::What::nftables, 0});
+  if (pollfd one{other_, POLLIN, 0}; other_ >= 0 && ::poll(&one, 1, 0) > 0) add({Change::What::guard, 0});
   eventfd_t rung;
   eventfd_read(bell_.get(), &rung);
   if (whole) return changes;

@@ -16,6 +16,9 @@ class Monitor {
   Result<> start();
   [[nodiscard]] int fd() const { return epoll_.get(); }  // readable: call poll
 
+  // Another descriptor that makes fd() readable; poll reports it as a change of the guard. REQUIRES: start.
+  void watch_too(int fd);
+
   // Everything that has come. When notices were lost (a full socket buffer) there is one Change of each kind instead.
   // `route` sees every route notice and says whether it is to be reported; `link` sees those of links.
   std::vector<Change> poll(const std::function<bool(const nlmsghdr&)>& route,
@@ -32,6 +35,7 @@ class Monitor {
   bool drain(int fd, const std::function<void(const nlmsghdr&)>& each);  // false: some were lost
   void drain_table(bool& whole);
   Descriptor routes_, nftables_, bell_, epoll_;
+  int other_ = -1;  // watched too; not ours
   bool touched_ = false;  // and not reported yet
   std::vector<uint32_t> own_ports_;
   std::vector<uint8_t> buffer_;

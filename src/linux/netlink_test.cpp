@@ -26,7 +26,7 @@ class NetlinkTest : public OwnNamespace {
   void SetUp() override {
     OwnNamespace::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    auto made = make_linux_platform();
+    auto made = make_linux_platform("", "/nonexistent");
     ASSERT_TRUE(made) << made.error().text;
     platform = std::move(*made);
     run("ip link add e0 type veth peer name e1 && ip link set e0 up && ip link set e1 up && ip addr add 192.0.2.1/24 "
@@ -208,7 +208,7 @@ TEST_F(NetlinkTest, TheMirrorIsSetRightAfterARestart) {
   platform.reset();
   run("ip route del default via 192.0.2.254 && ip route add default via 192.0.2.253 && ip route add 10.8.0.0/16 dev "
       "t0");
-  auto again = make_linux_platform();
+  auto again = make_linux_platform("", "/nonexistent");
   ASSERT_TRUE(again);
   platform = std::move(*again);
   ASSERT_TRUE(platform->set_underlay_rule(kOuterMark));

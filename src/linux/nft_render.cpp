@@ -67,64 +67,6 @@ class Document {
   std::string lines_;
 };
 
-// --- the guard's elements
-
-std::string interval(const GuardRange& range) {
-  if (range.first == range.last) return '"' + range.first.str() + '"';
-  return fmt::format(R"({{"range":["{}","{}"]}})", range.first.str(), range.last.str());
-}
-
-// --- the guard's sets and chains
-
-void put_guard_sets(Document& document, const Firewall& firewall) {
-  for (const Family family : {Family::v4, Family::v6}) {
-    const char* type = family == Family::v4 ? "ipv4_addr" : "ipv6_addr";
-    document.set(named("guard_pass", family), {type, "ifname"}, true, false);
-    document.set(named("guard_out", family), type, true, true);
-    document.set(named("guard_in", family), type, true, true);
-    std::string pass, witnesses;
-    for (const auto& range : guard_ranges(firewall, family)) {
-      const std::string where = interval(range);
-      for (const auto& tunnel : range.tunnels) pass += fmt::format(R"({{"concat":[{},"{}"]}},)", where, tunnel);
-      witnesses += fmt::format(R"({{"elem":{{"val":{},"comment":"{}"}}}},)", where, range.network.str());
-    }
-    document.elements(named("guard_pass", family), pass);
-    document.elements(named("guard_out", family), witnesses);
-    document.elements(named("guard_in", family), witnesses);
-  }
-}
-
-void put_guard_rules(Document& document, const char* chain, const char* field, const char* interface_key,
-                     const char* witnesses) {
-  for (const Family family : {Family::v4, Family::v6}) {
-    const Json address = nft::payload(nft::ip(family), field);
-    document.rule(chain,
-                  {nft::match(nft::concatenation(address, nft::meta(interface_key)), reference("guard_pass", family)),
-                   nft::accept()});
-    document.rule(chain, {nft::match(address, reference(witnesses, family)), nft::drop()});
-  }
-}
-
-void put_guard_chains(Document& document, uint32_t mark) {
-  document.chain("guard_out", "postrouting", kLast);
-  document.rule("guard_out", {nft::match(nft::meta("oifname"), "lo"), nft::accept()});
-  if (mark != 0)
-    document.rule("guard_out", {nft::match(nft::meta("mark"), mark),
-                                nft::match(nft::meta("l4proto"), nft::numbers({4, 17, 41, 50, 51})), nft::accept()});
-  put_guard_rules(document, "guard_out", "daddr", "oifname", "guard_out");
-
-  document.chain("guard_in", "input", kFirst);
-  document.rule("guard_in", {nft::match(nft::meta("iifname"), "lo"), nft::accept()});
-  document.rule("guard_in", {nft::match(nft::meta("l4proto"), nft::numbers({4, 41, 50, 51})), nft::accept()});
-  document.rule("guard_in", {nft::match(nft::payload("udp", "dport"), nft::numbers({500, 4500})), nft::accept()});
-  document.rule("guard_in", {nft::match(nft::payload("icmp", "type"), nft::numbers({3, 11, 12})), nft::accept()});
-  document.rule("guard_in", {nft::match(nft::payload("icmpv6", "type"), nft::numbers({1, 2, 3, 4})), nft::accept()});
-  put_guard_rules(document, "guard_in", "saddr", "iifname", "guard_in");
-
-  document.chain("guard_forward", "forward", kFirst);
-  put_guard_rules(document, "guard_forward", "saddr", "iifname", "guard_in");
-}
-
 // --- the host's own policy and model
 
 void put_host_chain(Document& document, const std::vector<HostRule>& rules, bool outbound) {
@@ -192,8 +134,6 @@ std::string render_table(const Firewall& firewall) {
   document.table("add");  // so that the next line never fails
   document.table("delete");
   document.table("add");
-  put_guard_sets(document, firewall);
-  put_guard_chains(document, firewall.mark);
   if (!firewall.host_rules.empty()) {
     put_host_chain(document, firewall.host_rules, true);
     put_host_chain(document, firewall.host_rules, false);

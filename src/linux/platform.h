@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "datapath/ports.h"
+#include "linux/guard_plan.h"
 #include "linux/mark.h"
 #include "net/address.h"
 
@@ -39,7 +40,7 @@ struct Route {
   std::optional<net::Address> gateway;
   int interface_index = 0;  // 0: unreachable or blackhole
   bool unreachable = false, blackhole = false;
-  uint32_t metric = 0;  // kGuardMetric: the guard's
+  uint32_t metric = 0;
   uint32_t table = 254;
   uint8_t protocol = 0;  // RTPROT_*; ours: kRouteProtocol
   bool linkdown = false;
@@ -50,15 +51,10 @@ struct Route {
 // A change somebody made: the engine compares with what it wants and puts back (model: NO_REASSERT).
 // `nftables` is reported for table `inet adit` only, and not for our own transactions: ask firewall_stands().
 struct Change {
-  enum class What : uint8_t { link, address, route, rule, nftables } what;
+  enum class What : uint8_t { link, address, route, rule, nftables, guard } what;  // guard: one of its layers
   int interface_index = 0;
 };
 
-// The guard and the host's own policy, as one nftables table replaced atomically (table inet adit, family inet).
-struct ProtectedNetwork {
-  net::Prefix network;
-  std::vector<std::string> tunnels;  // devices that may carry it; empty: none, it is closed (delete-iptun -k)
-};
 struct HostRule {  // bypass, pass or drop of the host head, in order of precedence
   bool drop = false;
   bool outbound = false, inbound = false;
@@ -76,21 +72,17 @@ struct OwnAddress {
   std::string interface;
   friend bool operator==(const OwnAddress&, const OwnAddress&) = default;
 };
+// The host's own policy and model: table `inet adit`, replaced atomically. Not the guard (linux/guard_plan.h).
 struct Firewall {
-  std::vector<ProtectedNetwork> guarded;  // I7
-  // Subnets of this host's other interfaces (from their addresses, not from routes): they stay reachable although a
-  // wider network, such as 0.0.0.0/0 or 10.0.0.0/8, is protected. Of equal length the protected one wins. Link-local,
-  // multicast, loopback and the unspecified address are always taken as such a subnet.
-  std::vector<net::Prefix> local_networks;
   // hostmodel=strong: addresses of Adit's own address objects. The kernel's fib knows one interface an address, and a
   // tunnel often shares its address with the LAN's interface (the guide does that), so these are allowed beside the
   // fib's answer.
   std::vector<OwnAddress> own_addresses;
   std::vector<HostRule> host_rules;
   HostModel model_v4 = HostModel::weak, model_v6 = HostModel::weak;
-  uint32_t mark = 0;  // of our outer packets: they pass the guard
+  friend bool operator==(const Firewall&, const Firewall&) = default;
 };
-struct LeakCount {
+struct LeakCount {  // packets that the guard stopped
   net::Prefix network;
   bool outbound = false;
   uint64_t packets = 0, bytes = 0;
@@ -133,23 +125,25 @@ class Platform {
   virtual Result<> add_route(const Route& route) = 0;
   virtual Result<> remove_route(const Route& route) = 0;                                   // ESRCH: not in table
   virtual Result<Route> lookup_route(const net::Address& destination, uint32_t mark) = 0;  // what the kernel would do
-  // Outer packets (by mark) keep to the underlay, so that a default route over a tunnel works, and a tunnel never
-  // carries itself. For each family: rule kUnderlayRulePriority sends marked packets to table kUnderlayTable, a mirror
-  // of main's routes without those that lead into a tunnel of ours and without the guard's; poll_changes keeps it in
-  // step (it only matters while the daemon, the only one to send marked packets, lives); the next rule makes
-  // unreachable what the mirror does not know.
-  virtual Result<> set_underlay_rule(uint32_t mark) = 0;
+
+  // --- the guard. When a call returns success every layer stands as the plan then is, the guardian's too; on failure
+  // nothing has opened, and what stood stands. EBUSY: the kernel's guard is another root's; ETIMEDOUT: the guardian
+  // does not answer; ESTALE (change only): the layers have lost the plan that the change builds on: replace.
+  virtual Result<> replace_guard(const GuardPlan& plan) = 0;
+  virtual Result<> change_guard(const GuardChange& change) = 0;
+  virtual GuardState guard_state() = 0;
+  // Looks at every layer and puts back what others took away or changed: a sentence for each, or for what the guardian
+  // put back meanwhile. Nothing to do: empty.
+  virtual std::vector<std::string> put_back_guard() = 0;
+  virtual Result<std::optional<FoundGuard>> found_guard() = 0;  // nullopt: nothing of Adit's guard is in the kernel
 
   // --- nftables; text is what adit-guard.service loads at boot (`nft -j -f FILE`).
-  // One transaction of the kernel a call: when it returns, the guard stands. What stands already is not sent again:
-  // networks that came or went without touching others cost one small message, anything else replaces the table
-  // atomically (some ms). Leak counts go on over a replacement, and over a flush by others; a restart of the daemon
-  // takes over what the kernel has.
+  // One transaction of the kernel a call. What stands already is not sent again.
   virtual Result<> apply_firewall(const Firewall& firewall) = 0;
   virtual Result<> remove_firewall() = 0;
   virtual std::string render_firewall(const Firewall& firewall) = 0;
   virtual Result<bool> firewall_stands() = 0;  // just as applied last: nobody took a part away
-  virtual Result<std::vector<LeakCount>> leak_counts() = 0;
+  virtual Result<std::vector<LeakCount>> leak_counts() = 0;  // of the guard's tables; they go on over replacements
 
   // --- settings: "net/ipv4/ip_forward" and the like
   virtual Result<std::string> sysctl(const std::string& path) = 0;
@@ -160,7 +154,8 @@ class Platform {
   virtual std::vector<Change> poll_changes() = 0;
 };
 
+// The guard's book lies under `root`; the guardian's socket is in `run_dir`, and it is started when it is first needed.
 // EPROTONOSUPPORT, EPERM: no netlink here.
-Result<std::unique_ptr<Platform>> make_linux_platform();
+Result<std::unique_ptr<Platform>> make_linux_platform(const std::string& root, const std::string& run_dir);
 
 }  // namespace adit::platform

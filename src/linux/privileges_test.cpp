@@ -52,16 +52,16 @@ TEST_F(Privileges, OnlyTheFourRemainInEverySet) {
 TEST_F(Privileges, EverythingOfThePlatformStillWorksAfterwards) {
   EXPECT_EQ(in_child([] {
               if (!drop_privileges() || !forbid_dumps()) return 1;
-              auto platform = make_linux_platform();
+              auto platform = make_linux_platform("", "/nonexistent");
               if (!platform) return 2;
               auto& it = **platform;
               Firewall firewall;
-              firewall.guarded = {{*net::Prefix::parse("10.0.1.0/24"), {"t0"}}};
+              firewall.host_rules = {{.drop = true, .outbound = true, .remote = *net::Prefix::parse("10.0.1.0/24")}};
               if (!it.apply_firewall(firewall) || it.firewall_stands() != true) return 3;
               const auto ports = it.open_tun("t0", 2);
               if (!ports || !it.set_link_up("t0", true) || !it.set_carrier("t0", true)) return 4;
               if (!it.add_address("t0", *net::Prefix::parse("10.0.0.1/32"), *net::Address::parse("10.0.1.1"))) return 5;
-              if (!it.set_underlay_rule(kOuterMark) || !it.open_wire(0, 2)) return 6;
+              if (!it.open_wire(0, 2)) return 6;
               if (!it.set_sysctl("net/ipv4/ip_forward", "1")) return 7;
               return it.notices().empty() ? 0 : 8;
             }),
@@ -74,11 +74,13 @@ TEST_F(Privileges, WithoutThemTheErrorSaysWhatIsMissing) {
               const auto checked = check_privileges();
               if (checked || checked.error().code != EPERM) return 2;
               if (checked.error().text.find("CAP_NET_ADMIN") == std::string::npos) return 3;
-              auto platform = make_linux_platform();
+              auto platform = make_linux_platform("", "/nonexistent");
               if (!platform) return 4;
               const auto opened = (*platform)->open_tun("t0", 1);
               if (opened || opened.error().code != EPERM) return 5;
-              const auto applied = (*platform)->apply_firewall({});
+              Firewall firewall;
+              firewall.host_rules = {{.drop = true, .outbound = true}};
+              const auto applied = (*platform)->apply_firewall(firewall);
               if (applied || applied.error().code != EPERM) return 6;
               return (*platform)->open_wire(0, 1).has_value() ? 7 : 0;
             }),

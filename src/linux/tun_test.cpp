@@ -61,7 +61,7 @@ class Tun : public OwnNamespace {
   void SetUp() override {
     OwnNamespace::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    auto made = make_linux_platform();
+    auto made = make_linux_platform("", "/nonexistent");
     ASSERT_TRUE(made) << made.error().text;
     platform = std::move(*made);
   }
@@ -103,7 +103,7 @@ TEST_F(Tun, OwnersDeathLeavesDeviceAddressesAndRoutesWithCarrierOff) {
 
 TEST_F(Tun, AnotherProcessKnowsTheDeviceAsOurs) {
   ASSERT_TRUE(platform->open_tun("t0", 1));
-  auto second = make_linux_platform();
+  auto second = make_linux_platform("", "/nonexistent");
   ASSERT_TRUE(second);
   const auto info = (*second)->interface("t0");
   ASSERT_TRUE(info);

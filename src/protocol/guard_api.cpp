@@ -14,9 +14,18 @@ interface io.adit.guard
 # tunnels: those that exist; none: closed until the operator opens it. stopped_*: packets stopped beside the tunnel, the leak witness.
 type Network (network: string, tunnels: []string, reasons: []string, stopped_packets: int, stopped_out: int, stopped_in: int)
 
-method List() -> (networks: []Network)
-# Opens a network that delete-iptun -k kept closed, or that a dead tunnel left behind.
+# rule, lasting, owned: the layers that stand; trouble: why one does not, or empty. cut_off: networks of interfaces of this host that a
+# closed network cuts off. inside: interfaces whose networks are reachable although a wider network is closed.
+type State (rule: bool, lasting: bool, owned: bool, trouble: string, inside: []string, cut_off: []CutOff)
+type CutOff (network: string, interface: string)
+
+method List() -> (networks: []Network, state: State)
+# Opens a network that delete-iptun -k kept closed, that a rule named, or that a dead tunnel left behind.
 method Open(network: string) -> ()
+# Closes a network but for a secured tunnel; no route or rule is needed.
+method Close(network: string, tunnel: string) -> ()
+# The networks of an interface are reachable although a wider network is closed (inside: true), or no longer.
+method Inside(interface: string, inside: bool) -> ()
 error io.adit.Failed (code: int, text: string)
 )";
 
@@ -24,6 +33,20 @@ json network_json(const engine::GuardInfo& info) {
   return {{"network", info.network.str()},   {"tunnels", info.tunnels},
           {"reasons", info.reasons},         {"stopped_packets", info.stopped_out + info.stopped_in},
           {"stopped_out", info.stopped_out}, {"stopped_in", info.stopped_in}};
+}
+
+json state_json(const engine::Guard& guard) {
+  const platform::GuardState state = guard.state();
+  json cut = json::array();
+  for (const auto& [network, interface] : guard.cut_off())
+    cut.push_back({{"network", network.str()}, {"interface", interface}});
+  return {{"rule", state.rule},       {"lasting", state.lasting},         {"owned", state.owned},
+          {"trouble", state.trouble}, {"inside", guard.book().inside()}, {"cut_off", std::move(cut)}};
+}
+
+Result<net::Prefix> network_in(const json& in) {
+  TRY_ASSIGN(const std::string text, text_parameter(in, "network"));
+  return net::Prefix::parse(text);
 }
 
 }  // namespace
@@ -34,12 +57,22 @@ void add_guard_methods(VarlinkMethods& methods, engine::Engine& engine) {
     engine.guard().poll_leaks();
     json rows = json::array();
     for (const engine::GuardInfo& info : engine.guard().list()) rows.push_back(network_json(info));
-    return json{{"networks", rows}};
+    return json{{"networks", rows}, {"state", state_json(engine.guard())}};
   });
   methods.add("io.adit.guard.Open", Access::write, [&engine](const json& in, const Caller&) -> Result<json> {
-    TRY_ASSIGN(const std::string text, text_parameter(in, "network"));
-    TRY_ASSIGN(const net::Prefix network, net::Prefix::parse(text));
+    TRY_ASSIGN(const net::Prefix network, network_in(in));
     TRY(engine.guard().open(network));
+    return json::object();
+  });
+  methods.add("io.adit.guard.Close", Access::write, [&engine](const json& in, const Caller&) -> Result<json> {
+    TRY_ASSIGN(const net::Prefix network, network_in(in));
+    TRY_ASSIGN(const std::string tunnel, text_parameter(in, "tunnel"));
+    TRY(engine.guard().close(network, tunnel));
+    return json::object();
+  });
+  methods.add("io.adit.guard.Inside", Access::write, [&engine](const json& in, const Caller&) -> Result<json> {
+    TRY_ASSIGN(const std::string interface, text_parameter(in, "interface"));
+    TRY(engine.guard().set_inside(interface, flag_parameter(in, "inside")));
     return json::object();
   });
 }

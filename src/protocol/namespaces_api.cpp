@@ -15,15 +15,15 @@ interface io.adit.namespaces
 # rules, sas: how many there are; rule_quota, sa_quota: how many there may be (0: not registered, so no quota of its own).
 # state: empty, owned, ownerless or leased; lease: seconds that records outlive their owner, 0: they stay; lease_left: of a leased one.
 type Namespace (name: string, registered: bool, state: string, rules: int, sas: int, rule_quota: int, sa_quota: int, users: []int,
-  tunnels: []string, bypass: bool, lease: int, lease_left: int)
+  tunnels: []string, networks: []string, bypass: bool, lease: int, lease_left: int)
 
 method List() -> (namespaces: []Namespace)
-# users: user ids; tunnels: patterns; bypass: its users may let clear text pass. What is not given keeps its default.
-method Create(name: string, users: ?[]int, tunnels: ?[]string, rule_quota: ?int, sa_quota: ?int, lease: ?int, bypass: ?bool) -> (notes: []string)
+# users: user ids; tunnels: patterns; networks: its rules may close these for the whole host; bypass: its users may let clear text pass. What is not given keeps its default.
+method Create(name: string, users: ?[]int, tunnels: ?[]string, networks: ?[]string, rule_quota: ?int, sa_quota: ?int, lease: ?int, bypass: ?bool) -> (notes: []string)
 # Adds users and tunnels; sets the rest.
-method Delegate(name: string, users: ?[]int, tunnels: ?[]string, rule_quota: ?int, sa_quota: ?int, lease: ?int, bypass: ?bool) -> (notes: []string)
+method Delegate(name: string, users: ?[]int, tunnels: ?[]string, networks: ?[]string, rule_quota: ?int, sa_quota: ?int, lease: ?int, bypass: ?bool) -> (notes: []string)
 # Takes back what is named; nothing named: every user and tunnel.
-method Revoke(name: string, users: ?[]int, tunnels: ?[]string, bypass: ?bool) -> (notes: []string)
+method Revoke(name: string, users: ?[]int, tunnels: ?[]string, networks: ?[]string, bypass: ?bool) -> (notes: []string)
 # records: its rules and SAs too; that closes, and the notes say what.
 method Delete(name: string, records: ?bool) -> (notes: []string)
 error io.adit.Failed (code: int, text: string)
@@ -41,6 +41,11 @@ Result<engine::NamespaceChange> change_of(const json& in) {
   TRY_ASSIGN(const auto users, numbers_parameter(in, "users", kLastUser));
   for (const uint64_t user : users) change.users.push_back(static_cast<uid_t>(user));
   TRY_ASSIGN(change.tunnels, texts_parameter(in, "tunnels"));
+  TRY_ASSIGN(const auto networks, texts_parameter(in, "networks"));
+  for (const std::string& text : networks) {
+    TRY_ASSIGN(const net::Prefix network, net::Prefix::parse(text));
+    change.networks.push_back(network);
+  }
   TRY_ASSIGN(change.rules, number(in, "rule_quota"));
   TRY_ASSIGN(change.sas, number(in, "sa_quota"));
   TRY_ASSIGN(change.lease_seconds, number(in, "lease"));
@@ -50,6 +55,8 @@ Result<engine::NamespaceChange> change_of(const json& in) {
 
 json row_of(const engine::NamespaceInfo& info) {
   const engine::NamespaceRecord& record = info.record;
+  json networks = json::array();
+  for (const net::Prefix& network : record.networks) networks.push_back(network.str());
   return {{"name", record.name},
           {"registered", info.registered},
           {"state", engine::name_of(info.state)},
@@ -59,6 +66,7 @@ json row_of(const engine::NamespaceInfo& info) {
           {"sa_quota", record.sas},
           {"users", record.users},
           {"tunnels", record.tunnels},
+          {"networks", std::move(networks)},
           {"bypass", record.bypass},
           {"lease", record.lease_seconds},
           {"lease_left", info.lease_left}};

@@ -4,7 +4,7 @@ import time
 import guide
 import pytest
 from breaking import Breaking, wait_for, witness
-from lab import CANARY, Capture
+from lab import BUILD, CANARY, Capture
 
 
 def kill_then(command):
@@ -31,7 +31,13 @@ MISTAKES = {
     "more_specific_route": just("ip route add 10.0.1.2/32 via 1.2.3.1"),
     "more_specific_route_v6": just("ip -6 route add 2001:470:24:c67::2/128 via 2001:db8:1::1"),
     "policy_routing": just("ip rule add to 10.0.1.0/24 lookup 999"),
-    "unreachable_deleted": just("ip route del unreachable 10.0.1.0/24 metric 4294967295"),
+    "unreachable_deleted": just("ip route del unreachable 10.0.1.0/24 metric 4294967295 table 174"),
+    "rule_deleted": just("ip rule del pref 0 lookup 174"),
+    "guard_table_flushed": just("ip route flush table 174"),
+    "prefless_rule": just("ip rule add from 10.0.0.0/24 table 999"),
+    "table_local_route": just("ip route add 10.0.1.0/25 via 1.2.3.1 table local"),
+    "dormant": just("nft add table inet adit-guard '{ flags dormant; }'"),
+    "device_out_of_its_group": just("ip link set v4_bob0 group 0"),
     "killed_link_down": kill_then("ip link set v4_bob0 down"),
     "killed_link_deleted": kill_then("ip link del v4_bob0"),
     "killed_nft_flush": kill_then("nft flush ruleset"),
@@ -40,9 +46,16 @@ MISTAKES = {
 }
 
 
+def kill_guardian(world):
+    assert world.alice.kill_guardian()
+
+
+MISTAKES["guardian_killed"] = kill_guardian
+
+
 @pytest.mark.parametrize("name", MISTAKES)
 def test_i7_one_mistake_by_hand_opens_nothing(up, name):
-    if name == "policy_routing":
+    if name in ("policy_routing", "prefless_rule"):
         up.alice.sh("ip route add default via 1.2.3.1 table 999")
     with Breaking(up) as it:
         MISTAKES[name](up)
@@ -50,15 +63,24 @@ def test_i7_one_mistake_by_hand_opens_nothing(up, name):
     it.nothing_readable()
 
 
-@pytest.mark.parametrize("name", ["more_specific_route", "policy_routing"])
-def test_i7_the_witness_counts_what_was_tried(up, name):
-    if name == "policy_routing":
-        up.alice.sh("ip route add default via 1.2.3.1 table 999")
+def test_i7_the_witness_counts_what_was_tried(up):
+    """A route in table local is asked before the guard's rule: the tables stop what it leads away, and count."""
     with Breaking(up) as it:
-        MISTAKES[name](up)
+        MISTAKES["table_local_route"](up)
         time.sleep(0.7)
     it.nothing_readable()
     assert witness(up.alice) > 10
+
+
+def test_i7_routes_of_others_do_not_lead_round_the_tunnel(up):
+    """More specific routes and policy routing are not even seen: traffic goes on, protected."""
+    up.alice.sh("ip route add default via 1.2.3.1 table 999")
+    with Breaking(up) as it:
+        MISTAKES["more_specific_route"](up)
+        MISTAKES["prefless_rule"](up)
+        time.sleep(0.7)
+    it.nothing_readable()
+    assert it.received > 100
 
 
 def test_i7_what_was_taken_away_is_put_back(up):
@@ -68,7 +90,7 @@ def test_i7_what_was_taken_away_is_put_back(up):
     def whole():
         return ("10.0.1.0" in up.alice.sh("nft list ruleset").stdout
                 and "unreachable 10.0.1.0/24" in up.alice.sh("ip route show table all").stdout
-                and "v4_bob0" in up.alice.sh("ip route show 10.0.1.0/24").stdout
+                and "v4_bob0" in up.alice.sh("ip route show 10.0.1.0/24 table 174").stdout
                 and "LOWER_UP" in up.alice.sh("ip -o link show v4_bob0").stdout)
     wait_for(whole, what="guard, route and link")
     wait_for(lambda: up.alice_host.ping("10.0.1.2", count=1, wait=1) == 1, what="traffic")
@@ -105,11 +127,15 @@ def test_i7_guard_stands_before_the_route_and_until_after_it(world):
 def test_i7_saved_for_boot_and_loadable(up):
     """What adit-guard.service loads at boot: after a reboot nothing of the kernel's state is left, and no daemon runs yet."""
     up.alice.kill_aditd()
+    up.alice.kill_guardian()
     up.alice.sh("ip link del v4_bob0")
     up.alice.sh("nft flush ruleset")
-    up.alice.sh("ip route flush type unreachable")
-    up.alice.sh("ip -6 route flush type unreachable")
-    up.alice.adit("adit guard restore")
+    for family in ("-4", "-6"):
+        up.alice.sh(f"ip {family} route flush table 174", check=False)
+        up.alice.sh(f"ip {family} rule del pref 0 lookup 174", check=False)
+    assert "10.0.1" not in up.alice.sh("nft list ruleset").stdout + up.alice.sh("ip route show table all").stdout
+    up.alice.popen([BUILD / "bin" / "adit-guard"])
+    wait_for(lambda: "unreachable 10.0.1.0/24" in up.alice.sh("ip route show table 174", check=False).stdout, what="the guardian")
     with Breaking(up) as it:
         pass
     it.nothing_readable()

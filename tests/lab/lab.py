@@ -112,6 +112,23 @@ class Host:
         self.daemon = None
         return code
 
+    # -- the guardian, which aditd starts and which outlives it
+    def guardian_pid(self):
+        """None: there is none."""
+        try:
+            pid = int((self.run_dir / "adit-guard.pid").read_text())
+            return pid if b"adit-guard" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() else None
+        except (OSError, ValueError):
+            return None
+
+    def kill_guardian(self, how=signal.SIGKILL):
+        pid = self.guardian_pid()
+        if pid is not None:
+            os.kill(pid, how)
+            while pathlib.Path(f"/proc/{pid}/stat").exists() and " Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text():
+                time.sleep(0.005)
+        return pid
+
     # -- small things tests ask for
     def add_address(self, device, *addresses):
         for address in addresses:
@@ -263,7 +280,7 @@ class Lab:
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + 5
         for process in self.processes:
             while process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.02)
@@ -273,6 +290,8 @@ class Lab:
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream:
                     stream.close()
+        for host in self.hosts:
+            host.kill_guardian()
         for host in self.hosts:
             subprocess.run(["ip", "netns", "del", host.ns], capture_output=True)
         broken = [host.log() for host in self.hosts if "Sanitizer" in host.log() or "runtime error:" in host.log()]

@@ -1,4 +1,4 @@
-#include "engine/store.h"
+#include "base/store.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 #include <cstring>
 #include <filesystem>
 
-namespace adit::engine {
+namespace adit {
 namespace {
 
 constexpr size_t kMaxFile = 64u << 20;
@@ -143,4 +143,4 @@ void crash_point(std::string_view name) {
   std::abort();
 }
 
-}  // namespace adit::engine
+}  // namespace adit

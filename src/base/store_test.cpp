@@ -1,4 +1,4 @@
-#include "engine/store.h"
+#include "base/store.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace adit::engine {
+namespace adit {
 namespace {
 
 struct Died {};
@@ -75,4 +75,4 @@ TEST_F(StoreTest, AtEveryCrashPointTheFileIsOldOrNewAsAWhole) {
 }
 
 }  // namespace
-}  // namespace adit::engine
+}  // namespace adit

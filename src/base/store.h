@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 
-namespace adit::engine {
+namespace adit {
 
 enum class Lasting : uint8_t {
   disk,  // survives a power cut: written, fsynced, renamed, directory fsynced
@@ -34,4 +34,4 @@ void crash_point(std::string_view name);
 // Unit tests: called instead of the environment's look-up (it throws); nullptr: back to the environment.
 void set_crash_hook(void (*hook)(std::string_view name));
 
-}  // namespace adit::engine
+}  // namespace adit

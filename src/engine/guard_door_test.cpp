@@ -1,0 +1,473 @@
+// The one door out of the guard's book: everything that once opened a closed network and was no command to open it, and
+// the commands that may.
+#include "engine/engine_world.h"
+#include "engine/namespaces.h"
+
+namespace adit::engine {
+namespace {
+
+constexpr const char* kRule = "{ tunnel t0 negotiate tunnel raddr 10.0.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n";
+
+bool told(const EngineWorld& world, const std::string& kind, const std::string& part = "") {
+  return std::ranges::any_of(world.engine->events().since(0), [&](const LogEvent& event) {
+    return event.kind == kind && event.text.find(part) != std::string::npos;
+  });
+}
+
+// t0, secured, with an address and 10.0.1.0/24 routed over it.
+void with_route(EngineWorld& world) {
+  ASSERT_TRUE(world.start());
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("t0")));
+  ASSERT_TRUE(world.create("t0", true));
+  ASSERT_TRUE(world.create_address("t0"));
+  const auto report = world.add_route({"10.0.1.0/24", "10.0.1.1"});
+  ASSERT_TRUE(report && !report->failed());
+  ASSERT_TRUE(world.carrier("t0"));
+}
+void with_rule(EngineWorld& world) {
+  ASSERT_TRUE(world.start());
+  ASSERT_TRUE(world.load_policy(kRule));
+  ASSERT_TRUE(world.create("t0", true));
+  ASSERT_TRUE(world.closed("10.0.1.0/24"));
+}
+
+std::vector<int> carriers(const EngineWorld& world, const char* network) {
+  return world.platform.guard->closed.at(prefix_of(network));
+}
+
+TEST(OneDoor, ARouteThatCannotBePutBackOpensNothing) {
+  EngineWorld world;
+  with_route(world);
+  for (int round = 0; round < 20; ++round) {
+    world.platform.fail_call("add_route", 1, round % 2 ? EBUSY : EIO);
+    world.platform.others_set_link("t0", false);
+    world.settle();
+    world.engine->tick();
+    ASSERT_TRUE(world.engine->guard().guards(prefix_of("10.0.1.0/24"))) << round;
+    ASSERT_TRUE(world.engine->guard().guards(prefix_of("10.0.1.1/32"))) << round;
+    ASSERT_FALSE(world.leak("10.0.1.9")) << *world.leak("10.0.1.9");
+  }
+  EXPECT_FALSE(told(world, "guard.opened"));
+}
+
+TEST(OneDoor, AnAddressThatCannotBePutBackOpensNothing) {
+  EngineWorld world;
+  with_route(world);
+  world.platform.fail_call("add_address", 1, EACCES);
+  world.platform.others_remove_address("t0", prefix_of("10.0.0.1/32"));
+  world.settle();
+  EXPECT_TRUE(world.closed("10.0.1.1/32"));
+  EXPECT_FALSE(world.leak("10.0.1.1"));
+  EXPECT_FALSE(told(world, "guard.opened"));
+}
+
+TEST(OneDoor, ACommandThatFailsTakesBackWhatItClosedAndNoMore) {
+  EngineWorld world;
+  with_route(world);
+  world.platform.fail_call("add_route", 1, EIO);
+  const auto refused = world.add_route({"10.9.0.0/16", "10.0.1.1"});
+  ASSERT_TRUE(refused && refused->failed());
+  EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.9.0.0/16")));
+  ASSERT_TRUE(world.engine->guard().close(prefix_of("10.8.0.0/16"), "t0"));
+  world.platform.fail_call("add_route", 1, EIO);
+  ASSERT_TRUE(world.add_route({"10.8.0.0/16", "10.0.1.1"}));
+  EXPECT_TRUE(world.closed("10.8.0.0/16")) << "it was closed before";
+}
+
+TEST(OneDoor, ADeviceOutOfItsGroupIsStillOursAndComesUpAgain) {
+  EngineWorld world;
+  with_route(world);
+  world.platform.links.at("t0").info.ours = false;  // ip link set t0 group 0
+  world.platform.others_set_link("t0", false);
+  world.settle();
+  EXPECT_TRUE(world.platform.links.at("t0").info.up);
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+}
+
+class LostFile : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(LostFile, AStartWithoutTheTunnelsRecordKeepsItsNetworksClosed) {
+  EngineWorld world;
+  with_route(world);
+  world.kill();
+  const std::string path = "/etc/dladm/datalink.conf", text = world.file(path), how = GetParam();
+  if (how == "gone") std::filesystem::remove(world.root + path);
+  if (how == "empty") world.write(path, "");
+  if (how == "cut") world.write(path, text.substr(0, text.find('\n') + 1));
+  std::filesystem::remove_all(world.root + "/run");
+  ASSERT_TRUE(world.start());
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+  EXPECT_TRUE(told(world, "guard.orphaned", "adit guard open"));
+  world.reboot();
+  ASSERT_TRUE(world.start());
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+  EXPECT_TRUE(world.engine->guard().open(prefix_of("10.0.1.0/24"))) << "the operator always can";
+  EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.0.1.0/24")));
+}
+
+INSTANTIATE_TEST_SUITE_P(Datalink, LostFile, ::testing::Values("gone", "empty", "cut"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(Book, LostInAllItsCopiesItIsTakenFromWhatTheKernelCloses) {
+  EngineWorld world;
+  with_route(world);
+  world.kill();
+  for (const char* path : {"/etc/adit/guard.book", "/etc/adit/guard.book.copy", "/run/guard.book"})
+    std::filesystem::remove(world.root + path);
+  ASSERT_TRUE(world.start());
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+}
+
+TEST(Book, LostEverywhereAndTheTunnelsTooItIsKeptClosedAndTold) {
+  EngineWorld world;
+  with_rule(world);
+  world.kill();
+  for (const char* path : {"/etc/adit", "/run", "/etc/dladm", "/etc/inet"}) std::filesystem::remove_all(world.root + path);
+  ASSERT_TRUE(world.start());
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+  EXPECT_TRUE(told(world, "guard.adopted", "10.0.1.0/24"));
+}
+
+TEST(Book, OlderThanTheKernelItIsCompleted) {
+  EngineWorld world;
+  with_rule(world);
+  std::map<std::string, std::string> before;
+  for (const char* path : {"/etc/adit/guard.book", "/etc/adit/guard.book.copy", "/run/guard.book"})
+    before[path] = world.file(path);
+  ASSERT_TRUE(world.engine->guard().close(prefix_of("10.77.0.0/16"), "t0"));
+  world.kill();
+  for (const auto& [path, text] : before) world.write(path, text);
+  ASSERT_TRUE(world.start());
+  EXPECT_TRUE(world.closed("10.77.0.0/16"));
+}
+
+TEST(Book, OneCopyIsEnough) {
+  for (const char* left : {"/etc/adit/guard.book", "/etc/adit/guard.book.copy"}) {
+    EngineWorld world;
+    with_route(world);
+    world.kill();
+    for (const char* path : {"/etc/adit/guard.book", "/etc/adit/guard.book.copy", "/run/guard.book"})
+      if (std::string_view(path) != left) std::filesystem::remove(world.root + path);
+    std::filesystem::remove_all(world.root + "/etc/dladm");
+    world.platform.reboot();
+    ASSERT_TRUE(world.start());
+    EXPECT_TRUE(world.closed("10.0.1.0/24")) << left;
+  }
+}
+
+TEST(Book, ABrokenLineNamesItselfAndNothingOpens) {
+  EngineWorld world;
+  with_route(world);
+  world.kill();
+  std::string text = world.file("/etc/adit/guard.book");
+  text[text.find("10.0.1") + 3] = '7';
+  world.write("/etc/adit/guard.book", text);
+  const auto started = world.start();
+  ASSERT_FALSE(started);
+  EXPECT_NE(started.error().text.find("guard.book:"), std::string::npos) << started.error().text;
+  world.engine.reset();
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+}
+
+TEST(OtherRoot, ASecondAditInTheSameNamespaceTouchesNothingAndSaysWhose) {
+  EngineWorld world;
+  with_route(world);
+  const std::string first = world.root;
+  world.kill();
+  world.root = first + "/other";
+  std::filesystem::create_directories(world.root);
+  const auto started = world.start();
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().code, EBUSY);
+  EXPECT_NE(started.error().text.find(first), std::string::npos) << started.error().text;
+  world.engine.reset();
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+  world.root = first;
+}
+
+TEST(NamesProveNothing, AnUnsecuredTunnelOfTheOldNameCarriesNothing) {
+  EngineWorld world;
+  with_route(world);
+  ASSERT_TRUE(world.engine->links().remove("t0", false, true, true));
+  ASSERT_TRUE(world.load_policy(""));
+  ASSERT_TRUE(world.create("t0", false));
+  ASSERT_TRUE(world.carrier("t0"));
+  EXPECT_TRUE(carriers(world, "10.0.1.0/24").empty());
+  ASSERT_TRUE(world.engine->links().remove("t0", false, false)) << "deleting the namesake";
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+}
+
+TEST(NamesProveNothing, AnEthernetOfTheOldNameCarriesNothing) {
+  EngineWorld world;
+  with_route(world);
+  ASSERT_TRUE(world.engine->links().remove("t0", false, true, true));
+  ASSERT_TRUE(world.platform.rename_link("net0", "t0"));
+  world.settle();
+  EXPECT_TRUE(carriers(world, "10.0.1.0/24").empty());
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+}
+
+TEST(NamesProveNothing, AnUnsecuredTunnelRenamedOntoARestingOneCarriesNothing) {
+  EngineWorld world;
+  with_rule(world);
+  ASSERT_TRUE(world.engine->links().remove("t0", true, false));  // -t: back at the next start
+  ASSERT_TRUE(world.load_policy(""));
+  ASSERT_TRUE(world.create("u0", false, "5.6.7.9"));
+  ASSERT_TRUE(world.engine->links().rename("u0", "t0"));
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+  EXPECT_TRUE(carriers(world, "10.0.1.0/24").empty());
+}
+
+TEST(RulesThatGo, WhatARuleClosedStaysClosedWhenThePolicyGoesAndWhenAnotherComes) {
+  EngineWorld world;
+  with_rule(world);
+  ASSERT_TRUE(world.engine->services().disable({"ipsec/policy"}, false).errors.empty());
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+  EXPECT_TRUE(told(world, "guard.rule-gone", "adit guard open 10.0.1.0/24"));
+  const spd::Owner other{"svc:/other:default", false};
+  PolicyCaller caller;
+  caller.owner = other;
+  auto entries = world.engine->policy().read_property(
+      "t0", "{ negotiate tunnel raddr 192.0.2.1 } ipsec { encr_algs aes-gcm sa shared }", "test");
+  ASSERT_TRUE(entries);
+  for (auto& rules : entries->adds) ASSERT_TRUE(world.engine->policy().add_rules(caller, "t0", rules));
+  EXPECT_TRUE(world.closed("10.0.1.0/24")) << "another's rule opens nothing";
+  ASSERT_TRUE(world.load_policy(
+      "{ tunnel t0 negotiate tunnel raddr 192.0.2.7 } ipsec { encr_algs aes-gcm sa shared }\n"));
+  EXPECT_TRUE(world.closed("10.0.1.0/24")) << "files that name something else open nothing";
+  ASSERT_TRUE(world.engine->guard().open(prefix_of("10.0.1.0/24")));
+  EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.0.1.0/24")));
+}
+
+TEST(RulesThatGo, AFileThatLostARuleOpensNothing) {
+  EngineWorld world;
+  ASSERT_TRUE(world.start());
+  const std::string second =
+      "{ tunnel t0 negotiate tunnel raddr 10.0.2.0/24 } ipsec { encr_algs aes-gcm sa shared }\n";
+  ASSERT_TRUE(world.load_policy(kRule + second));
+  ASSERT_TRUE(world.create("t0", true));
+  ASSERT_TRUE(world.load_policy(second));
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+  EXPECT_TRUE(told(world, "guard.rule-gone"));
+}
+
+struct Delegated : ::testing::Test {
+  EngineWorld world;
+  PolicyCaller caller;
+  void SetUp() override {
+    with_route(world);
+    ASSERT_TRUE(world.create("vpn0", true, "5.6.7.9"));
+    ASSERT_TRUE(world.engine->namespaces().create(
+        "svc:/vpn:default", {.users = {1000}, .tunnels = {"vpn*"}, .networks = {prefix_of("10.50.0.0/16")}}));
+    caller.owner = {"svc:/vpn:default", false};
+    caller.uid = 1000;
+  }
+  void add(const std::string& network) {
+    auto entries = world.engine->policy().read_property(
+        "vpn0", "{ negotiate tunnel raddr " + network + " } ipsec { encr_algs aes-gcm sa shared }", "test");
+    ASSERT_TRUE(entries);
+    for (auto& rules : entries->adds) ASSERT_TRUE(world.engine->policy().add_rules(caller, "vpn0", rules));
+  }
+};
+
+TEST_F(Delegated, ItClosesNothingBesideWhatIsDelegatedToIt) {
+  add("8.0.0.0/5");
+  EXPECT_FALSE(world.engine->guard().guards(prefix_of("8.0.0.0/5")));
+  EXPECT_TRUE(told(world, "guard.not-delegated", "8.0.0.0/5"));
+  add("10.0.1.0/25");
+  EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.0.1.0/25"))) << "it cuts nothing out of the operator's";
+  add("10.0.1.0/24");
+  EXPECT_EQ(carriers(world, "10.0.1.0/24"), std::vector<int>{world.platform.links.at("t0").info.index})
+      << "and carries nothing of the operator's";
+  add("10.50.7.0/24");
+  EXPECT_TRUE(world.closed("10.50.7.0/24"));
+}
+
+TEST_F(Delegated, ItGoesWithItsNamespace) {
+  add("10.50.7.0/24");
+  const auto deleted = world.engine->namespaces().remove("svc:/vpn:default", true);
+  ASSERT_TRUE(deleted);
+  EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.50.7.0/24")));
+  EXPECT_TRUE(std::ranges::any_of(deleted->notes, [](const auto& note) { return note.starts_with("10.50.7.0/24"); }));
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+}
+
+TEST(WhatIsClosed, LinkLocalAndMulticastNetworksOfCloudVpnsAreGuarded) {
+  EngineWorld world;
+  with_route(world);
+  for (const char* network : {"169.254.44.0/30", "239.1.0.0/16", "ff15::/16"}) {
+    if (std::string_view(network).find(':') != std::string_view::npos) {
+      EXPECT_TRUE(world.engine->guard().close(prefix_of(network), "t0"));
+    } else {
+      const auto report = world.add_route({network, "10.0.1.1"});
+      ASSERT_TRUE(report && !report->failed()) << network;
+    }
+    EXPECT_TRUE(world.closed(network));
+  }
+  EXPECT_FALSE(world.leak("169.254.44.1"));
+  EXPECT_FALSE(world.engine->guard().close(prefix_of("224.0.0.5/32"), "t0")) << "that never leaves its link";
+}
+
+TEST(DefaultRoute, ALateOrHostileLanIsClosedUntilTheOperatorCallsItInside) {
+  EngineWorld world;
+  with_route(world);
+  const auto report = world.add_route({"default", "10.0.1.1"});
+  ASSERT_TRUE(report && !report->failed());
+  EXPECT_TRUE(world.platform.guard->inside.contains(prefix_of("10.0.0.0/24"))) << "the LAN that was there";
+  EXPECT_FALSE(world.platform.guard->inside.contains(prefix_of("1.2.3.0/24"))) << "the underlay's is not inside";
+  ASSERT_TRUE(world.platform.add_address("net0", prefix_of("10.0.1.77/24"), {}));  // a hostile lease
+  ASSERT_TRUE(world.platform.add_address("net1", prefix_of("172.17.0.1/16"), {}));  // a container bridge, later
+  world.settle();
+  EXPECT_FALSE(world.leak("10.0.1.80"));
+  EXPECT_FALSE(world.leak("172.17.0.2"));
+  EXPECT_TRUE(told(world, "guard.cut-off", "adit guard inside net1"));
+  ASSERT_TRUE(world.engine->guard().set_inside("net1", true));
+  EXPECT_TRUE(world.platform.guard->inside.contains(prefix_of("172.17.0.0/16")));
+  world.kill();
+  ASSERT_TRUE(world.start());
+  EXPECT_TRUE(world.platform.guard->inside.contains(prefix_of("172.17.0.0/16"))) << "the book remembers";
+  ASSERT_TRUE(world.engine->guard().set_inside("net1", false));
+  EXPECT_FALSE(world.platform.guard->inside.contains(prefix_of("172.17.0.0/16")));
+}
+
+TEST(DefaultRoute, ARoutingDaemonsHalfOfEverythingIsToldAndClosesNothing) {
+  EngineWorld world;
+  with_route(world);
+  platform::Route half;
+  half.destination = prefix_of("0.0.0.0/1");
+  half.interface_index = world.platform.links.at("t0").info.index;
+  half.protocol = 186;
+  world.platform.others_add_route(half);
+  world.settle();
+  world.platform.others_remove_route(half);
+  world.settle();
+  EXPECT_FALSE(world.engine->guard().guards(prefix_of("0.0.0.0/1")));
+  EXPECT_TRUE(told(world, "guard.not-closed", "0.0.0.0/1"));
+}
+
+TEST(WhoPasses, PeersAreThrownBackButForThoseBehindAnotherTunnel) {
+  EngineWorld world;
+  with_route(world);
+  EXPECT_TRUE(world.platform.guard->peers.contains(address_of("5.6.7.8")));
+  EXPECT_TRUE(world.platform.guard->flows.contains({address_of("1.2.3.4"), address_of("5.6.7.8")}));
+  ASSERT_TRUE(world.create("u0", false, "10.0.1.2"));  // an unsecured tunnel whose far end is behind t0
+  EXPECT_FALSE(world.platform.guard->peers.contains(address_of("10.0.1.2")));
+  ASSERT_TRUE(world.engine->links().remove("u0", false, false));
+  EXPECT_FALSE(world.platform.guard->flows.contains({address_of("1.2.3.4"), address_of("10.0.1.2")}));
+  ASSERT_TRUE(world.engine->links().modify("t0", {}, "5.6.7.9", false));
+  EXPECT_TRUE(world.platform.guard->flows.contains({address_of("1.2.3.4"), address_of("5.6.7.9")}));
+  EXPECT_FALSE(world.platform.guard->flows.contains({address_of("1.2.3.4"), address_of("5.6.7.8")}));
+}
+
+TEST(WhoPasses, OnlyTheDeviceThatIsThereAndByItsIndex) {
+  EngineWorld world;
+  with_route(world);
+  const int before = world.platform.links.at("t0").info.index;
+  EXPECT_EQ(carriers(world, "10.0.1.0/24"), std::vector<int>{before});
+  world.platform.others_delete_link("t0");
+  world.settle();
+  const int after = world.platform.links.at("t0").info.index;
+  EXPECT_NE(before, after);
+  EXPECT_EQ(carriers(world, "10.0.1.0/24"), std::vector<int>{after});
+}
+
+TEST(Guardian, WhileItIsAwayNothingOpensAndNothingIsMade) {
+  EngineWorld world;
+  with_route(world);
+  world.platform.guardian = false;
+  world.platform.kill_guardian();
+  world.settle();
+  const auto report = world.add_route({"10.9.0.0/16", "10.0.1.1"});
+  EXPECT_TRUE(!report || report->failed());
+  EXPECT_FALSE(world.engine->guard().open(prefix_of("10.0.1.0/24")));
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+  world.kill();
+  ASSERT_TRUE(world.start()) << "the daemon runs, closed";
+  EXPECT_FALSE(world.carrier("t0"));
+  EXPECT_TRUE(told(world, "guard.failed", "no tunnel opens"));
+  world.platform.guardian = true;
+  for (int second = 0; second < 3; ++second) {
+    world.clock.advance(Seconds(60));  // a device that could not be made waits with growing patience
+    world.engine->tick();
+  }
+  EXPECT_TRUE(world.carrier("t0"));
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+}
+
+TEST(NetworksInNetworks, WhatOnlyARuleNamesInsideARoutedNetworkGoesTheSameWay) {
+  EngineWorld world;
+  ASSERT_TRUE(world.start());
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("t0") +
+                                "{ tunnel t0 negotiate tunnel raddr 10.8.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
+  ASSERT_TRUE(world.create("t0", true));
+  ASSERT_TRUE(world.create_address("t0"));
+  ASSERT_TRUE(world.add_route({"10.8.0.0/16", "10.0.1.1"}));
+  const auto way = world.platform.lookup_route(address_of("10.8.1.9"), 0);
+  ASSERT_TRUE(way) << way.error().text;
+  EXPECT_EQ(way->interface_index, world.platform.links.at("t0").info.index);
+  const std::vector<std::string> words = {"10.8.0.0/16", "10.0.1.1"};
+  ASSERT_TRUE(world.engine->routes().remove(words, true));
+  EXPECT_FALSE(world.platform.lookup_route(address_of("10.8.1.9"), 0)) << "the rule's network stays closed";
+}
+
+TEST(Book, AFileThatIsTakenAwayOrCutWhileTheDaemonRunsIsWrittenAgain) {
+  EngineWorld world;
+  with_route(world);
+  for (const char* path : {"/etc/adit/guard.book", "/etc/adit/guard.book.copy", "/run/guard.book"}) {
+    std::filesystem::remove(world.root + path);
+    EXPECT_TRUE(world.engine->guard().close(prefix_of("10.70.0.0/16"), "t0")) << path;
+    EXPECT_NE(world.file(path).find("10.0.1.0/24"), std::string::npos) << path;
+    std::filesystem::resize_file(world.root + path, 30);
+    EXPECT_TRUE(world.engine->guard().open(prefix_of("10.70.0.0/16"))) << path;
+    EXPECT_NE(world.file(path).find("10.0.1.0/24"), std::string::npos) << path;
+  }
+}
+
+TEST(Book, AStartMendsTheCopyThatIsHurtSoThatTheNextLossOpensNothing) {
+  EngineWorld world;
+  with_route(world);
+  world.kill();
+  world.write("/etc/adit/guard.book", "");
+  ASSERT_TRUE(world.start());
+  world.kill();
+  std::filesystem::remove(world.root + "/etc/adit/guard.book.copy");
+  std::filesystem::remove_all(world.root + "/etc/dladm");
+  world.reboot();
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+  ASSERT_TRUE(world.start());
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+}
+
+TEST(Guardian, AClosingThatTheLayersNeverTookIsNotCalledDone) {
+  EngineWorld world;
+  with_route(world);
+  world.kill();
+  world.platform.guardian = false;
+  ASSERT_TRUE(world.start());
+  EXPECT_FALSE(world.engine->guard().close(prefix_of("10.71.0.0/16"), "t0"));
+  EXPECT_FALSE(world.engine->guard().close(prefix_of("10.71.0.0/16"), "t0")) << "nor the second time";
+  const auto report = world.add_route({"10.0.1.0/24", "10.0.1.1"});
+  EXPECT_TRUE(!report || report->failed());
+}
+
+TEST(NamesProveNothing, ARouteIntoAnUnsecuredTunnelOpensNoLayer) {
+  EngineWorld world;
+  with_route(world);
+  ASSERT_TRUE(world.create("u0", false, "5.6.7.9"));
+  ASSERT_TRUE(world.engine->addresses().create_address({.object = "u0/v4", .local = "10.0.0.1", .remote = "10.60.0.1"}));
+  ASSERT_TRUE(world.add_route({"10.0.1.0/26", "10.60.0.1"}));
+  for (const auto& route : world.platform.route_list)
+    if (route.destination == prefix_of("10.0.1.0/26")) EXPECT_EQ(route.table, 254u);
+  ASSERT_TRUE(world.add_route({"5.0.0.0/8", "10.60.0.1"}));  // holds its peer: stands before main
+  ASSERT_TRUE(world.engine->guard().close(prefix_of("5.0.0.0/8"), "t0"));
+  world.settle();
+  for (const auto& route : world.platform.route_list)
+    if (route.destination == prefix_of("5.0.0.0/8")) EXPECT_EQ(route.table, 254u);
+}
+
+}  // namespace
+}  // namespace adit::engine

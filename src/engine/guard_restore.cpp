@@ -1,0 +1,137 @@
+// The guard's start: the book from its files, what stands in the kernel where the book was lost, and all of it into the
+// layers before anything else.
+#include "base/store.h"
+#include "engine/guard.h"
+#include "linux/mark.h"
+
+#include <unistd.h>
+
+namespace adit::engine {
+
+using guard::Book;
+using guard::Entry;
+using guard::Lines;
+
+Result<> Guard::load_books() {
+  Lines lines;
+  std::vector<std::optional<Book>> read;
+  bool any = false;
+  for (guard::BookFile* file : {&disk_, &copy_, &run_}) {
+    auto loaded = file->load();
+    if (!loaded)
+      return fail(loaded.error().code,
+                  "{}; without it aditd cannot know which networks to keep closed: put it back from {}, or delete it if "
+                  "no secured tunnel needs it",
+                  loaded.error().text, file == &copy_ ? disk_.path() : copy_.path());
+    read.push_back(*loaded ? std::optional((*loaded)->book()) : std::nullopt);
+    if (!*loaded) continue;
+    any = true;
+    for (const auto& [network, line] : (*loaded)->networks) lines.take(line);
+    for (const auto& [name, line] : (*loaded)->interfaces) lines.take(line);
+  }
+  if (!any) return {};
+  book_ = lines.book();
+  mend_files(read);
+  return {};
+}
+
+// A copy that was lost, cut or is older is written whole again before anything else: the next loss may hit another.
+void Guard::mend_files(const std::vector<std::optional<Book>>& read) {
+  const Book lasting = lasting_book();
+  Result<> mended;
+  const auto mend = [&](guard::BookFile& file, const std::optional<Book>& stands, const Book& wanted) {
+    if (stands == wanted) return;
+    if (auto written = file.rewrite(wanted); !written) mended = written;
+  };
+  mend(disk_, read[0], lasting);
+  mend(copy_, read[1], lasting);
+  mend(run_, read[2], book_);
+  if (!mended)
+    context_.events.add(Severity::alert, "guard.failed", "",
+                        fmt::format("a copy of the guard's book is not whole: {}", mended.error().text));
+}
+
+Book Guard::lasting_book() const {
+  Book lasting;
+  for (const auto& [network, entry] : book_.networks()) lasting.put(network, entry.lasting());
+  for (const auto& name : book_.inside()) lasting.set_inside(name, true);
+  lasting.generation = book_.generation;
+  return lasting;
+}
+
+// An intact book is the authority; the kernel is asked only where it knows of later changes than the book.
+Result<> Guard::adopt_what_stands() {
+  TRY_ASSIGN(const auto found, context_.platform.found_guard());
+  if (!found) return {};
+  if (found->book != plan_.book && !found->networks.empty())
+    return fail(EBUSY,
+                "this network namespace is guarded by the Adit whose root is {}; end that one, open what it keeps "
+                "closed ('adit -R {} guard list'), or run this one in a namespace of its own",
+                found->book.empty() ? "/" : found->book, found->book.empty() ? "/" : found->book);
+  if (found->generation <= book_.generation) return {};
+  Book::Before before;
+  std::string networks;
+  for (const auto& network : found->networks) {
+    if (book_.holds(network)) continue;
+    book_.add({network, "", GuardSource::kept, false}, &before);
+    networks += (networks.empty() ? "" : ", ") + network.str();
+  }
+  book_.generation = found->generation;
+  if (before.empty()) return {};
+  context_.events.add(
+      Severity::alert, "guard.adopted", "",
+      fmt::format("the guard's book was lost or is older than what the kernel closes: {} {} kept closed; 'adit guard "
+                  "open NETWORK' opens what is not wanted",
+                  networks, before.size() == 1 ? "is" : "are"));
+  return write(before, "");
+}
+
+platform::GuardPlan Guard::whole_plan() const {
+  platform::GuardPlan plan;
+  plan.book = context_.settings.root;
+  plan.generation = book_.generation;
+  plan.mark = platform::kOuterMark;
+  plan.uid = ::geteuid();
+  for (const auto& [network, entry] : book_.networks()) plan.closed.emplace(network, devices_of(entry));
+  plan.inside = inside_networks();
+  for (const auto& [flow, count] : flows_) plan.flows.insert(flow);
+  for (const auto& [peer, count] : peers_)
+    if (thrown(peer)) plan.peers.insert(peer);
+  return plan;
+}
+
+Result<> Guard::restore() {
+  starting_ = true;
+  plan_.book = context_.settings.root;
+  TRY(load_books());
+  TRY(adopt_what_stands());
+  if (auto sent = send({}); !sent)
+    context_.events.add(Severity::alert, "guard.failed", "",
+                        fmt::format("the guard does not stand whole: {}; until it does no tunnel opens", sent.error().text));
+  return {};
+}
+
+Result<> Guard::assert_table() {
+  starting_ = false;
+  return apply_host_table();
+}
+
+// A tunnel that is not there closes all the same: its record may be lost, and what it protected is not.
+void Guard::settle() {
+  std::map<std::string, std::string> orphans;
+  for (const auto& [network, entry] : book_.networks()) {
+    for (const auto& [key, holder] : entry.holders) {
+      const auto view = links_.tunnel(key.tunnel);
+      if ((view && view->secured) || holder.sources.contains(GuardSource::kept)) continue;
+      auto& networks = orphans[key.tunnel];
+      networks += (networks.empty() ? "" : ", ") + network.str();
+    }
+  }
+  for (const auto& [tunnel, networks] : orphans)
+    context_.events.add(Severity::alert, "guard.orphaned", tunnel,
+                        fmt::format("{} is closed for {}, which {}; 'adit guard open NETWORK' opens it", networks, tunnel,
+                                    links_.tunnel(tunnel) ? "is not secured any more" : "is not there any more"));
+  reassert(true, false);
+}
+
+}  // namespace adit::engine

@@ -1,0 +1,160 @@
+#include "guard/book_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace adit::guard {
+namespace {
+
+constexpr std::string_view kHeader =
+    "adit guard book 2: networks that may be reached only through their secured tunnels; written by aditd\n";
+constexpr std::string_view kMagic = "adit guard book 2";
+constexpr size_t kOldLinesKept = 256;
+constexpr mode_t kMode = 0600;
+
+class Closing {
+ public:
+  explicit Closing(int fd) : fd_(fd) {}
+  ~Closing() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Closing(const Closing&) = delete;
+  Closing& operator=(const Closing&) = delete;
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+uint64_t Lines::generation() const {
+  uint64_t highest = 0;
+  for (const auto& [network, line] : networks) highest = std::max(highest, line.generation);
+  for (const auto& [name, line] : interfaces) highest = std::max(highest, line.generation);
+  return highest;
+}
+
+void Lines::take(const Line& line) {
+  const auto newer = [](const Line& there, const Line& comes) {
+    if (comes.generation != there.generation) return comes.generation > there.generation;
+    return comes.network ? comes.entry.has_value() : comes.inside;
+  };
+  if (line.network) {
+    const auto [there, fresh] = networks.try_emplace(*line.network, line);
+    if (!fresh && newer(there->second, line)) there->second = line;
+  } else {
+    const auto [there, fresh] = interfaces.try_emplace(line.interface, line);
+    if (!fresh && newer(there->second, line)) there->second = line;
+  }
+}
+
+Book Lines::book() const {
+  Book book;
+  for (const auto& [network, line] : networks)
+    if (line.entry) book.put(network, line.entry);
+  for (const auto& [name, line] : interfaces)
+    if (line.inside) book.set_inside(name, true);
+  book.generation = generation();
+  return book;
+}
+
+Lines lines_of(const Book& book) {
+  Lines lines;
+  for (const auto& [network, entry] : book.networks())
+    lines.networks[network] = {.network = network, .interface = {}, .generation = book.generation, .entry = entry, .because = {}};
+  for (const auto& name : book.inside())
+    lines.interfaces[name] = {.network = {}, .interface = name, .generation = book.generation, .entry = {}, .inside = true, .because = {}};
+  return lines;
+}
+
+Result<std::optional<Lines>> BookFile::load() {
+  there_ = false;
+  lines_ = 0;
+  TRY_ASSIGN(const auto text, read_file(path_));
+  if (!text || text->empty()) return std::nullopt;
+  std::string_view rest = *text;
+  if (!rest.starts_with(kMagic)) return fail(EINVAL, "{}:1: this is no book of Adit's guard", path_);
+  Lines lines;
+  bool whole = true;
+  for (size_t number = 1; !rest.empty(); ++number) {
+    const size_t end = rest.find('\n');
+    whole = end != rest.npos;
+    const std::string_view one = rest.substr(0, end);
+    rest.remove_prefix(whole ? end + 1 : rest.size());
+    if (number == 1 || !whole) continue;
+    const auto line = parse_line(one);
+    if (!line) return fail(EINVAL, "{}:{}: {}", path_, number, line.error().text);
+    lines.take(*line);
+    ++lines_;
+  }
+  living_ = lines.networks.size() + lines.interfaces.size();
+  know_file();
+  there_ = whole;  // else the next append writes it anew
+  return lines;
+}
+
+Result<> BookFile::rewrite(const Book& whole) {
+  std::string text(kHeader);
+  const Lines lines = lines_of(whole);
+  for (const auto& [network, line] : lines.networks) text += text_of(line);
+  for (const auto& [name, line] : lines.interfaces) text += text_of(line);
+  there_ = false;
+  TRY(replace_file(path_, text, kMode, lasting_, point_));
+  there_ = true;
+  know_file();
+  lines_ = living_ = lines.networks.size() + lines.interfaces.size();
+  return {};
+}
+
+void BookFile::know_file() {
+  struct stat now {};
+  if (::stat(path_.c_str(), &now) != 0) now = {};
+  size_ = now.st_size;
+  inode_ = now.st_ino;
+}
+
+Result<> BookFile::append(const std::vector<Line>& lines, const std::function<const Book&()>& whole) {
+  if (lines.empty()) return {};
+  struct stat now {};
+  // Somebody took it away, cut it, or put another in its place.
+  if (::stat(path_.c_str(), &now) != 0 || now.st_size != size_ || now.st_ino != inode_) there_ = false;
+  if (!there_ || lines_ + lines.size() > 2 * living_ + kOldLinesKept) return rewrite(whole());
+  std::string text;
+  for (const Line& line : lines) text += text_of(line);
+  TRY(add_text(text));
+  lines_ += lines.size();
+  return {};
+}
+
+Result<> BookFile::add_text(const std::string& text) {
+  const int fd = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) {
+    there_ = false;
+    return fail(errno, "cannot save {}: open: {}; nothing was changed, check the file system", path_,
+                std::strerror(errno));
+  }
+  const Closing closing(fd);
+  struct stat before {};
+  int code = ::fstat(fd, &before) == 0 ? 0 : errno;
+  crash_point(point_ + ":opened");
+  if (code == 0) {
+    const ssize_t done = ::write(fd, text.data(), text.size());
+    if (done != static_cast<ssize_t>(text.size())) code = done < 0 ? errno : ENOSPC;
+  }
+  crash_point(point_ + ":written");
+  if (code == 0 && lasting_ == Lasting::disk && ::fdatasync(fd) != 0) code = errno;
+  if (code == 0) {
+    size_ = before.st_size + static_cast<off_t>(text.size());
+    crash_point(point_ + ":synced");
+    return {};
+  }
+  if (::ftruncate(fd, before.st_size) != 0) there_ = false;  // then the next change writes it anew
+  return fail(code, "cannot save {}: write: {}; nothing was changed, {}", path_, std::strerror(code),
+              code == ENOSPC || code == EDQUOT ? "free some space and repeat the command" : "check the file system");
+}
+
+}  // namespace adit::guard
