@@ -8,8 +8,10 @@
 #include <fstream>
 #include <sstream>
 
+#include "config/system_resolver.h"
 #include "engine/addresses.h"
 #include "engine/fake_seams.h"
+#include "engine/names.h"
 #include "engine/routes.h"
 #include "linux/fake_platform.h"
 
@@ -28,6 +30,7 @@ struct FakeHost {
   platform::FakePlatform platform;
   FakeClock clock;
   EventLog events{clock};
+  Names names{clock, events, std::make_shared<config::SystemResolver>()};
   Context context;
   FakeLinks links;
   FakeGuard guard{platform.journal, links};
@@ -35,7 +38,7 @@ struct FakeHost {
   FakeHost()
       : directory(make_directory()),
         settings{.root = directory, .run_dir = directory + "/run"},
-        context{settings, platform, clock, events} {
+        context{settings, platform, clock, events, &names} {
     for (const char* name : {"net0", "net1"}) platform.add_interface(name);
     (void)platform.add_address("net0", prefix("1.2.3.4/24"), {});
     (void)platform.add_address("net1", prefix("10.0.0.1/24"), {});

@@ -161,7 +161,11 @@ Result<> Guard::enact(const Book::Before& before, const std::string& because) {
   crash_point("guard:saved");
   platform::GuardChange change;
   add_facts(before, change);
-  if (auto sent = send(std::move(change)); !sent) return undo(sent.error());
+  // At a start the book counts: all of it is sent again until the layers take it, and no tunnel opens before.
+  if (auto sent = send(std::move(change)); !sent && starting_)
+    whole_ = false;
+  else if (!sent)
+    return undo(sent.error());
   crash_point("guard:closed");
   for (const auto& network : closed)
     context_.events.add(Severity::info, "guard.closed", network.str(), fmt::format("{} is guarded", network.str()));
@@ -220,7 +224,7 @@ Result<> Guard::send(platform::GuardChange change) {
 
 // What the book says, the layers have taken.
 Result<> Guard::stand() {
-  return whole_ ? Result<>{} : send({});
+  return whole_ || starting_ ? Result<>{} : send({});
 }
 
 // ---- what opens

@@ -394,7 +394,9 @@ TEST(Guardian, WhileItIsAwayNothingOpensAndNothingIsMade) {
     world.clock.advance(Seconds(60));  // a device that could not be made waits with growing patience
     world.engine->tick();
   }
-  EXPECT_TRUE(world.carrier("t0"));
+  std::string told;
+  for (const auto& event : world.engine->events().since(0)) told += event.text + "\n";
+  EXPECT_TRUE(world.carrier("t0")) << world.engine->links().why_closed("t0") << told;
   EXPECT_TRUE(world.closed("10.0.1.0/24"));
 }
 

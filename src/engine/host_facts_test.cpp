@@ -85,18 +85,18 @@ TEST_F(HostFacts, KeysServeWhateverAddressesCome) {
   EXPECT_TRUE((*world.engine->keys().keys().get(name, {}))->spec.inbound) << "packets ask no address";
 }
 
-TEST_F(HostFacts, TheSubnetsOfTheHostFollowItsAddresses) {
-  const auto excepted = [&](const char* network) {
-    return std::ranges::find(world.platform.firewall->local_networks, prefix_of(network)) !=
-           world.platform.firewall->local_networks.end();
-  };
+TEST_F(HostFacts, TheSubnetsOfAnInsideInterfaceFollowItsAddresses) {
+  ASSERT_TRUE(world.create("t9", true, "5.6.7.99"));
+  ASSERT_TRUE(world.engine->guard().close(prefix_of("0.0.0.0/0"), "t9"));
+  ASSERT_TRUE(world.engine->guard().set_inside("net1", true));
+  const auto inside = [&](const char* network) { return world.platform.guard->inside.contains(prefix_of(network)); };
   for (int round = 0; round < 2; ++round) {
-    EXPECT_FALSE(excepted("192.0.2.0/24"));
+    EXPECT_FALSE(inside("192.0.2.0/24"));
     give("net1", "192.0.2.1/24");
-    EXPECT_TRUE(excepted("192.0.2.0/24"));
+    EXPECT_TRUE(inside("192.0.2.0/24"));
     take("net1", "192.0.2.1/24");
   }
-  EXPECT_FALSE(excepted("192.0.2.0/24"));
+  EXPECT_FALSE(inside("192.0.2.0/24"));
 }
 
 }  // namespace

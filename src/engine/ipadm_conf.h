@@ -27,7 +27,7 @@ class IpadmConf {
   };
 
   static IpadmConf parse(std::string_view text);
-  // No file: an empty configuration. Errors as engine/store.h.
+  // No file: an empty configuration. Errors as base/store.h.
   static Result<IpadmConf> load(const std::string& path);
   [[nodiscard]] Result<> save(const std::string& path, Lasting lasting) const;
   [[nodiscard]] std::string text() const;

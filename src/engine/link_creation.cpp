@@ -4,7 +4,7 @@
 
 #include "engine/links.h"
 #include "engine/names.h"
-#include "engine/store.h"
+#include "base/store.h"
 
 namespace adit::engine {
 namespace {

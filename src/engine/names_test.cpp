@@ -171,12 +171,12 @@ TEST_F(NamesTest, WhatANameProtectedStaysGuardedWhileItDoesNotResolve) {
   resolver->say("nas", {address_of("10.0.5.5")});
   start();
   ASSERT_TRUE(world.create("t0", true));
-  ASSERT_TRUE(world.closed_by_table("10.0.5.5/32"));
+  ASSERT_TRUE(world.closed("10.0.5.5/32"));
   world.kill();
   resolver->end();
   resolver = std::make_shared<SlowResolver>();
   start();
-  EXPECT_TRUE(world.closed_by_table("10.0.5.5/32"));
+  EXPECT_TRUE(world.closed("10.0.5.5/32"));
   EXPECT_FALSE(world.leak("10.0.5.5"));
 }
 
@@ -230,7 +230,7 @@ TEST_F(NamesTest, ATunnelAndItsPropertyAndAKeyWaitForTheirNames) {
   EXPECT_TRUE(world.carrier("t0"));
   EXPECT_EQ(decided("t0", "10.0.5.5"), DropReason::none);
   EXPECT_EQ(world.engine->keys().keys().size(), 2u);
-  EXPECT_TRUE(world.closed_by_table("10.0.5.5/32"));
+  EXPECT_TRUE(world.closed("10.0.5.5/32"));
 }
 
 TEST_F(NamesTest, ThePutBackOfTheGuardDoesNotWait) {
@@ -247,7 +247,7 @@ TEST_F(NamesTest, ThePutBackOfTheGuardDoesNotWait) {
               world.engine->handle_platform_changes();
             }),
             0.5);
-  EXPECT_TRUE(world.closed_by_table("10.0.1.0/24"));
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
 }
 
 TEST(LookUps, AreBoundedInNumberAndAnswerAllTheSame) {
