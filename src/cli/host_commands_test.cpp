@@ -45,7 +45,6 @@ struct HostCommandsTest : ::testing::Test {
   void SetUp() override {
     setenv("TZ", "UTC", 1);
     tzset();
-    ASSERT_TRUE(host.platform.set_underlay_rule(platform::kOuterMark));
     add_services();
     protocol::add_address_methods(methods, addresses, properties);
     protocol::add_route_methods(methods, routes);

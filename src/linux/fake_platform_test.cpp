@@ -69,13 +69,19 @@ TEST_F(Machine, TheNthCallFailsAndDoesNothing) {
   EXPECT_TRUE(fake.add_route({.destination = prefix("10.0.3.0/24"), .interface_index = tunnel()}));
 }
 
-TEST_F(Machine, MarkedPacketsSeeNeitherTunnelsNorGuard) {
+TEST_F(Machine, TheGuardsTableComesFirstAndThrowsPeersBack) {
   ASSERT_TRUE(fake.add_route({.destination = prefix("0.0.0.0/0"), .gateway = at("192.0.2.254"), .metric = 5}));
-  ASSERT_TRUE(fake.add_route({.destination = prefix("0.0.0.0/0"), .interface_index = tunnel()}));
-  ASSERT_TRUE(fake.set_underlay_rule(kOuterMark));
-  EXPECT_EQ(fake.lookup_route(at("8.8.8.8"), 0)->interface_index, tunnel());
-  EXPECT_EQ(fake.lookup_route(at("8.8.8.8"), kOuterMark)->gateway, at("192.0.2.254"));
-  EXPECT_EQ(fake.lookup_route(at("10.0.1.5"), kOuterMark)->gateway, at("192.0.2.254"));
+  ASSERT_TRUE(
+      fake.add_route({.destination = prefix("0.0.0.0/0"), .interface_index = tunnel(), .table = kGuardTable}));
+  GuardPlan plan;
+  plan.closed[prefix("198.51.100.0/24")] = {};
+  plan.peers = {at("8.8.8.8")};
+  ASSERT_TRUE(fake.replace_guard(plan));
+  EXPECT_EQ(fake.lookup_route(at("8.8.4.4"), 0)->interface_index, tunnel());
+  EXPECT_EQ(fake.lookup_route(at("8.8.8.8"), 0)->gateway, at("192.0.2.254"));
+  EXPECT_FALSE(fake.lookup_route(at("198.51.100.7"), 0));
+  fake.others_remove_rule();
+  EXPECT_EQ(fake.lookup_route(at("8.8.4.4"), 0)->gateway, at("192.0.2.254"));
 }
 
 TEST_F(Machine, ChangesAreReportedAndTheDescriptorWakes) {

@@ -157,66 +157,6 @@ TEST_F(NetlinkTest, ErrorsAreTheKernelsOwn) {
   EXPECT_EQ(nowhere.error().code, ENETUNREACH);
 }
 
-TEST_F(NetlinkTest, OuterPacketsKeepToTheUnderlayUnderADefaultRouteOverTheTunnel) {
-  run("ip route add default via 192.0.2.254 && ip -6 route add default via 2001:db8::99 && ip route add 198.18.0.0/15 "
-      "via 192.0.2.253");
-  ASSERT_TRUE(platform->set_underlay_rule(kOuterMark));
-  tunnel("t0");
-  ASSERT_TRUE(platform->add_route({.destination = Prefix::any(Family::v4), .interface_index = index("t0")}));
-  ASSERT_TRUE(
-      platform->add_route({.destination = Prefix::any(Family::v6), .interface_index = index("t0"), .metric = 10}));
-  ASSERT_TRUE(platform->add_route({.destination = prefix("203.0.113.0/24"), .interface_index = index("t0")}));
-  (void)changes();
-  for (const char* peer : {"203.0.113.7", "8.8.8.8"}) {
-    EXPECT_EQ(way(peer).interface_index, index("t0"));
-    EXPECT_EQ(way(peer, kOuterMark).gateway, at("192.0.2.254")) << peer;
-  }
-  EXPECT_EQ(way("198.18.0.1", kOuterMark).gateway, at("192.0.2.253"));
-  EXPECT_EQ(way("192.0.2.9", kOuterMark).interface_index, index("e0"));
-  EXPECT_EQ(way("2001:db8:9::1").interface_index, index("t0"));
-  EXPECT_EQ(way("2001:db8:9::1", kOuterMark).gateway, at("2001:db8::99"));
-}
-
-TEST_F(NetlinkTest, TheMirrorFollowsTheUnderlay) {
-  ASSERT_TRUE(platform->set_underlay_rule(kOuterMark));
-  tunnel("t0");
-  ASSERT_TRUE(platform->add_route({.destination = Prefix::any(Family::v4), .interface_index = index("t0")}));
-  (void)changes();
-  const auto cut_off = platform->lookup_route(at("8.8.8.8"), kOuterMark);
-  ASSERT_FALSE(cut_off) << "no underlay leads there, and the tunnel must not carry itself";
-  run("ip route add default via 192.0.2.254 metric 50 && ip -6 route add default via 2001:db8::99");
-  EXPECT_TRUE(has(changes(), Change::What::route));
-  EXPECT_EQ(way("8.8.8.8", kOuterMark).gateway, at("192.0.2.254"));
-  EXPECT_EQ(way("2001:db8:9::1", kOuterMark).gateway, at("2001:db8::99"));
-  run("ip route replace default via 192.0.2.253 metric 50");
-  (void)changes();
-  EXPECT_EQ(way("8.8.8.8", kOuterMark).gateway, at("192.0.2.253"));
-  run("ip route del default via 192.0.2.253 && ip -6 route del default via 2001:db8::99");
-  (void)changes();
-  EXPECT_FALSE(platform->lookup_route(at("8.8.8.8"), kOuterMark));
-  EXPECT_FALSE(platform->lookup_route(at("2001:db8:9::1"), kOuterMark));
-  run("ip route add 10.7.0.0/16 nexthop via 192.0.2.11 nexthop via 192.0.2.12");
-  (void)changes();
-  EXPECT_TRUE(holds("ip route show table 173 10.7.0.0/16 | grep -q 192.0.2.12")) << "all next hops are copied";
-}
-
-TEST_F(NetlinkTest, TheMirrorIsSetRightAfterARestart) {
-  ASSERT_TRUE(platform->set_underlay_rule(kOuterMark));
-  run("ip route add default via 192.0.2.254");
-  (void)changes();
-  tunnel("t0");
-  platform.reset();
-  run("ip route del default via 192.0.2.254 && ip route add default via 192.0.2.253 && ip route add 10.8.0.0/16 dev "
-      "t0");
-  auto again = make_linux_platform("", "/nonexistent");
-  ASSERT_TRUE(again);
-  platform = std::move(*again);
-  ASSERT_TRUE(platform->set_underlay_rule(kOuterMark));
-  EXPECT_EQ(way("8.8.8.8", kOuterMark).gateway, at("192.0.2.253"));
-  EXPECT_FALSE(holds("ip route show table 173 | grep -q t0")) << "a tunnel made before the crash is known as one";
-  EXPECT_EQ(output("ip rule show | grep -c 'lookup 173'"), "1\n");
-}
-
 TEST_F(NetlinkTest, WhatOthersChangeIsReported) {
   tunnel("t0");
   ASSERT_TRUE(platform->change_fd());
