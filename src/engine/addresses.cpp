@@ -279,6 +279,7 @@ void Addresses::reassert() {
   const auto interfaces = context_.platform.interfaces();
   const auto addresses = context_.platform.addresses();
   if (!interfaces || !addresses) return;
+  const bool again = std::exchange(owes_, false);
   std::map<int, std::string> names;
   for (const auto& interface : *interfaces) names[interface.index] = interface.name;
   std::set<std::pair<std::string, net::Address>> there;
@@ -293,15 +294,17 @@ void Addresses::reassert() {
     if (there.contains({record.interface, record.placed->local.address()})) {
       if (const auto route = peer_route(record.interface, *record.placed);
           route && !ways.contains({route->destination, route->interface_index}))
-        (void)context_.platform.add_route(*route);
+        owes_ |= !context_.platform.add_route(*route).has_value();
       continue;
     }
     if (!exists(record.interface)) continue;
-    if (auto placed = place(record, By::put_back); !placed)
-      context_.events.add(Severity::warning, "address.failed", name, placed.error().text);
-    else
+    if (auto placed = place(record, By::put_back); placed) {
       context_.events.add(Severity::warning, "address.restored", name,
                           fmt::format("somebody removed {}; it is back", name));
+    } else {
+      owes_ = true;
+      if (!again) context_.events.add(Severity::warning, "address.failed", name, placed.error().text);
+    }
   }
 }
 

@@ -40,6 +40,7 @@ class Addresses final : public LinkUser {
   void restore();
   // Somebody changed addresses or links: puts back what is gone.
   void reassert();
+  [[nodiscard]] bool owes() const { return owes_; }  // something could not be put back: reassert again by and by
 
   // ---- LinkUser. may_delete: EBUSY while the link has an address object.
   Result<> may_delete(const std::string& link) const override;
@@ -103,6 +104,7 @@ class Addresses final : public LinkUser {
   GuardDoor& guard_;
   std::map<std::string, Interface> interfaces_;   // those that create-if or create-addr plumbed
   std::map<std::string, AddressRecord> records_;  // by name
+  bool owes_ = false;
 };
 
 }  // namespace adit::engine

@@ -242,6 +242,10 @@ void Engine::tick() {
   p.namespaces.tick();
   p.links.tick();
   p.guard.tick();
+  if (p.addresses.owes() || p.routes.owes()) {  // what no notice tells the end of: IPv6 that is switched on again
+    p.addresses.reassert();
+    p.routes.reassert();
+  }
   if (p.ticks % kLeakPollTicks == 0) p.guard.poll_leaks();
   if (p.ticks % kGuardCheckTicks == 0) p.guard.reassert(true, true);
 }

@@ -344,6 +344,7 @@ void Routes::place_waiting() {
 void Routes::reassert() {
   const auto v4 = context_.platform.routes(Family::v4), v6 = context_.platform.routes(Family::v6);
   if (!v4 || !v6) return;
+  const bool again = std::exchange(owes_, false);
   for (Wanted& wanted : wanted_) {
     if (wanted.placed && wanted.placed->table == platform::kGuardTable &&
         !stands_before_others(wanted.tunnel, wanted.placed->destination)) {  // a network closed around it since
@@ -352,13 +353,15 @@ void Routes::reassert() {
     }
     if (!wanted.placed || holds(wanted.command.family() == Family::v4 ? v4 : v6, *wanted.placed)) continue;
     const auto route = resolve(wanted.command);
+    owes_ |= !route;
     if (!route) continue;  // its link or address is away: tried again when that comes back
     const auto placed = place(wanted, *route, By::put_back);
+    owes_ |= !placed;
     const std::string& text = wanted.command.destination_text;
     if (placed)
       context_.events.add(Severity::warning, "route.restored", text,
                           fmt::format("somebody removed the route to {}; it is back", text));
-    else if (placed.error().code != ENETDOWN)
+    else if (placed.error().code != ENETDOWN && !again)
       context_.events.add(Severity::warning, "route.failed", text, placed.error().text);
   }
   place_waiting();

@@ -45,6 +45,7 @@ class Routes final : public LinkUser {
   void restore();
   // Somebody changed routes, addresses or links: puts back what is gone, the guard first.
   void reassert();
+  [[nodiscard]] bool owes() const { return owes_; }  // something could not be put back: reassert again by and by
 
   // ---- LinkUser: routes do not keep a link from going; they go with it, the file's wait for its return.
   Result<> may_delete(const std::string&) const override { return {}; }
@@ -103,6 +104,7 @@ class Routes final : public LinkUser {
   GuardDoor& guard_;
   StaticRoutes file_;
   std::vector<Wanted> wanted_;
+  bool owes_ = false;
 };
 
 }  // namespace adit::engine

@@ -13,7 +13,7 @@ def test_i4_killed_under_traffic_and_started_again(up):
         state = up.alice.sh("ip -o link show v4_bob0").stdout
         assert "LOWER_UP" not in state and "UP" in state
         assert "10.0.1.1" in up.alice.sh("ip -o addr show v4_bob0").stdout
-        assert "v4_bob0" in up.alice.sh("ip route show 10.0.1.0/24").stdout
+        assert "v4_bob0" in up.alice.sh("ip route show 10.0.1.0/24 table 174").stdout
         assert "unreachable 10.0.1.0/24" in up.alice.sh("ip route show table all").stdout
         assert "10.0.1.0" in up.alice.sh("nft list ruleset").stdout
         time.sleep(0.5)

@@ -23,7 +23,9 @@ def just(command):
 MISTAKES = {
     "link_down": just("ip link set v4_bob0 down"),
     "link_deleted": just("ip link del v4_bob0"),
-    "route_deleted": just("ip route del 10.0.1.0/24 dev v4_bob0"),
+    "route_deleted": just("ip route del 10.0.1.0/24 dev v4_bob0 table 174"),
+    "ipv6_switched_off": just("sysctl -q -w net.ipv6.conf.v4_bob0.disable_ipv6=1"),
+    "route_replaced_v6": just("ip -6 route replace 2001:470:24:c67::/64 via 2001:db8:1::1 metric 512"),
     "routes_flushed": just("ip route flush dev v4_bob0"),
     "addresses_flushed": just("ip addr flush dev v4_bob0"),
     "ignore_linkdown": just("sysctl -q -w net.ipv4.conf.all.ignore_routes_with_linkdown=1"),
@@ -94,6 +96,13 @@ def test_i7_what_was_taken_away_is_put_back(up):
                 and "LOWER_UP" in up.alice.sh("ip -o link show v4_bob0").stdout)
     wait_for(whole, what="guard, route and link")
     wait_for(lambda: up.alice_host.ping("10.0.1.2", count=1, wait=1) == 1, what="traffic")
+
+
+def test_i7_ipv6_switched_off_and_on_again_comes_back(up):
+    up.alice.sh("sysctl -q -w net.ipv6.conf.v4_bob0.disable_ipv6=1")
+    time.sleep(1.5)
+    up.alice.sh("sysctl -q -w net.ipv6.conf.v4_bob0.disable_ipv6=0")
+    wait_for(lambda: up.alice_host.ping("2001:470:24:c67::2", count=1, wait=1) == 1, seconds=15, what="IPv6 traffic")
 
 
 def test_i7_a_deleted_device_comes_back(up):
@@ -170,7 +179,9 @@ def test_i7_disk_full_while_persisting_changes_nothing(world):
         world.alice.start_aditd()
         for command in guide.commands(guide.ALICE)[4:6]:
             world.alice.adit(command)
-        before = {path: path.read_bytes() for path in disk.rglob("*") if path.is_file()}
+        # The guard's book is a journal: a closing that was taken back leaves two lines that say so.
+        before = {path: path.read_bytes() for path in disk.rglob("*") if path.is_file() and "guard.book" not in path.name}
+        closed = world.alice.adit("adit guard list --json").stdout
         filler = disk / "filler"
         with open(filler, "wb", buffering=0) as file:
             try:
@@ -184,6 +195,7 @@ def test_i7_disk_full_while_persisting_changes_nothing(world):
         assert "v4_other0" not in world.alice.sh("ip -o link").stdout
         assert "10.0.1.0/24 via" not in world.alice.sh("ip route").stdout
         assert {path: path.read_bytes() for path in before} == before
+        assert world.alice.adit("adit guard list --json").stdout == closed
         filler.unlink()
         world.alice.adit("adit route -p add 10.0.1.0/24 10.0.1.1")
     finally:

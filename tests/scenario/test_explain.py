@@ -82,7 +82,7 @@ def test_a_rule_that_drops_and_what_no_rule_matches(up):
 
 
 def test_a_route_around_the_tunnel_is_stopped_by_the_guard(up):
-    up.alice.sh(f"ip route add {TARGET}/32 via 1.2.3.1")
+    up.alice.sh(f"ip route add {TARGET}/32 via 1.2.3.1 table local")       # before the guard's rule
     about = explained(up.alice, f"{SOURCE} {TARGET}")
     assert about["reason"] == "guard" and about["route"]["interface"] == "net0"
     assert about["verdict"].startswith("It is stopped at net0 by the guard: 10.0.1.0/24 leaves only through v4_bob0; ")
@@ -142,7 +142,7 @@ def test_an_answer_that_is_not_let_in(up):
 def test_what_comes_beside_the_tunnel(up):
     about = explained(up.alice, f"--in {TARGET} 10.0.0.1")
     assert about["passes"] and not about["clear"]
-    up.alice.sh(f"ip route add {TARGET}/32 via 1.2.3.1")
+    up.alice.sh(f"ip route add {TARGET}/32 via 1.2.3.1 table local")       # before the guard's rule
     about = explained(up.alice, f"--in {TARGET} 10.0.0.1")
     assert about["reason"] == "guard" and not about["passes"]
 
