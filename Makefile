@@ -11,7 +11,7 @@ help:
 	@echo 'make demo     two sites in namespaces: the commands, the traffic, the captures (root)'
 	@echo 'make test     everything: units, vectors, corpora, model, namespaces, other stacks (root)'
 	@echo 'make bench    one table: bare veth, Adit, strongSwan, wireguard-go; and micro-benchmarks (root); BENCH=--quick: shorter'
-	@echo 'make fuzz     each fuzz target for FUZZ_SECONDS (60)'
+	@echo 'make fuzz     each fuzz target for FUZZ_SECONDS (60), then FUZZ_MESSAGES (5000) to each server of a daemon (root)'
 	@echo 'make lint     format and static analysis; BASE=COMMIT: of what changed since'
 	@echo 'make install  a complete system below DESTDIR with PREFIX ($(PREFIX))'
 
@@ -36,10 +36,11 @@ bench: build
 	@packaging/deps test bench
 	@python3 bench/run.py $(BENCH)
 
-fuzz: deps
+fuzz: build
 	@packaging/deps fuzz
 	@cmake --preset fuzz >/dev/null && cmake --build build/fuzz -j $(JOBS) --target fuzzers
 	@python3 fuzz/run.py --seconds $(or $(FUZZ_SECONDS),60)
+	@python3 fuzz/doors.py -n $(or $(FUZZ_MESSAGES),5000) --build $(RELEASE)
 
 lint: deps
 	@packaging/deps lint

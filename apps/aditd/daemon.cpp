@@ -1,7 +1,10 @@
 #include "daemon.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 #include "engine/addresses.h"
 #include "engine/dataplane.h"
@@ -34,9 +37,23 @@ constexpr int kCalmRatio = 4;
 // root write; on the key and policy sockets users act in the namespaces that are delegated to them.
 constexpr mode_t kOpenSocket = 0666;
 
+// What a delegated rule may take in drafts: some copies of an ordinary one.
+constexpr size_t kDraftBytesOfRule = 4096;
+
 }  // namespace
 
-Daemon::Daemon(engine::Engine& engine, platform::Platform& platform) : engine_(engine), platform_(platform) {}
+Daemon::Daemon(engine::Engine& engine, platform::Platform& platform) : engine_(engine), platform_(platform) {
+  admission_ = std::make_shared<protocol::Admission>(clock_, [this](uid_t user) { return rank_of(user); });
+  admission_->set_urgent([this] { kernel_first(); });
+}
+
+protocol::Admission::Rank Daemon::rank_of(uid_t user) const {
+  auto rank = protocol::Admission::by_user(user);
+  if (rank.standing == protocol::Standing::privileged) return rank;
+  if (const auto rules = engine_.namespaces().rules_delegated_to(user))
+    rank = {protocol::Standing::delegated, static_cast<size_t>(*rules) * kDraftBytesOfRule};
+  return rank;
+}
 
 Daemon::~Daemon() {
   // The loop's descriptor is the platform's: only ours is given up.
@@ -57,9 +74,11 @@ Result<> Daemon::open() {
   protocol::add_namespace_methods(methods_, engine_.namespaces());
   protocol::add_route_methods(methods_, engine_.routes());
   const std::string& run_dir = engine_.settings().run_dir;
-  TRY_ASSIGN(keys_, protocol::KeyServer::listen(io_, run_dir + "/pf_key.sock", engine_.keys(), kOpenSocket));
-  TRY_ASSIGN(policy_, protocol::PolicyServer::listen(io_, run_dir + "/pf_policy.sock", engine_.policy(), kOpenSocket));
-  TRY_ASSIGN(varlink_, protocol::VarlinkServer::listen(io_, run_dir + "/adit.sock", methods_, kOpenSocket));
+  TRY_ASSIGN(keys_,
+             protocol::KeyServer::listen(io_, run_dir + "/pf_key.sock", engine_.keys(), kOpenSocket, admission_));
+  TRY_ASSIGN(policy_, protocol::PolicyServer::listen(io_, run_dir + "/pf_policy.sock", engine_.policy(), kOpenSocket,
+                                                     admission_));
+  TRY_ASSIGN(varlink_, protocol::VarlinkServer::listen(io_, run_dir + "/adit.sock", methods_, kOpenSocket, admission_));
   return {};
 }
 
@@ -113,15 +132,32 @@ void Daemon::watch_kernel() {
 }
 
 void Daemon::settle_kernel_changes() {
+  if (std::exchange(calming_, true)) return;
   const auto wanted = std::chrono::duration_cast<milliseconds>(last_cost_ * kCalmRatio);
   calm_.expires_after(std::clamp(wanted, kShortestCalm, kLongestCalm));
   calm_.async_wait([this](const asio::error_code& error) {
-    if (error) return;
-    const auto began = std::chrono::steady_clock::now();
-    survive([this] { engine_.handle_platform_changes(); });
-    last_cost_ = std::chrono::steady_clock::now() - began;
-    watch_kernel();
+    if (!error && calming_) settle_now();
   });
+}
+
+void Daemon::settle_now() {
+  calming_ = false;
+  calm_.cancel();
+  const auto began = std::chrono::steady_clock::now();
+  survive([this] { engine_.handle_platform_changes(); });
+  last_cost_ = std::chrono::steady_clock::now() - began;
+  watch_kernel();
+}
+
+// Before each request of a client: what somebody changed in the kernel does not wait behind those that came first.
+void Daemon::kernel_first() {
+  if (!kernel_.is_open()) return;
+  pollfd changes{kernel_.native_handle(), POLLIN, 0};
+  if (!calming_ && ::poll(&changes, 1, 0) == 1) {
+    kernel_.cancel();
+    settle_kernel_changes();
+  }
+  if (calming_ && calm_.expiry() <= std::chrono::steady_clock::now()) settle_now();
 }
 
 void Daemon::tick() {

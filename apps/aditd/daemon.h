@@ -9,6 +9,7 @@
 #include <asio.hpp>
 
 #include "engine/engine.h"
+#include "protocol/admission.h"
 #include "protocol/pf_key_server.h"
 #include "protocol/pf_policy_server.h"
 #include "protocol/varlink_server.h"
@@ -30,6 +31,9 @@ class Daemon {
   void watch_signals();
   void watch_kernel();
   void settle_kernel_changes();
+  void settle_now();
+  void kernel_first();
+  [[nodiscard]] protocol::Admission::Rank rank_of(uid_t user) const;
   void watch_workers();
   void tick();
 
@@ -41,6 +45,9 @@ class Daemon {
   asio::steady_timer calm_{io_};
   asio::posix::stream_descriptor kernel_{io_};
   std::chrono::steady_clock::duration last_cost_{};
+  bool calming_ = false;  // changes have come and wait for more
+  const SystemClock clock_;
+  std::shared_ptr<protocol::Admission> admission_;
   protocol::VarlinkMethods methods_;
   std::unique_ptr<protocol::VarlinkServer> varlink_;
   std::unique_ptr<protocol::KeyServer> keys_;

@@ -37,6 +37,11 @@ Result<json> alerts(Context& context) {
   return answer.at("events");
 }
 
+Result<json> missing(Context& context) {
+  TRY_ASSIGN(const json answer, context.call("io.adit.events.Missing", json::object()));
+  return answer.at("sentences");
+}
+
 const std::vector<Column> kTunnelColumns = {{"link", 16, "name"}, {"state", 7},     {"mtu", 6},
                                             {"ipackets", 10},     {"opackets", 10}, {"why", 0, "why_down", true, ""}};
 const std::vector<Column> kGuardColumns = {{"network", 30},
@@ -57,14 +62,18 @@ Result<> print_status(Context& context, bool as_json) {
   TRY_ASSIGN(const json links, tunnels(context));
   TRY_ASSIGN(const json networks, guarded(context));
   TRY_ASSIGN(const json events, alerts(context));
+  TRY_ASSIGN(const json lacks, missing(context));
   if (as_json) {
-    context.out << json{{"tunnels", links}, {"guard", networks}, {"alerts", events}}.dump(2) << '\n';
+    context.out << json{{"tunnels", links}, {"guard", networks}, {"alerts", events}, {"missing", lacks}}.dump(2)
+                << '\n';
     return {};
   }
   TRY(print_table(context.out, kTunnelColumns, links, {}));
   TRY_ASSIGN(const json rows, guard_rows(networks));
   context.out << "\nClosed but for their tunnels:\n";
   TRY(print_table(context.out, kGuardColumns, rows, {}));
+  if (!lacks.empty()) context.out << "\nMissing now:\n";
+  for (const json& sentence : lacks) context.out << fmt::format("  {}\n", sentence.get<std::string>());
   if (!events.empty()) context.out << "\nWarnings and alerts (adit monitor -a 0 shows all events):\n";
   for (const json& event : events)
     context.out << fmt::format("  {} {}\n", event.at("subject").get<std::string>(),

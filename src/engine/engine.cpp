@@ -110,6 +110,7 @@ struct Engine::Parts {
   Routes routes;
   Services services;
   Explainer explainer;
+  std::set<std::string> missing;
   uint64_t ticks = 0;
 };
 
@@ -155,7 +156,23 @@ Result<> Engine::start() {
   p.names.start_is_over();
   handle_platform_changes();
   for (const auto& notice : p.context.platform.notices()) p.events.add(Severity::warning, "platform", "", notice);
+  look_for_missing();
   return {};
+}
+
+void Engine::look_for_missing() {
+  Parts& p = *parts_;
+  const auto sentences = p.context.platform.retry_wires();
+  std::set<std::string> now(sentences.begin(), sentences.end());
+  for (const auto& sentence : now)
+    if (!p.missing.contains(sentence)) p.events.add(Severity::alert, "platform.missing", "", sentence);
+  for (const auto& sentence : p.missing)
+    if (!now.contains(sentence)) p.events.add(Severity::warning, "platform.back", "", "no longer so: " + sentence);
+  p.missing = std::move(now);
+}
+
+const std::set<std::string>& Engine::missing() const {
+  return parts_->missing;
 }
 
 void Engine::stop() {
@@ -246,6 +263,7 @@ void Engine::tick() {
     p.addresses.reassert();
     p.routes.reassert();
   }
+  look_for_missing();
   if (p.ticks % kLeakPollTicks == 0) p.guard.poll_leaks();
   if (p.ticks % kGuardCheckTicks == 0) p.guard.reassert(true, true);
 }

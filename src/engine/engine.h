@@ -5,6 +5,8 @@
 
 #include <functional>
 #include <memory>
+#include <set>
+#include <string>
 
 #include "engine/event_log.h"
 #include "engine/seams.h"
@@ -61,6 +63,9 @@ class Engine {
   Names& names();
   void tick();  // once a second: lifetimes, leak witness, unresolved tunnels
 
+  // What is missing at this moment, a sentence each.
+  [[nodiscard]] const std::set<std::string>& missing() const;
+
   EventLog& events();
   Addresses& addresses();
   Algorithms& algorithms();
@@ -77,6 +82,7 @@ class Engine {
   [[nodiscard]] const Settings& settings() const;
 
  private:
+  void look_for_missing();
   struct Parts;
   std::unique_ptr<Parts> parts_;
 };

@@ -241,6 +241,26 @@ bool Namespaces::may_see(uid_t uid, const std::string& name) const {
   return record != nullptr && record->users.contains(uid);
 }
 
+bool Namespaces::may_see_tunnel(uid_t uid, std::string_view tunnel) const {
+  return is_privileged(uid) || std::ranges::any_of(records_, [&](const auto& entry) {
+           return entry.second.users.contains(uid) && permit_tunnel(uid, entry.first, tunnel).has_value();
+         });
+}
+
+bool Namespaces::may_hear(uid_t uid, const LogEvent& event) const {
+  constexpr std::string_view kConfidential[] = {"key.", "policy.", "namespace.", "service.", "link.policy"};
+  const auto fits = [&](std::string_view kind) { return event.kind.starts_with(kind); };
+  if (is_privileged(uid) || std::ranges::none_of(kConfidential, fits)) return true;
+  return may_see(uid, event.subject) || (!event.subject.empty() && may_see_tunnel(uid, event.subject));
+}
+
+std::optional<uint64_t> Namespaces::rules_delegated_to(uid_t uid) const {
+  std::optional<uint64_t> sum;
+  for (const auto& [name, record] : records_)
+    if (record.users.contains(uid)) sum = sum.value_or(0) + record.rules;
+  return sum;
+}
+
 bool Namespaces::may_bypass(const std::string& name) const {
   const NamespaceRecord* record = find(name);
   return record != nullptr && record->bypass;

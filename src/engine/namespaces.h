@@ -91,6 +91,13 @@ class Namespaces {
   Result<> permit_tunnel(uid_t uid, const std::string& name, std::string_view tunnel) const;
   // Whether the news and records of a namespace are for that user's eyes.
   [[nodiscard]] bool may_see(uid_t uid, const std::string& name) const;
+  // Whether a tunnel is delegated to that user, in whatever namespace: then its policy is for the user's eyes.
+  [[nodiscard]] bool may_see_tunnel(uid_t uid, std::string_view tunnel) const;
+  // Rules, keys, and who may make them, are news for root, and of what is delegated to a user for that user; the rest
+  // for everybody.
+  [[nodiscard]] bool may_hear(uid_t uid, const LogEvent& event) const;
+  // How many rules the namespaces of that user may have together; nullopt: none is delegated to it.
+  [[nodiscard]] std::optional<uint64_t> rules_delegated_to(uid_t uid) const;
   // Users other than root may let clear text pass in it.
   [[nodiscard]] bool may_bypass(const std::string& name) const;
   // Its rules may close this network for the whole host: one of the operator's own services, or delegated so.

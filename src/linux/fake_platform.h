@@ -71,7 +71,7 @@ class FakePlatform final : public Platform {
   std::map<std::string, std::string> sysctls;
   std::vector<std::shared_ptr<FakeQueue>> wires;  // by worker
   std::map<net::Address, uint32_t> path_mtus;     // by outer destination
-  std::vector<std::string> notice_list;
+  std::vector<std::string> notice_list, missing_wires;
 
   // --- Platform
   Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name, uint32_t queues) override;
@@ -83,6 +83,7 @@ class FakePlatform final : public Platform {
   Result<> rename_link(const std::string& name, const std::string& new_name) override;
   Result<std::unique_ptr<datapath::WirePort>> open_wire(uint32_t worker, uint32_t workers) override;
   std::vector<std::string> notices() override;
+  std::vector<std::string> retry_wires() override { return missing_wires; }
   Result<std::vector<InterfaceInfo>> interfaces() override;
   Result<InterfaceInfo> interface(const std::string& name) override;
   Result<std::vector<AddressInfo>> addresses() override;

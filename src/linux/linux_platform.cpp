@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "linux/guardian_client.h"
+#include "linux/late_udp.h"
 #include "linux/monitor.h"
 #include "linux/netlink_addresses.h"
 #include "linux/netlink_links.h"
@@ -36,9 +37,10 @@ class LinuxPlatform final : public Platform {
     return change(name, {.name = new_name});
   }
   Result<std::unique_ptr<datapath::WirePort>> open_wire(uint32_t worker, uint32_t workers) override {
-    return make_wire_port(worker, workers, kOuterMark, notices_);
+    return make_wire_port(worker, workers, kOuterMark, notices_, &late_udp_);
   }
   std::vector<std::string> notices() override { return std::exchange(notices_, {}); }
+  std::vector<std::string> retry_wires() override { return late_udp_.retry(kOuterMark); }
 
   // --- netlink
   Result<std::vector<InterfaceInfo>> interfaces() override;
@@ -92,6 +94,7 @@ class LinuxPlatform final : public Platform {
   NftTable nftables_{[this](uint32_t port) { monitor_.ignore_port(port); }};
   std::set<int> tunnels_;
   std::vector<std::string> notices_;
+  LateUdp late_udp_;
 };
 
 // --- devices

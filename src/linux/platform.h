@@ -105,10 +105,15 @@ class Platform {
   // so that one of them, sealed, is one UDP GSO send (64 segments, 65,507 bytes with the overhead).
   virtual Result<> set_gso_max(const std::string& name, uint32_t bytes, uint32_t segments) = 0;
   virtual Result<> rename_link(const std::string& name, const std::string& new_name) = 0;
-  // Degrades where the system lacks something (IPv6 off, port 4500 taken): notices() then says what and why.
+  // Degrades where the system lacks something (IPv6 off): notices() then says what and why. What others hold (port
+  // 4500): retry_wires().
   virtual Result<std::unique_ptr<datapath::WirePort>> open_wire(uint32_t worker, uint32_t workers) = 0;
   // Sentences for the operator about what had to be done without; each once.
   virtual std::vector<std::string> notices() = 0;
+
+  // Tries again to get what open_wire had to do without because others hold it, and gives it to the ports. What is
+  // still missing: a sentence each, the same one as long as it lasts.
+  virtual std::vector<std::string> retry_wires() { return {}; }
 
   // --- netlink
   virtual Result<std::vector<InterfaceInfo>> interfaces() = 0;

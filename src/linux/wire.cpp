@@ -7,13 +7,14 @@
 #include <array>
 #include <cstring>
 
+#include "linux/late_udp.h"
 #include "linux/wire_batch.h"
 
 namespace adit::platform {
 namespace {
 
 using net::Family;
-constexpr size_t kSlots = 2 * kWireKinds;
+constexpr size_t kSlots = 2 * kWireKinds, kInboxSlot = kSlots;
 
 size_t slot_of(Family family, WireKind kind) {
   return (family == Family::v4 ? 0 : kWireKinds) + static_cast<size_t>(kind);
@@ -23,13 +24,18 @@ class LinuxWire final : public datapath::WirePort {
  public:
   LinuxWire(Descriptor epoll, uint32_t mark) : epoll_(std::move(epoll)), fds_{epoll_.get()}, mark_(mark) {}
 
+  // Where sockets come late.
+  Result<std::shared_ptr<WireInbox>> inbox() {
+    if (inbox_) return inbox_;
+    auto inbox = std::make_shared<WireInbox>();
+    TRY(watch(inbox->fd(), kInboxSlot));
+    inbox_ = std::move(inbox);
+    return inbox_;
+  }
+
   Result<> add(WireSocket socket) {
     const size_t slot = slot_of(socket.family, socket.kind);
-    epoll_event event{};
-    event.events = EPOLLIN;  // EPOLLERR always: an ICMP error came
-    event.data.u64 = slot;
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket.fd.get(), &event) != 0)
-      return fail(errno, "epoll: {}", std::strerror(errno));
+    TRY(watch(socket.fd.get(), slot));
     sockets_[slot] = std::move(socket);
     return {};
   }
@@ -42,10 +48,19 @@ class LinuxWire final : public datapath::WirePort {
   uint32_t path_mtu(const net::Address& source, const net::Address& destination) override;
 
  private:
+  Result<> watch(int fd, size_t slot) {
+    epoll_event event{};
+    event.events = EPOLLIN;  // EPOLLERR always: an ICMP error came
+    event.data.u64 = slot;
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return fail(errno, "epoll: {}", std::strerror(errno));
+    return {};
+  }
+
   Descriptor epoll_;
   std::array<int, 1> fds_;
   uint32_t mark_;
   std::array<WireSocket, kSlots> sockets_;
+  std::shared_ptr<WireInbox> inbox_;
   std::array<bool, kSlots> has_errors_{};
   WireSender sender_;
   WireReceiver receiver_;
@@ -65,12 +80,16 @@ void LinuxWire::send(std::span<const datapath::WireSend> items, std::span<int> r
 }
 
 size_t LinuxWire::receive(std::span<uint8_t* const> buffers, std::span<datapath::WireReceived> items) {
-  std::array<epoll_event, kSlots> ready;
-  const int count = epoll_wait(epoll_.get(), ready.data(), kSlots, 0);
+  std::array<epoll_event, kSlots + 1> ready;
+  const int count = epoll_wait(epoll_.get(), ready.data(), kSlots + 1, 0);
   size_t filled = 0;
   for (int i = 0; i < count; ++i) {
     const size_t slot = ready[static_cast<size_t>(i)].data.u64;
     const uint32_t events = ready[static_cast<size_t>(i)].events;
+    if (slot == kInboxSlot) {
+      for (WireSocket& late : inbox_->take()) (void)add(std::move(late));
+      continue;
+    }
     if (events & EPOLLERR) has_errors_[slot] = true;
     if ((events & EPOLLIN) && filled < items.size())
       filled += receiver_.receive(sockets_[slot], buffers.subspan(filled), items.subspan(filled));
@@ -136,7 +155,7 @@ const char* name_of(WireKind kind) {
 }  // namespace
 
 Result<std::unique_ptr<datapath::WirePort>> make_wire_port(uint32_t worker, uint32_t workers, uint32_t mark,
-                                                           std::vector<std::string>& notices) {
+                                                           std::vector<std::string>& notices, LateUdp* late) {
   Descriptor epoll(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll.valid()) return fail(errno, "cannot open the sockets to the underlay: {}", std::strerror(errno));
   auto wire = std::make_unique<LinuxWire>(std::move(epoll), mark);
@@ -152,6 +171,11 @@ Result<std::unique_ptr<datapath::WirePort>> make_wire_port(uint32_t worker, uint
         continue;
       }
       last = added.error();
+      if (late != nullptr && kind == WireKind::udp && last->code == EADDRINUSE) {
+        TRY_ASSIGN(auto inbox, wire->inbox());
+        late->lacks(family, worker, workers, std::move(inbox));
+        continue;
+      }
       if (worker == 0)
         notices.push_back(
             fmt::format("no {} over {}: {}", name_of(kind), family == Family::v4 ? "IPv4" : "IPv6", last->text));

@@ -11,7 +11,9 @@
 namespace adit::platform {
 
 // Sockets that cannot be had are left out, each with a sentence in `notices`. Fails when no socket at all can be had.
+// With `late`: a UDP port that another program has is tried again there instead.
+class LateUdp;
 Result<std::unique_ptr<datapath::WirePort>> make_wire_port(uint32_t worker, uint32_t workers, uint32_t mark,
-                                                           std::vector<std::string>& notices);
+                                                           std::vector<std::string>& notices, LateUdp* late = nullptr);
 
 }  // namespace adit::platform

@@ -1,6 +1,7 @@
 // io.adit.events
 #include <limits>
 
+#include "engine/namespaces.h"
 #include "protocol/engine_api.h"
 
 namespace adit::protocol {
@@ -21,6 +22,10 @@ method Monitor(after: ?int, instance: ?string) -> (instance: ?string, sequence: 
 method Since(after: int, instance: ?string) -> (instance: string, sequence: int, missed: int, restarted: bool, events: []Event)
 # The last 256 warnings and alerts, also those that Since no longer holds.
 method Notable() -> (events: []Event)
+# What aditd lacks at this moment, as a port that another program has.
+method Missing() -> (sentences: []string)
+# Events about rules, keys and namespaces are for root and for those to whom their tunnel or namespace is delegated: others
+# get the rest.
 error io.adit.Failed (code: int, text: string)
 )";
 
@@ -55,30 +60,40 @@ json position(const engine::EventLog& log, const engine::Resumed& resumed) {
 void add_event_methods(VarlinkMethods& methods, engine::Engine& engine) {
   engine::EventLog& log = engine.events();
   methods.describe("io.adit.events", kDescription);
-  methods.add("io.adit.events.Since", Access::read, [&log](const json& in, const Caller&) -> Result<json> {
-    TRY_ASSIGN(const auto after, number_parameter(in, "after", kAnyNumber));
-    if (!after) return fail(EINVAL, "parameter 'after' must be a number");
-    const auto resumed = log.resume(*after, optional_text(in, "instance").value_or(""));
-    json answer = position(log, resumed);
-    answer["events"] = json::array();
-    for (const engine::LogEvent& event : resumed.events) answer["events"].push_back(event_json(event));
-    return answer;
-  });
-  methods.add("io.adit.events.Notable", Access::read, [&log](const json&, const Caller&) -> Result<json> {
-    json rows = json::array();
-    for (const engine::LogEvent& event : log.notable()) rows.push_back(event_json(event));
-    return json{{"events", rows}};
-  });
-  methods.add_stream(
-      "io.adit.events.Monitor", Access::read, [&log](const json& in, const Caller&, Emit emit) -> Result<Unsubscribe> {
-        TRY_ASSIGN(const auto after, number_parameter(in, "after", kAnyNumber));
-        const auto resumed = after ? log.resume(*after, optional_text(in, "instance").value_or("")) : engine::Resumed{};
-        emit(position(log, resumed));
-        for (const engine::LogEvent& event : resumed.events) emit({{"event", event_json(event)}});
-        const uint64_t subscription =
-            log.subscribe([emit](const engine::LogEvent& event) { emit({{"event", event_json(event)}}); });
-        return [&log, subscription] { log.unsubscribe(subscription); };
-      });
+  const engine::Namespaces& rights = engine.namespaces();
+  methods.add("io.adit.events.Since", Access::read,
+              [&log, &rights](const json& in, const Caller& caller) -> Result<json> {
+                TRY_ASSIGN(const auto after, number_parameter(in, "after", kAnyNumber));
+                if (!after) return fail(EINVAL, "parameter 'after' must be a number");
+                const auto resumed = log.resume(*after, optional_text(in, "instance").value_or(""));
+                json answer = position(log, resumed);
+                answer["events"] = json::array();
+                for (const engine::LogEvent& event : resumed.events)
+                  if (rights.may_hear(caller.uid, event)) answer["events"].push_back(event_json(event));
+                return answer;
+              });
+  methods.add("io.adit.events.Notable", Access::read,
+              [&log, &rights](const json&, const Caller& caller) -> Result<json> {
+                json rows = json::array();
+                for (const engine::LogEvent& event : log.notable())
+                  if (rights.may_hear(caller.uid, event)) rows.push_back(event_json(event));
+                return json{{"events", rows}};
+              });
+  methods.add("io.adit.events.Missing", Access::read,
+              [&engine](const json&, const Caller&) -> Result<json> { return json{{"sentences", engine.missing()}}; });
+  methods.add_stream("io.adit.events.Monitor", Access::read,
+                     [&log, &rights](const json& in, const Caller& caller, Emit emit) -> Result<Unsubscribe> {
+                       TRY_ASSIGN(const auto after, number_parameter(in, "after", kAnyNumber));
+                       const auto resumed =
+                           after ? log.resume(*after, optional_text(in, "instance").value_or("")) : engine::Resumed{};
+                       emit(position(log, resumed));
+                       const auto tell = [emit, &rights, user = caller.uid](const engine::LogEvent& event) {
+                         if (rights.may_hear(user, event)) emit({{"event", event_json(event)}});
+                       };
+                       for (const engine::LogEvent& event : resumed.events) tell(event);
+                       const uint64_t subscription = log.subscribe(tell);
+                       return [&log, subscription] { log.unsubscribe(subscription); };
+                     });
 }
 
 }  // namespace adit::protocol

@@ -4,6 +4,7 @@
 #include "base/drop_reason.h"
 #include "engine/dataplane.h"
 #include "engine/links.h"
+#include "engine/namespaces.h"
 #include "protocol/engine_api.h"
 
 namespace adit::protocol {
@@ -35,6 +36,7 @@ method ShowIptun(name: ?string, persistent: bool) -> (tunnels: []Iptun)
 method ShowLink(name: ?string) -> (links: []Link)
 # Dropped before a link was found for them: unknown SPIs, wrong outer addresses and the like.
 method ShowUnlinked() -> (drops_in: []Drop, drops_out: []Drop)
+# value "hidden": ipsec is told to root, and to those to whom the tunnel is delegated.
 method ShowLinkProp(name: ?string, properties: ?string, persistent: bool) -> (properties: []Property)
 # ipsec is the text of a policy: an action block, or entries as in ipsecinit.d/tunnels/NAME.conf.
 method SetLinkProp(name: string, properties: [string]string, temporary: bool, ipsec_source: ?string) -> (notes: []string)
@@ -129,8 +131,13 @@ json drops_json(const std::vector<std::pair<std::string, uint64_t>>& drops) {
   return rows;
 }
 
-Result<json> show_link(engine::Links& links, const json& in) {
-  TRY_ASSIGN(const auto found, links.show_link(name_or_all(in)));
+// An error of a policy quotes it from the second line on.
+std::string why_down(const engine::Namespaces& namespaces, const engine::LinkInfo& link, uid_t user) {
+  return namespaces.may_see_tunnel(user, link.name) ? link.why_down : link.why_down.substr(0, link.why_down.find('\n'));
+}
+
+Result<json> show_link(engine::Engine& engine, const json& in, const Caller& caller) {
+  TRY_ASSIGN(const auto found, engine.links().show_link(name_or_all(in)));
   json rows = json::array();
   for (const engine::LinkInfo& link : found)
     rows.push_back({{"name", link.name},
@@ -148,7 +155,7 @@ Result<json> show_link(engine::Links& links, const json& in) {
                     {"oerrors", link.oerrors},
                     {"drops_in", drops_json(link.drops_in)},
                     {"drops_out", drops_json(link.drops_out)},
-                    {"why_down", link.why_down}});
+                    {"why_down", why_down(engine.namespaces(), link, caller.uid)}});
   return json{{"links", rows}};
 }
 
@@ -168,17 +175,21 @@ Result<json> show_unlinked(const engine::Dataplane& dataplane) {
   return json{{"drops_in", drops_json(in)}, {"drops_out", drops_json(out)}};
 }
 
-Result<json> show_properties(engine::Links& links, const json& in) {
-  TRY_ASSIGN(const auto found, links.show_properties(name_or_all(in), list_parameter(in, "properties"),
-                                                     flag_parameter(in, "persistent")));
+// The text of a policy is for those who may list its rules.
+Result<json> show_properties(engine::Engine& engine, const json& in, const Caller& caller) {
+  TRY_ASSIGN(const auto found, engine.links().show_properties(name_or_all(in), list_parameter(in, "properties"),
+                                                              flag_parameter(in, "persistent")));
   json rows = json::array();
   for (const engine::LinkProperty& property : found)
-    rows.push_back({{"link", property.link},
-                    {"property", property.property},
-                    {"perm", property.perm},
-                    {"value", property.value},
-                    {"default", property.fallback},
-                    {"possible", property.possible}});
+    rows.push_back(
+        {{"link", property.link},
+         {"property", property.property},
+         {"perm", property.perm},
+         {"value", property.property != "ipsec" || engine.namespaces().may_see_tunnel(caller.uid, property.link)
+                       ? property.value
+                       : "hidden"},
+         {"default", property.fallback},
+         {"possible", property.possible}});
   return json{{"properties", rows}};
 }
 
@@ -216,10 +227,12 @@ void add_link_methods(VarlinkMethods& methods, engine::Engine& engine) {
     return answer(l.rename(name, new_name));
   });
   add("ShowIptun", Access::read, show_iptun);
-  add("ShowLink", Access::read, show_link);
+  methods.add("io.adit.links.ShowLink", Access::read,
+              [&engine](const json& in, const Caller& caller) { return show_link(engine, in, caller); });
   methods.add("io.adit.links.ShowUnlinked", Access::read,
               [&engine](const json&, const Caller&) { return show_unlinked(engine.dataplane()); });
-  add("ShowLinkProp", Access::read, show_properties);
+  methods.add("io.adit.links.ShowLinkProp", Access::read,
+              [&engine](const json& in, const Caller& caller) { return show_properties(engine, in, caller); });
   add("SetLinkProp", Access::write, set_properties);
   add("ResetLinkProp", Access::write, [](engine::Links& l, const json& in) -> Result<json> {
     TRY_ASSIGN(const std::string name, text_parameter(in, "name"));

@@ -12,6 +12,8 @@ namespace adit::protocol {
 namespace {
 
 constexpr std::chrono::milliseconds kRest{100};
+constexpr int kQueue = 128;         // that wait to be taken in
+constexpr int kClientsPerTurn = 8;  // then others have theirs
 
 Result<int> make_socket(const std::string& path, int type, mode_t mode) {
   sockaddr_un address{};
@@ -26,7 +28,7 @@ Result<int> make_socket(const std::string& path, int type, mode_t mode) {
   const mode_t old = ::umask(0777 & ~mode);
   const bool bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   ::umask(old);
-  if (!bound || ::listen(fd, 64) != 0) {
+  if (!bound || ::listen(fd, kQueue) != 0) {
     const int error = errno;
     ::close(fd);
     return fail(error, "cannot listen on {}: {}", path, std::strerror(error));
@@ -63,23 +65,34 @@ void Listener::close() {
 
 void Listener::wait() {
   socket_.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](asio::error_code error) {
-    if (!error && self->socket_.is_open()) self->accept_all();
+    if (!error && self->socket_.is_open()) self->accept_some();
   });
 }
 
-void Listener::accept_all() {
-  while (socket_.is_open()) {
+void Listener::accept_some() {
+  for (int i = 0; socket_.is_open() && i < kClientsPerTurn; ++i) {
     const int fd = ::accept4(socket_.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0 && is_shortage(errno)) return rest();
     if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
     if (fd < 0) return wait();
-    ucred peer{};
-    socklen_t length = sizeof peer;
-    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0)
-      (void)at_the_door([&] { adopt_(fd, peer); });
-    else
-      ::close(fd);
+    adopt(fd);
   }
+  asio::post(socket_.get_executor(), [self = shared_from_this()] { self->accept_some(); });
+}
+
+void Listener::adopt(int fd) {
+  Client client(socket_.get_executor());
+  asio::error_code error;
+  client.assign(fd, error);
+  if (error) {
+    ::close(fd);
+    return;
+  }
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return;
+  (void)::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kClientSendBuffer, sizeof kClientSendBuffer);
+  (void)at_the_door([&] { adopt_(std::move(client), peer); });
 }
 
 // The socket stays readable all the while: waiting for that again would spin.
@@ -88,10 +101,6 @@ void Listener::rest() {
   timer_.async_wait([self = shared_from_this()](asio::error_code error) {
     if (!error && self->socket_.is_open()) self->wait();
   });
-}
-
-void bound_send_buffer(int fd) {
-  (void)::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kClientSendBuffer, sizeof kClientSendBuffer);
 }
 
 }  // namespace adit::protocol

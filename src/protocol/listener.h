@@ -17,8 +17,9 @@ namespace adit::protocol {
 
 class Listener : public std::enable_shared_from_this<Listener> {
  public:
-  // A new client, its kernel credentials known. The callee owns the descriptor, which is non-blocking.
-  using Adopt = std::function<void(int fd, const ucred& peer)>;
+  // A new client, its kernel credentials known; it is non-blocking and what it leaves unread is bounded.
+  using Client = asio::posix::stream_descriptor;
+  using Adopt = std::function<void(Client client, const ucred& peer)>;
 
   // `type`: SOCK_SEQPACKET or SOCK_STREAM. The path must not be in use by a live daemon (the run directory's lock says
   // so); the socket is never there with wider permissions than `mode`. EADDRINUSE, EACCES, ENAMETOOLONG with a
@@ -31,7 +32,8 @@ class Listener : public std::enable_shared_from_this<Listener> {
  private:
   Listener(asio::io_context& io, int fd, std::string path, Adopt adopt);
   void wait();
-  void accept_all();
+  void accept_some();
+  void adopt(int fd);
   void rest();
 
   asio::posix::stream_descriptor socket_;
@@ -43,6 +45,5 @@ class Listener : public std::enable_shared_from_this<Listener> {
 // What a client leaves unread in the kernel is bounded by this and not by a sysctl. The kernel doubles it for its own
 // bookkeeping. It holds the longest message of either protocol.
 constexpr int kClientSendBuffer = 128 * 1024;
-void bound_send_buffer(int fd);
 
 }  // namespace adit::protocol

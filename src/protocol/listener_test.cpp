@@ -18,10 +18,9 @@ class ListenerTest : public ::testing::Test {
     std::string pattern = "/tmp/adit-listener-XXXXXX";
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
-    auto made = Listener::open(io_, path(), SOCK_SEQPACKET, 0640, [this](int fd, const ucred& peer) {
+    auto made = Listener::open(io_, path(), SOCK_SEQPACKET, 0640, [this](const Listener::Client&, const ucred& peer) {
       peer_ = peer;
       ++adopted_;
-      ::close(fd);
     });
     ASSERT_TRUE(made) << made.error().text;
     listener_ = std::move(*made);

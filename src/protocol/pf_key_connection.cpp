@@ -9,11 +9,12 @@
 
 namespace adit::protocol {
 namespace {
-constexpr int kRequestsPerTurn = 16;  // then others have theirs
+constexpr int kRequestsPerTurn = 16;  // of the privileged; of others one; then others have theirs
 }  // namespace
 
-KeyConnection::KeyConnection(asio::io_context& io, int fd, const engine::PeerCredentials& peer, Hooks hooks)
-    : socket_(io, fd), hooks_(std::move(hooks)) {
+KeyConnection::KeyConnection(asio::posix::stream_descriptor socket, std::unique_ptr<Admission::Seat> seat,
+                             const engine::PeerCredentials& peer, Hooks hooks)
+    : socket_(std::move(socket)), patience_(socket_.get_executor()), seat_(std::move(seat)), hooks_(std::move(hooks)) {
   session.peer = peer;
 }
 
@@ -29,11 +30,17 @@ void KeyConnection::close() {
   if (std::exchange(closed_, true)) return;
   asio::error_code ignored;
   socket_.close(ignored);
+  patience_.stop();
   hooks_.closed(*this);
 }
 
 void KeyConnection::wait_readable() {
   if (closed_ || reading_ || waiting_ > kMaxWaiting) return;  // pump() asks again when there is room
+  if (const auto wait = seat_->turn_in(); wait > wait.zero())
+    return patience_.rest(shared_from_this(), wait, &KeyConnection::wait_readable);
+  // Who has a namespace owns it by being here, however silent.
+  if (!writing_ && seat_->standing() == Standing::anyone)
+    patience_.wait(weak_from_this(), seat_->limits().idle, &KeyConnection::close);
   reading_ = true;
   socket_.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](asio::error_code error) {
     self->reading_ = false;
@@ -44,7 +51,8 @@ void KeyConnection::wait_readable() {
 
 void KeyConnection::read() {
   std::vector<uint8_t> buffer(kMaxKeyRequest);
-  for (int i = 0; i < kRequestsPerTurn && !closed_ && waiting_ <= kMaxWaiting; ++i) {
+  const int turns = seat_->privileged() ? kRequestsPerTurn : 1;
+  for (int i = 0; i < turns && !closed_ && waiting_ <= kMaxWaiting; ++i) {
     const ssize_t got = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) break;
     if (got <= 0) {
@@ -52,7 +60,9 @@ void KeyConnection::read() {
       break;
     }
     // Longer than we read: the header is there, the length will not agree, the answer is EMSGSIZE.
-    hooks_.request(*this, ByteSpan(buffer).first(std::min<size_t>(static_cast<size_t>(got), buffer.size())));
+    const ByteSpan bytes = ByteSpan(buffer).first(std::min<size_t>(static_cast<size_t>(got), buffer.size()));
+    if (const auto wrong = seat_->serve([&] { hooks_.request(*this, bytes); }); wrong && !closed_)
+      hooks_.failed(*this, bytes, *wrong);
   }
   wipe_bytes(buffer);  // it held keys
   if (closed_) return;
@@ -68,10 +78,19 @@ void KeyConnection::enqueue(std::vector<uint8_t> bytes) {
 bool KeyConnection::send(const sad::KeyMessage& message, bool own) {
   if (closed_) return true;
   if (!own && waiting_ > kMaxWaiting) return false;
-  const auto wrong = at_the_door([&] { enqueue(encode_key_message(message)); });
-  if (wrong) close();
+  bool fits = true;
+  const auto wrong = at_the_door([&] {
+    std::vector<uint8_t> bytes = encode_key_message(message);
+    fits = hold(bytes.size());
+    if (fits) enqueue(std::move(bytes));
+  });
+  if (wrong || (own && !fits)) close();  // an answer is not lost in silence
   pump();
-  return !wrong;
+  return !wrong && fits;
+}
+
+bool KeyConnection::hold(size_t more) {
+  return seat_->hold(Admission::Seat::Kind::traffic, waiting_ + more);
 }
 
 bool KeyConnection::write_front() {
@@ -85,6 +104,7 @@ bool KeyConnection::write_front() {
   waiting_ -= bytes.size();
   wipe_bytes(bytes);
   outbox_.pop_front();
+  (void)hold(0);
   return true;
 }
 
@@ -95,8 +115,10 @@ void KeyConnection::pump() {
   if (closed_) return;
   if (outbox_.empty()) return wait_readable();
   writing_ = true;
+  if (!seat_->privileged()) patience_.wait(weak_from_this(), seat_->limits().unread, &KeyConnection::close);
   socket_.async_wait(asio::posix::stream_descriptor::wait_write, [self = shared_from_this()](asio::error_code error) {
     self->writing_ = false;
+    self->patience_.stop();
     if (error) return self->close();
     self->pump();
   });

@@ -8,6 +8,8 @@
 
 #include <asio.hpp>
 
+#include "protocol/admission.h"
+#include "protocol/patience.h"
 #include "protocol/pf_key_requests.h"
 
 namespace adit::protocol {
@@ -19,14 +21,15 @@ class KeyConnection : public std::enable_shared_from_this<KeyConnection> {
   static constexpr size_t kMaxWaiting = 256 * 1024;
 
   struct Hooks {
-    std::function<void(KeyConnection&, ByteSpan)> request;  // one message
+    std::function<void(KeyConnection&, ByteSpan)> request;  // one message; what it throws ends it
+    std::function<void(KeyConnection&, ByteSpan, const Error&)> failed;
     std::function<std::vector<sad::KeyMessage>(KeyConnection&)>
         more;  // the outbox is empty: a dump's next page, if any
     std::function<void(KeyConnection&)> closed;
   };
 
-  // Takes over `fd`.
-  KeyConnection(asio::io_context& io, int fd, const engine::PeerCredentials& peer, Hooks hooks);
+  KeyConnection(asio::posix::stream_descriptor socket, std::unique_ptr<Admission::Seat> seat,
+                const engine::PeerCredentials& peer, Hooks hooks);
   ~KeyConnection();
   void start();
   void close();
@@ -43,8 +46,11 @@ class KeyConnection : public std::enable_shared_from_this<KeyConnection> {
   void write_all();
   bool write_front();
   void enqueue(std::vector<uint8_t> bytes);
+  [[nodiscard]] bool hold(size_t more);
 
   asio::posix::stream_descriptor socket_;
+  Patience patience_;
+  const std::unique_ptr<Admission::Seat> seat_;
   Hooks hooks_;
   std::deque<std::vector<uint8_t>> outbox_;
   size_t waiting_ = 0;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "protocol/door.h"
 #include "protocol/listener.h"
 #include "protocol/pf_key_acquire.h"
 #include "protocol/pf_key_codec.h"
@@ -16,9 +15,6 @@ namespace {
 using namespace sad;
 
 constexpr size_t kDumpPage = 32;
-constexpr size_t kMaxClients = 256;  // more are turned away
-// Connections of one user without privilege, and of all such users.
-constexpr size_t kClientsOfUser = 16, kClientsOfUsers = 128;
 
 // The answer to what could not be done: the question's base header with errno and diagnostic, and the sentence for who
 // asked for sentences.
@@ -36,21 +32,19 @@ KeyMessage error_answer(const KeyHeader& header, const KeyError& error, bool wit
 }  // namespace
 
 struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
-  Impl(asio::io_context& i, engine::KeyAccess& a) : io(i), access(a) {}
+  Impl(engine::KeyAccess& keys, std::shared_ptr<Admission> a) : access(keys), admission(std::move(a)) {}
 
-  void adopt(int fd, const ucred& credentials) {
-    if (clients.size() >= kMaxClients || !has_room_for(credentials.uid)) {
-      ::close(fd);
-      return;
-    }
-    bound_send_buffer(fd);
+  void adopt(Listener::Client socket, const ucred& credentials) {
+    auto seat = Admission::admit(admission, credentials.uid);
+    if (!seat) return;
     const std::weak_ptr<Impl> weak = shared_from_this();
     KeyConnection::Hooks hooks;
     hooks.request = [weak](KeyConnection& client, ByteSpan bytes) {
-      const auto self = weak.lock();
-      if (!self) return;
-      if (const auto wrong = at_the_door([&] { self->request(client, bytes); }))
-        self->refuse_request(client, read_key_header(bytes).value_or(KeyHeader{}), KeyError{*wrong}, true);
+      if (const auto self = weak.lock()) self->request(client, bytes);
+    };
+    hooks.failed = [weak](KeyConnection& client, ByteSpan bytes, const Error& wrong) {
+      if (const auto self = weak.lock())
+        self->refuse_request(client, read_key_header(bytes).value_or(KeyHeader{}), KeyError{wrong}, true);
     };
     hooks.more = [weak](KeyConnection& client) {
       const auto self = weak.lock();
@@ -63,7 +57,8 @@ struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
       self->access.connection_closed(client.session.peer);
     };
     const auto client = std::make_shared<KeyConnection>(
-        io, fd, engine::PeerCredentials{credentials.pid, credentials.uid, credentials.gid, ++last_connection},
+        std::move(socket), std::move(seat),
+        engine::PeerCredentials{credentials.pid, credentials.uid, credentials.gid, ++last_connection},
         std::move(hooks));
     clients.push_back(client);
     client->start();
@@ -84,17 +79,6 @@ struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
 
   void refuse_request(KeyConnection& client, const KeyHeader& header, const KeyError& error, bool with_text = false) {
     client.send(error_answer(header, error, with_text), true);
-  }
-
-  // Whoever may do little cannot keep those out who may do all.
-  [[nodiscard]] bool has_room_for(uid_t user) const {
-    if (access.is_privileged({0, user, 0})) return true;
-    size_t of_user = 0, of_users = 0;
-    for (const auto& client : clients) {
-      of_user += client->session.peer.uid == user ? 1 : 0;
-      of_users += access.is_privileged(client->session.peer) ? 0 : 1;
-    }
-    return of_user < kClientsOfUser && of_users < kClientsOfUsers;
   }
 
   // News of a namespace are for its users and the privileged.
@@ -139,18 +123,19 @@ struct KeyServer::Impl : std::enable_shared_from_this<KeyServer::Impl> {
     }
   }
 
-  asio::io_context& io;
   engine::KeyAccess& access;
+  const std::shared_ptr<Admission> admission;
   std::shared_ptr<Listener> listener;
   std::vector<std::shared_ptr<KeyConnection>> clients;
   uint64_t lost = 0, last_connection = 0;
 };
 
 Result<std::unique_ptr<KeyServer>> KeyServer::listen(asio::io_context& io, const std::string& path,
-                                                     engine::KeyAccess& access, mode_t mode) {
-  auto impl = std::make_shared<Impl>(io, access);
-  const auto adopt = [weak = std::weak_ptr(impl)](int fd, const ucred& peer) {
-    if (const auto self = weak.lock()) self->adopt(fd, peer);
+                                                     engine::KeyAccess& access, mode_t mode,
+                                                     std::shared_ptr<Admission> admission) {
+  auto impl = std::make_shared<Impl>(access, std::move(admission));
+  const auto adopt = [weak = std::weak_ptr(impl)](Listener::Client socket, const ucred& peer) {
+    if (const auto self = weak.lock()) self->adopt(std::move(socket), peer);
   };
   TRY_ASSIGN(impl->listener, Listener::open(io, path, SOCK_SEQPACKET, mode, adopt));
   access.listen_to_keys([weak = std::weak_ptr(impl)](const Event& event) {

@@ -8,6 +8,7 @@
 #include <asio.hpp>
 
 #include "engine/key_access.h"
+#include "protocol/admission.h"
 
 namespace adit::protocol {
 
@@ -16,7 +17,8 @@ class KeyServer {
   // `access` outlives the server. The socket is made with `mode` below a path that must not be in use by a live daemon
   // (the run directory's lock says so). EADDRINUSE, EACCES, ENAMETOOLONG with a sentence.
   static Result<std::unique_ptr<KeyServer>> listen(asio::io_context& io, const std::string& path,
-                                                   engine::KeyAccess& access, mode_t mode = 0660);
+                                                   engine::KeyAccess& access, mode_t mode = 0660,
+                                                   std::shared_ptr<Admission> admission = Admission::usual());
   ~KeyServer();
 
   // What a socket that does not read lost; for the counters of `adit status`.

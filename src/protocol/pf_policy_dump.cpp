@@ -38,10 +38,15 @@ PolicyMessage rule_message(const PolicyHeader& header, std::string_view head, co
 std::vector<const spd::Rule*> dump_order(std::span<const spd::Rule> rules,
                                          const std::optional<std::string>& name_space) {
   std::vector<const spd::Rule*> order;
-  for (const spd::Rule& rule : rules)
-    if (!name_space || rule.name_space == *name_space) order.push_back(&rule);
-  std::ranges::stable_sort(order, {}, dump_place);
-  return order;
+  for (const spd::Rule& rule : rules) order.push_back(&rule);
+  return dump_order(std::move(order), name_space);
+}
+
+std::vector<const spd::Rule*> dump_order(std::vector<const spd::Rule*> rules,
+                                         const std::optional<std::string>& name_space) {
+  if (name_space) std::erase_if(rules, [&](const spd::Rule* rule) { return rule->name_space != *name_space; });
+  std::ranges::stable_sort(rules, {}, dump_place);
+  return rules;
 }
 
 PolicyDump::PolicyDump(Wish wish, std::shared_ptr<const spd::HeadSet> heads, uint64_t version)
@@ -68,8 +73,7 @@ bool PolicyDump::open_next_head() {
       const auto head = heads_->find(head_);
       order_ = head ? dump_order(head->rules(), wish_.name_space) : std::vector<const spd::Rule*>{};
     } else {
-      drafted_ = draft_.rules(head_);
-      order_ = dump_order(drafted_, std::nullopt);
+      order_ = dump_order(draft_.rule_pointers(head_), std::nullopt);
     }
     if (!order_.empty()) return true;
   }

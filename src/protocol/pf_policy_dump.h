@@ -18,6 +18,8 @@ PolicyMessage rule_message(const PolicyHeader& header, std::string_view head, co
 // Dump order within a head: outbound before inbound; rules of one remote host, then IPv4, then IPv6 (pf_policy.md §7).
 std::vector<const spd::Rule*> dump_order(std::span<const spd::Rule> rules,
                                          const std::optional<std::string>& name_space);
+std::vector<const spd::Rule*> dump_order(std::vector<const spd::Rule*> rules,
+                                         const std::optional<std::string>& name_space);
 
 class PolicyDump {
  public:
@@ -48,7 +50,6 @@ class PolicyDump {
   std::vector<std::string> names_;
   size_t next_name_ = 0;
   std::string head_;  // being told
-  std::vector<spd::Rule> drafted_;
   std::vector<const spd::Rule*> order_;
   size_t at_ = 0;
   uint32_t count_ = 0;

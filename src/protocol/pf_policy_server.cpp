@@ -9,6 +9,7 @@
 
 #include "protocol/door.h"
 #include "protocol/listener.h"
+#include "protocol/patience.h"
 #include "protocol/pf_policy_session.h"
 
 namespace adit::protocol {
@@ -21,29 +22,36 @@ class Connection : public std::enable_shared_from_this<Connection> {
  public:
   using Closed = std::function<void(const std::shared_ptr<Connection>&)>;
 
-  Connection(asio::io_context& io, int fd, engine::PolicyAccess& access, engine::PolicyCaller caller,
-             std::chrono::seconds stall, Closed closed)
-      : socket_(io, fd),
-        timer_(io),
-        user_(caller.uid),
-        session_(access, std::move(caller)),
-        stall_(stall),
+  Connection(Listener::Client socket, engine::PolicyAccess& access, engine::PolicyCaller caller,
+             std::unique_ptr<Admission::Seat> seat, Closed closed)
+      : socket_(std::move(socket)),
+        patience_(socket_.get_executor()),
+        seat_(std::move(seat)),
+        session_(access, std::move(caller),
+                 [this](Admission::Seat::Kind kind, size_t bytes) { return seat_->hold(kind, bytes); }),
         closed_(std::move(closed)) {}
 
-  void start() { wait_to_read(); }
-
-  [[nodiscard]] uid_t user() const { return user_; }
+  void start() { next(); }
 
   void close() {
     if (!socket_.is_open()) return;
     asio::error_code ignored;
     socket_.close(ignored);
-    timer_.cancel();
+    patience_.stop();
     if (closed_) std::exchange(closed_, nullptr)(shared_from_this());
   }
 
  private:
-  void wait_to_read() {
+  // Its next request, when its user has paid for those before.
+  void next() {
+    if (!socket_.is_open()) return;
+    const auto wait = seat_->turn_in();
+    if (wait > wait.zero()) return patience_.rest(shared_from_this(), wait, &Connection::next);
+    // Who has a namespace owns it by being here, however silent.
+    if (seat_->standing() == Standing::anyone)
+      patience_.wait(weak_from_this(), seat_->limits().idle, &Connection::close);
+    else
+      patience_.stop();
     socket_.async_wait(stream_descriptor::wait_read, [self = shared_from_this()](asio::error_code error) {
       if (error) return self->close();
       self->read();
@@ -51,14 +59,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   void read() {
-    buffer_.resize(SPD_MAX_MESSAGE);
+    std::vector<uint8_t> buffer(SPD_MAX_MESSAGE);
     // MSG_TRUNC: the true length of a message that does not fit.
-    const ssize_t got = ::recv(socket_.native_handle(), buffer_.data(), buffer_.size(), MSG_DONTWAIT | MSG_TRUNC);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return wait_to_read();
+    const ssize_t got = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return next();
     if (got <= 0) return close();
-    const size_t have = std::min(static_cast<size_t>(got), buffer_.size());
-    session_.handle(ByteSpan(buffer_).first(have));
-    buffer_ = {};
+    const size_t have = std::min(static_cast<size_t>(got), buffer.size());
+    if (seat_->serve([&] { session_.handle(ByteSpan(buffer).first(have)); })) return close();
     write();
   }
 
@@ -77,45 +84,35 @@ class Connection : public std::enable_shared_from_this<Connection> {
       }
       session_.pop();
     }
-    wait_to_read();
+    next();
   }
 
   void wait_to_write() {
-    timer_.expires_after(stall_);
-    timer_.async_wait([weak = weak_from_this()](asio::error_code error) {
-      if (const auto self = weak.lock(); self && !error) self->close();
-    });
+    patience_.wait(weak_from_this(), seat_->limits().unread, &Connection::close);
     socket_.async_wait(stream_descriptor::wait_write, [self = shared_from_this()](asio::error_code error) {
-      self->timer_.cancel();
       if (error) return self->close();
       self->write();
     });
   }
 
-  stream_descriptor socket_;
-  asio::steady_timer timer_;
-  uid_t user_;
+  Listener::Client socket_;
+  Patience patience_;
+  const std::unique_ptr<Admission::Seat> seat_;
   PolicySession session_;
-  std::chrono::seconds stall_;
   Closed closed_;
-  std::vector<uint8_t> buffer_;  // kept only while a message is read
 };
 
 }  // namespace
 
 struct PolicyServer::Impl : std::enable_shared_from_this<PolicyServer::Impl> {
-  Impl(asio::io_context& context, engine::PolicyAccess& policy, Limits bounds)
-      : io(context), access(policy), limits(bounds) {}
+  Impl(engine::PolicyAccess& policy, std::shared_ptr<Admission> a) : access(policy), admission(std::move(a)) {}
 
-  void adopt(int fd, const ucred& peer) {
-    if (connections.size() >= limits.clients || !has_room_for(peer.uid)) {
-      ::close(fd);
-      return;
-    }
-    bound_send_buffer(fd);
+  void adopt(Listener::Client client, const ucred& peer) {
+    auto seat = Admission::admit(admission, peer.uid);
+    if (!seat) return;
     engine::PolicyCaller caller{.uid = peer.uid, .gid = peer.gid, .pid = peer.pid, .connection = ++last_connection};
     const auto connection =
-        std::make_shared<Connection>(io, fd, access, std::move(caller), limits.stall,
+        std::make_shared<Connection>(std::move(client), access, std::move(caller), std::move(seat),
                                      [weak = weak_from_this()](const std::shared_ptr<Connection>& gone) {
                                        if (const auto self = weak.lock()) self->connections.erase(gone);
                                      });
@@ -123,35 +120,24 @@ struct PolicyServer::Impl : std::enable_shared_from_this<PolicyServer::Impl> {
     connection->start();
   }
 
-  // Whoever may do little cannot keep those out who may do all.
-  [[nodiscard]] bool has_room_for(uid_t user) const {
-    if (user == 0 || user == ::geteuid()) return true;
-    size_t of_user = 0, of_users = 0;
-    for (const auto& connection : connections) {
-      of_user += connection->user() == user ? 1 : 0;
-      of_users += connection->user() != 0 && connection->user() != ::geteuid() ? 1 : 0;
-    }
-    return of_user < limits.clients_of_user && of_users < limits.clients / 2;
-  }
-
   void stop() {
     listener->close();
     for (const auto& connection : std::set(connections)) connection->close();
   }
 
-  asio::io_context& io;
   engine::PolicyAccess& access;
-  Limits limits;
+  const std::shared_ptr<Admission> admission;
   std::shared_ptr<Listener> listener;
   uint64_t last_connection = 0;
   std::set<std::shared_ptr<Connection>> connections;
 };
 
 Result<std::unique_ptr<PolicyServer>> PolicyServer::listen(asio::io_context& io, const std::string& path,
-                                                           engine::PolicyAccess& access, mode_t mode, Limits limits) {
-  auto impl = std::make_shared<Impl>(io, access, limits);
-  const auto adopt = [weak = std::weak_ptr(impl)](int fd, const ucred& peer) {
-    if (const auto self = weak.lock()) self->adopt(fd, peer);
+                                                           engine::PolicyAccess& access, mode_t mode,
+                                                           std::shared_ptr<Admission> admission) {
+  auto impl = std::make_shared<Impl>(access, std::move(admission));
+  const auto adopt = [weak = std::weak_ptr(impl)](Listener::Client client, const ucred& peer) {
+    if (const auto self = weak.lock()) self->adopt(std::move(client), peer);
   };
   TRY_ASSIGN(impl->listener, Listener::open(io, path, SOCK_SEQPACKET, mode, adopt));
   return std::unique_ptr<PolicyServer>(new PolicyServer(std::move(impl)));

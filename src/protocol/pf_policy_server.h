@@ -2,31 +2,23 @@
 // io_context's thread, which is the engine's.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
 
 #include <asio.hpp>
 
 #include "engine/policy_access.h"
+#include "protocol/admission.h"
 
 namespace adit::protocol {
 
 class PolicyServer {
  public:
-  struct Limits {
-    size_t clients = 256;            // more are turned away
-    size_t clients_of_user = 16;     // of one user without privilege; all such users together have half of `clients`
-    std::chrono::seconds stall{30};  // a client that leaves an answer unread for so long is closed
-  };
   // `access` outlives the server. The path must not be in use by a live daemon (the run directory's lock says so).
   // EADDRINUSE, EACCES, ENAMETOOLONG with a sentence.
   static Result<std::unique_ptr<PolicyServer>> listen(asio::io_context& io, const std::string& path,
-                                                      engine::PolicyAccess& access, mode_t mode, Limits limits);
-  static Result<std::unique_ptr<PolicyServer>> listen(asio::io_context& io, const std::string& path,
-                                                      engine::PolicyAccess& access, mode_t mode = 0660) {
-    return listen(io, path, access, mode, Limits{});
-  }
+                                                      engine::PolicyAccess& access, mode_t mode = 0660,
+                                                      std::shared_ptr<Admission> admission = Admission::usual());
   ~PolicyServer();  // closes every connection; their drafts are gone
   [[nodiscard]] size_t clients() const;
 

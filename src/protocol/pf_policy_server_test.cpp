@@ -24,7 +24,11 @@ class PolicyServerTest : public ::testing::Test {
     std::string pattern = "/tmp/adit-pfp-XXXXXX";
     ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
-    auto server = PolicyServer::listen(io_, path(), access_, 0660, {.clients = 8, .stall = 1s});
+    AdmissionLimits limits;
+    limits.of_all[static_cast<size_t>(Standing::privileged)].connections = 8;
+    limits.unread = 1s;
+    auto server = PolicyServer::listen(io_, path(), access_, 0660,
+                                       std::make_shared<Admission>(clock_, Admission::by_user, limits));
     ASSERT_TRUE(server.has_value()) << server.error().text;
     server_ = std::move(*server);
   }
@@ -57,6 +61,7 @@ class PolicyServerTest : public ::testing::Test {
     ASSERT_TRUE(access_.db.flip_all(draft).has_value());
   }
 
+  const SystemClock clock_;
   asio::io_context io_;
   FakePolicyAccess access_;
   std::unique_ptr<PolicyServer> server_;

@@ -7,7 +7,6 @@
 #include "protocol/pf_policy_actions.h"
 #include "protocol/pf_policy_algorithms.h"
 #include "protocol/pf_policy_codec.h"
-#include "protocol/pf_policy_dump.h"
 #include "protocol/pf_policy_lookup.h"
 
 namespace adit::protocol {
@@ -37,6 +36,13 @@ PolicyResult<T> from_engine(Result<T> result) {
     return {};
   else
     return std::move(*result);
+}
+
+size_t memory_of(const spd::HeadSet& heads) {
+  size_t bytes = 0;
+  for (const auto& [name, head] : heads.heads)
+    for (const spd::Rule& rule : head->rules()) bytes += spd::memory_of(rule);
+  return bytes;
 }
 
 bool is_change(PolicyCommand command) {
@@ -72,8 +78,8 @@ struct PolicySession::Request {
   }
 };
 
-PolicySession::PolicySession(engine::PolicyAccess& access, engine::PolicyCaller caller)
-    : access_(access), peer_(std::move(caller)) {}
+PolicySession::PolicySession(engine::PolicyAccess& access, engine::PolicyCaller caller, Hold hold)
+    : access_(access), peer_(std::move(caller)), hold_(std::move(hold)) {}
 PolicySession::~PolicySession() {
   access_.connection_closed(peer_);
 }
@@ -114,7 +120,9 @@ void PolicySession::pop() {
   const auto& name_space = dump_->name_space();
   const spd::Database& database = access_.database();
   answer_ = dump_->next(name_space ? database.generation_of(*name_space) : database.generation());
-  if (!answer_) dump_.reset();
+  if (answer_) return;
+  dump_.reset();
+  (void)hold_dump(0);
 }
 
 void PolicySession::echo(const Request& request, std::optional<uint64_t> index, std::optional<uint64_t> generation) {
@@ -181,6 +189,16 @@ PolicyResult<spd::Draft*> PolicySession::draft_of(const Request& request) {
   return &drafts_.emplace(name_space, access_.database().empty_draft(name_space)).first->second;
 }
 
+// A user's drafts on all connections count together.
+PolicyResult<> PolicySession::hold_drafts(size_t more) {
+  if (!hold_) return {};
+  for (const auto& [name_space, draft] : drafts_) more += draft.bytes();
+  if (hold_(Admission::Seat::Kind::drafts, more)) return {};
+  return refuse(
+      EDQUOT, SPD_DIAGNOSTIC_LIMIT,
+      fmt::format("the drafts of user id {}, or of all users, are too large together: flip or flush some", peer_.uid));
+}
+
 PolicyResult<> PolicySession::flush(const Request& request) {
   if (request.standby()) {
     auto draft = draft_of(request);
@@ -190,6 +208,7 @@ PolicyResult<> PolicySession::flush(const Request& request) {
     else if (auto flushed = from_engine(access_.database().flush(**draft, request.head())); !flushed)
       return flushed;
     if ((*draft)->size() == 0) drafts_.erase(request.caller.owner.name_space);  // the next one begins with now
+    (void)hold_drafts(0);
   } else if (auto flushed = from_engine(access_.flush_rules(request.caller, request.one_head())); !flushed) {
     return flushed;
   }
@@ -235,7 +254,12 @@ PolicyResult<> PolicySession::add_rule(const Request& request) {
   if (request.standby()) {
     auto draft = draft_of(request);
     if (!draft) return std::unexpected(draft.error());
-    index = from_engine(access_.database().add(**draft, request.head(), spd::expand(*spec)));
+    const auto entries = spd::expand(*spec);
+    size_t more = 0;
+    for (const spd::Rule& entry : entries) more += spd::memory_of(entry);
+    if (auto held = hold_drafts(more); !held) return std::unexpected(held.error());
+    index = from_engine(access_.database().add(**draft, request.head(), entries));
+    (void)hold_drafts(0);
   } else {
     index = from_engine(access_.add_rules(request.caller, request.head(), spd::expand(*spec)));
   }
@@ -277,6 +301,11 @@ PolicyResult<> PolicySession::flip(const Request& request) {
       access_.flip(request.caller, **draft, request.one_head(),
                    {.force = (how.flags & SPD_TRANSACTION_FORCE) != 0, .confirm_seconds = how.confirm_seconds}));
   if (!generation) return std::unexpected(generation.error());
+  // What was in force is in the draft now, to be flipped in again; if there is no room for it, that way back is gone.
+  if (!hold_drafts(0)) {
+    access_.database().flush_all(**draft);
+    (void)hold_drafts(0);
+  }
   echo(request, {}, *generation);
   return {};
 }
@@ -285,10 +314,15 @@ PolicyResult<> PolicySession::clone(const Request& request) {
   auto draft = draft_of(request);
   if (!draft) return std::unexpected(draft.error());
   const spd::Database& database = access_.database();
+  spd::Draft before = **draft;
   if (request.all_heads())
     database.clone_all(**draft);
   else if (auto cloned = from_engine(database.clone(**draft, request.head())); !cloned)
     return cloned;
+  if (auto held = hold_drafts(0); !held) {
+    **draft = std::move(before);
+    return held;
+  }
   echo(request, {}, (*draft)->based_on());
   return {};
 }
@@ -318,11 +352,40 @@ PolicyResult<> PolicySession::dump(const Request& request) {
   if (request.standby()) {
     auto draft = draft_of(request);
     if (!draft) return std::unexpected(draft.error());
+    if (auto held = hold_dump((*draft)->bytes()); !held) return held;
     dump_ = std::make_unique<PolicyDump>(std::move(wish), **draft, version);
   } else {
-    dump_ = std::make_unique<PolicyDump>(std::move(wish), database.current(), version);
+    auto heads = heads_to_tell(wish);
+    if (auto held = hold_dump(hold_ ? memory_of(*heads) : 0); !held) return held;
+    dump_ = std::make_unique<PolicyDump>(std::move(wish), std::move(heads), version);
   }
   return {};
+}
+
+// A dump keeps the picture of its beginning, however slowly it is read: no more of it than it tells.
+std::shared_ptr<const spd::HeadSet> PolicySession::heads_to_tell(const PolicyDump::Wish& wish) {
+  auto all = access_.database().current();
+  if (!wish.head && !wish.name_space) return all;
+  std::vector<std::string> names;
+  if (wish.head) {
+    names.push_back(*wish.head);
+  } else {
+    spd::Draft own = access_.database().empty_draft(*wish.name_space);
+    access_.database().clone_all(own);
+    names = own.heads();
+  }
+  auto some = std::make_shared<spd::HeadSet>();
+  some->generation = all->generation;
+  for (const std::string& name : names)
+    if (auto head = all->find(name)) some->heads.emplace(name, std::move(head));
+  return some;
+}
+
+PolicyResult<> PolicySession::hold_dump(size_t bytes) {
+  if (!hold_ || hold_(Admission::Seat::Kind::dump, bytes)) return {};
+  return refuse(
+      EDQUOT, SPD_DIAGNOSTIC_LIMIT,
+      fmt::format("user id {}, or all users together, have too many dumps half read: read those first", peer_.uid));
 }
 
 PolicyResult<> PolicySession::list_algorithms(const Request& request) {

@@ -2,6 +2,7 @@
 // drive it directly. Engine thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,18 +11,21 @@
 
 #include "base/bytes.h"
 #include "engine/policy_access.h"
+#include "protocol/admission.h"
+#include "protocol/pf_policy_dump.h"
 #include "protocol/pf_policy_message.h"
 
 namespace adit::protocol {
-
-class PolicyDump;
 
 class PolicySession {
  public:
   static constexpr size_t kMaxDrafts = 16;
 
-  // `caller` without an owner; `access` outlives the session.
-  PolicySession(engine::PolicyAccess& access, engine::PolicyCaller caller);
+  // Asked before its drafts, or what a dump keeps, are so large: may they be?
+  using Hold = std::function<bool(Admission::Seat::Kind, size_t bytes)>;
+
+  // `caller` without an owner; `access` outlives the session. Without `hold` nothing is too large.
+  PolicySession(engine::PolicyAccess& access, engine::PolicyCaller caller, Hold hold = {});
   ~PolicySession();
 
   // REQUIRES: !pending(). Does what one message asks; its answers follow by front().
@@ -49,6 +53,9 @@ class PolicySession {
   PolicyResult<> update_algorithms(const Request& request);
 
   PolicyResult<spd::Draft*> draft_of(const Request& request);
+  PolicyResult<> hold_drafts(size_t more);
+  PolicyResult<> hold_dump(size_t bytes);
+  std::shared_ptr<const spd::HeadSet> heads_to_tell(const PolicyDump::Wish& wish);
   PolicyResult<spd::RuleSpec> spec_of(const Request& request) const;
   void answer(std::vector<uint8_t> bytes) { answer_ = std::move(bytes); }
   void echo(const Request& request, std::optional<uint64_t> index = {}, std::optional<uint64_t> generation = {});
@@ -56,6 +63,7 @@ class PolicySession {
 
   engine::PolicyAccess& access_;
   const engine::PolicyCaller peer_;
+  const Hold hold_;
   std::map<std::string, spd::Draft> drafts_;  // by namespace
   std::optional<std::vector<uint8_t>> answer_;
   std::unique_ptr<PolicyDump> dump_;

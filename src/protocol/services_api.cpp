@@ -34,7 +34,12 @@ Result<Operands> operands_of(const json& parameters) {
   return operands;
 }
 
-json rows_of(const std::vector<engine::ServiceStatus>& services) {
+// An error of a file quotes it from the second line on: it may be readable for root only.
+std::string reason_for(const Caller& caller, const std::string& reason) {
+  return caller.privileged() ? reason : reason.substr(0, reason.find('\n'));
+}
+
+json rows_of(const std::vector<engine::ServiceStatus>& services, const Caller& caller) {
   const auto list = [](const std::vector<engine::ServiceStatus::Dependency>& dependencies) {
     json rows = json::array();
     for (const auto& dependency : dependencies)
@@ -48,7 +53,7 @@ json rows_of(const std::vector<engine::ServiceStatus>& services) {
                     {"manual", service.manual},
                     {"state", service.state},
                     {"next_state", service.next_state},
-                    {"reason", service.reason},
+                    {"reason", reason_for(caller, service.reason)},
                     {"impact", service.impact},
                     {"logfile", service.logfile},
                     {"config_file", service.config_file},
@@ -60,11 +65,11 @@ json rows_of(const std::vector<engine::ServiceStatus>& services) {
   return rows;
 }
 
-json answer(const Services& services, const Operands& operands, const ServiceOutcome& outcome) {
+json answer(const Services& services, const Operands& operands, const ServiceOutcome& outcome, const Caller& caller) {
   json meant = json::array();
   for (const std::string& operand : operands)
     if (const auto matched = services.list({operand}); matched && (matched->size() == 1 || engine::is_glob(operand)))
-      for (json& row : rows_of(*matched)) meant.push_back(std::move(row));
+      for (json& row : rows_of(*matched, caller)) meant.push_back(std::move(row));
   return {{"done", outcome.done}, {"errors", outcome.errors}, {"notes", outcome.notes}, {"services", meant}};
 }
 
@@ -74,10 +79,10 @@ void add_service_methods(VarlinkMethods& methods, Services& services) {
   methods.describe("io.adit.services", kDescription);
   const auto add = [&](const char* method, auto act) {
     methods.add(std::string("io.adit.services.") + method, Access::write,
-                [&services, act](const json& parameters, const Caller&) -> Result<json> {
+                [&services, act](const json& parameters, const Caller& caller) -> Result<json> {
                   TRY_ASSIGN(const Operands operands, operands_of(parameters));
                   if (operands.empty()) return fail(EINVAL, "parameter fmris: at least one name is expected");
-                  return answer(services, operands, act(operands, parameters));
+                  return answer(services, operands, act(operands, parameters), caller);
                 });
   };
   add("Enable", [&](const Operands& fmris, const json& p) {
@@ -93,10 +98,10 @@ void add_service_methods(VarlinkMethods& methods, Services& services) {
     return services.mark(optional_text(p, "state").value_or(""), fmris);
   });
   methods.add("io.adit.services.List", Access::read,
-              [&services](const json& parameters, const Caller&) -> Result<json> {
+              [&services](const json& parameters, const Caller& caller) -> Result<json> {
                 TRY_ASSIGN(const Operands operands, operands_of(parameters));
                 TRY_ASSIGN(const auto list, services.list(operands));
-                return json{{"services", rows_of(list)}};
+                return json{{"services", rows_of(list, caller)}};
               });
 }
 

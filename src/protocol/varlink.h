@@ -19,8 +19,6 @@
 namespace adit::protocol {
 
 constexpr size_t kMaxVarlinkMessage = 8 << 20;                   // bytes; a longer one ends the connection
-constexpr size_t kMaxVarlinkClients = 512;                       // more are turned away
-constexpr size_t kMaxVarlinkClientsOfUser = 64;                  // of one user who is not privileged
 inline constexpr const char* kVarlinkFailed = "io.adit.Failed";  // its parameters: code (errno), text
 
 // Who calls, by the kernel's word (SO_PEERCRED).

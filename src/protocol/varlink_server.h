@@ -6,6 +6,7 @@
 
 #include <asio.hpp>
 
+#include "protocol/admission.h"
 #include "protocol/varlink.h"
 
 namespace adit::protocol {
@@ -15,7 +16,8 @@ class VarlinkServer {
   // `methods` outlives the server. The socket is made with `mode` (0660) below a path that must not be in use; a socket
   // left by a dead daemon is replaced (the run directory's lock says that it is dead).
   static Result<std::unique_ptr<VarlinkServer>> listen(asio::io_context& io, const std::string& path,
-                                                       const VarlinkMethods& methods, mode_t mode = 0660);
+                                                       const VarlinkMethods& methods, mode_t mode = 0660,
+                                                       std::shared_ptr<Admission> admission = Admission::usual());
   ~VarlinkServer();
 
  private:

@@ -46,7 +46,7 @@ class Varlink : public ::testing::Test {
                         [this](const json&, const Caller&, Emit emit) -> Result<Unsubscribe> {
                           const std::string much(65536, 'x');
                           while (emit({{"text", much}})) ++flooded_;
-                          return Unsubscribe{};
+                          return [this] { ++unsubscribed_; };
                         });
     server_ = std::move(*VarlinkServer::listen(io_, path(), methods_));
     thread_ = std::thread([this] { io_.run(); });
@@ -76,6 +76,7 @@ class Varlink : public ::testing::Test {
   }
 
   std::atomic<size_t> flooded_ = 0;
+  std::atomic<int> unsubscribed_ = 0;
   asio::io_context io_;
   VarlinkMethods methods_;
   std::string directory_;
@@ -132,6 +133,121 @@ TEST_F(Varlink, WhatNestsDeepIsNotParsed) {
   EXPECT_TRUE(client->call("io.adit.test.Echo", {{"text", "still here"}}));
 }
 
+// Everybody is a user without privilege, and patience is short.
+class VarlinkOfUsers : public ::testing::Test {
+ protected:
+  using Clock = std::chrono::steady_clock;
+  VarlinkOfUsers() {
+    char pattern[] = "/tmp/adit-varlink-XXXXXX";
+    directory_ = ::mkdtemp(pattern);
+    methods_.add("io.adit.test.Echo", Access::read,
+                 [](const json&, const Caller&) -> Result<json> { return json::object(); });
+    methods_.add("io.adit.test.Work", Access::read, [](const json&, const Caller&) -> Result<json> {
+      std::this_thread::sleep_for(Millis(20));
+      return json::object();
+    });
+    methods_.add("io.adit.test.Much", Access::read, [this](const json&, const Caller&) -> Result<json> {
+      ++answered_;
+      return json{{"text", std::string(1 << 20, 'x')}};
+    });
+    methods_.add_stream("io.adit.test.Follow", Access::read,
+                        [](const json&, const Caller&, Emit) -> Result<Unsubscribe> { return Unsubscribe{}; });
+    AdmissionLimits limits;
+    limits.half = limits.idle = limits.unread = Seconds(1);
+    limits.of_user[0].streams = 1;
+    limits.burst = Millis(30);
+    const auto admission =
+        std::make_shared<Admission>(clock_, [](uid_t) { return Admission::Rank{Standing::anyone}; }, limits);
+    server_ = std::move(*VarlinkServer::listen(io_, path(), methods_, 0660, admission));
+    thread_ = std::thread([this] { io_.run(); });
+  }
+  ~VarlinkOfUsers() override {
+    asio::post(io_, [this] { server_.reset(); });
+    thread_.join();
+    std::filesystem::remove_all(directory_);
+  }
+  std::string path() const { return directory_ + "/adit.sock"; }
+  int raw(const std::string& bytes) const {
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path().copy(address.sun_path, sizeof address.sun_path - 1);
+    EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+    return fd;
+  }
+  // How long until the server ends it.
+  static Millis ends_after(int fd) {
+    const auto began = Clock::now();
+    char buffer[4096];
+    while (::recv(fd, buffer, sizeof buffer, 0) > 0) {
+    }
+    ::close(fd);
+    return std::chrono::duration_cast<Millis>(Clock::now() - began);
+  }
+
+  const SystemClock clock_;
+  asio::io_context io_;
+  VarlinkMethods methods_;
+  std::string directory_;
+  std::unique_ptr<VarlinkServer> server_;
+  std::thread thread_;
+  std::atomic<int> answered_ = 0;
+};
+
+TEST_F(VarlinkOfUsers, IdleOnesEndAndHalfMessagesDoHoweverTheyDrip) {
+  const int idle = raw(""), half = raw("{");
+  EXPECT_GE(ends_after(idle), Millis(700));
+  ends_after(half);
+  const int dripping = raw("{");
+  const auto began = Clock::now();
+  while (::send(dripping, " ", 1, MSG_NOSIGNAL) == 1 && Clock::now() - began < Seconds(20))
+    std::this_thread::sleep_for(Millis(50));
+  EXPECT_LT(Clock::now() - began, Seconds(20));
+  ::close(dripping);
+}
+
+TEST_F(VarlinkOfUsers, WhoFollowsSomethingMayBeSilentAndOneMayNotFollowAll) {
+  const std::string follow = std::string(R"({"method":"io.adit.test.Follow","more":true})") + '\0';
+  const int follower = raw(follow);
+  std::this_thread::sleep_for(Millis(1500));
+  char byte;
+  EXPECT_EQ(::recv(follower, &byte, 1, MSG_DONTWAIT), -1);
+  EXPECT_EQ(errno, EAGAIN) << "it is still there";
+  auto second = VarlinkClient::connect(path());
+  EXPECT_EQ(second->follow("io.adit.test.Follow", json::object(), [](const json&) { return true; }).error().code,
+            EBUSY);
+  ::close(follower);
+}
+
+TEST_F(VarlinkOfUsers, AUsersMessageIsSmall) {
+  auto client = VarlinkClient::connect(path());
+  EXPECT_TRUE(client->call("io.adit.test.Echo", {{"text", std::string(60'000, 'x')}}));
+  EXPECT_FALSE(client->call("io.adit.test.Echo", {{"text", std::string(70'000, 'x')}}));
+  auto whole = VarlinkClient::connect(path());
+  EXPECT_FALSE(whole->call("io.adit.test.Echo", {{"text", std::string(1'000'000, 'x')}}));
+}
+
+TEST_F(VarlinkOfUsers, WhatIsNotReadIsBoundedAndEnds) {
+  std::string asked;
+  for (int i = 0; i < 200; ++i) asked += std::string(R"({"method":"io.adit.test.Much"})") + '\0';
+  const int fd = raw(asked);
+  std::this_thread::sleep_for(Millis(2500));
+  EXPECT_LE(answered_, 3) << "further requests wait until answers are read";
+  char buffer[65536];
+  size_t got = 0;
+  for (ssize_t part; (part = ::recv(fd, buffer, sizeof buffer, 0)) > 0;) got += static_cast<size_t>(part);
+  EXPECT_LT(got, size_t{1} << 20) << "it has ended";
+  ::close(fd);
+}
+
+TEST_F(VarlinkOfUsers, AUserWaitsForWhatHeUsed) {
+  auto client = VarlinkClient::connect(path());
+  const auto began = Clock::now();
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(client->call("io.adit.test.Work", json::object()));
+  EXPECT_GT(Clock::now() - began, Millis(300)) << "100 ms of a tenth, 30 of them at once";
+}
+
 TEST(VarlinkParameters, AreOfTheirTypeOrRefused) {
   const json in =
       json::parse(R"({"text":"x","number":7,"minus":-1,"real":1.5,"texts":["a","b"],"mixed":["a",1],"map":{"k":"v"},)"
@@ -182,6 +298,19 @@ TEST_F(Varlink, AReaderThatStopsIsLetGoBeforeItHoldsMuch) {
   auto other = VarlinkClient::connect(path());
   ASSERT_TRUE(other);
   EXPECT_TRUE(other->call("io.adit.test.Echo", {{"text", "hej"}}));
+}
+
+TEST_F(Varlink, AFollowerThatGoesWhileItIsToldTheFirstIsForgotten) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path().copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  const std::string asked = std::string(R"({"method":"io.adit.test.Flood","more":true})") + '\0';
+  ASSERT_GT(::send(fd, asked.data(), asked.size(), MSG_NOSIGNAL), 0);
+  for (int tries = 0; unsubscribed_ == 0 && tries < 3000; ++tries) std::this_thread::sleep_for(Millis(20));
+  EXPECT_EQ(unsubscribed_, 1);
+  ::close(fd);
 }
 
 TEST_F(Varlink, NoiseEndsTheConnectionAndNothingElse) {

@@ -49,10 +49,13 @@ class Draft {
   [[nodiscard]] const std::string& name_space() const { return name_space_; }
   // The namespace's generation that it was cloned from.
   [[nodiscard]] uint64_t based_on() const { return based_on_; }
-  [[nodiscard]] size_t size() const;  // rules in it
+  [[nodiscard]] size_t size() const;   // rules in it
+  [[nodiscard]] size_t bytes() const;  // about what they take
   [[nodiscard]] bool has_head(std::string_view head) const;
   [[nodiscard]] std::vector<Rule> rules(std::string_view head) const;  // in index order
-  [[nodiscard]] std::vector<std::string> heads() const;                // those with a rule, the host's first
+  // The same where they are: valid until this draft, not a copy of it, is edited or gone.
+  [[nodiscard]] std::vector<const Rule*> rule_pointers(std::string_view head) const;
+  [[nodiscard]] std::vector<std::string> heads() const;  // those with a rule, the host's first
 
  private:
   friend class Database;

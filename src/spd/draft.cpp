@@ -9,6 +9,12 @@ size_t Draft::size() const {
   return total;
 }
 
+size_t Draft::bytes() const {
+  size_t total = 0;
+  for (const auto& [head, shelf] : shelves_) total += shelf->bytes();
+  return total;
+}
+
 bool Draft::has_head(std::string_view head) const {
   return shelves_.find(head) != shelves_.end();
 }
@@ -17,6 +23,13 @@ std::vector<Rule> Draft::rules(std::string_view head) const {
   std::vector<Rule> rules;
   if (const auto shelf = shelf_in(shelves_, head))
     for (const auto& [index, rule] : shelf->rules()) rules.push_back(*rule);
+  return rules;
+}
+
+std::vector<const Rule*> Draft::rule_pointers(std::string_view head) const {
+  std::vector<const Rule*> rules;
+  if (const auto shelf = shelf_in(shelves_, head))
+    for (const auto& [index, rule] : shelf->rules()) rules.push_back(rule.get());
   return rules;
 }
 

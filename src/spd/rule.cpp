@@ -87,6 +87,12 @@ bool same_traffic(const Rule& a, const Rule& b) {
   return a.direction == b.direction && a.family == b.family && a.selector == b.selector && a.waits_for == b.waits_for;
 }
 
+size_t memory_of(const Rule& rule) {
+  constexpr size_t kNodes = 160;  // of the maps that it is found by
+  return sizeof(Rule) + kNodes + rule.actions.size() * sizeof(Action) + rule.name_space.size() +
+         rule.origin.file.size();
+}
+
 bool same_entry(const Rule& a, const Rule& b) {
   return same_traffic(a, b) && a.mode == b.mode && a.actions == b.actions;
 }

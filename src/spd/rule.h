@@ -85,6 +85,8 @@ struct Rule {
 bool same_entry(const Rule& a, const Rule& b);
 // Equal for the same entry, else most likely not.
 size_t hash_entry(const Rule& rule);
+// About what it takes where it is kept.
+size_t memory_of(const Rule& rule);
 // The same traffic: direction, family, selectors, whatever the actions. What DELETERULE by selectors finds.
 bool same_traffic(const Rule& a, const Rule& b);
 

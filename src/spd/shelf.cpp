@@ -26,6 +26,7 @@ const Rule* Shelf::find_same(const Rule& rule) const {
 }
 
 void Shelf::count(const Rule& rule) {
+  bytes_ += memory_of(rule);
   ++modes_[static_cast<size_t>(rule.mode)];
   ++(passes(rule) ? passing_ : closing_);
 }
@@ -40,6 +41,7 @@ void Shelf::remove(uint64_t index) {
   const auto found = rules_.find(index);
   CHECK(found != rules_.end());
   const Rule& rule = *found->second;
+  bytes_ -= memory_of(rule);
   --modes_[static_cast<size_t>(rule.mode)];
   --(passes(rule) ? passing_ : closing_);
   const auto [first, last] = by_entry_.equal_range(hash_entry(rule));

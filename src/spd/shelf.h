@@ -25,6 +25,8 @@ class Shelf {
   void remove(uint64_t index);   // REQUIRES: has(index)
   void count(const Rule& rule);  // only the figures below, for a look ahead
 
+  [[nodiscard]] size_t bytes() const { return bytes_; }  // memory_of all
+
   [[nodiscard]] size_t of_mode(Mode mode) const { return modes_[static_cast<size_t>(mode)]; }
   [[nodiscard]] size_t passing() const { return passing_; }  // rules that let clear text pass
   [[nodiscard]] size_t closing() const { return closing_; }  // rules that protect or drop
@@ -33,7 +35,7 @@ class Shelf {
   std::map<uint64_t, std::shared_ptr<const Rule>> rules_;
   std::unordered_multimap<size_t, const Rule*> by_entry_;  // hash_entry
   std::array<size_t, 3> modes_{};
-  size_t passing_ = 0, closing_ = 0;
+  size_t passing_ = 0, closing_ = 0, bytes_ = 0;
 };
 
 }  // namespace adit::spd

@@ -1,29 +1,38 @@
 """Nothing that a user sends, opens or holds ends, fills or delays the daemon."""
+import datetime
+import errno
 import fcntl
 import json
-import os
+import re
+import select
 import socket
+import struct
 import subprocess
+import sys
+import threading
+import time
 
 import pytest
 
-from lab import BUILD
-from messages import NOBODY, as_user
+import messages
+from breaking import wait_for
+from lab import BUILD, REPO
+from messages import NOBODY, Keys, Policy, Refused, as_user
 
 
 @pytest.fixture
 def host(lab):
     lab.tmp.chmod(0o755)
     host = lab.host("doors")
-    host.start_aditd()
+    host.start_aditd(environment={"ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=4"})   # what is freed is not held
     return host
 
 
 def connect(host, uid=0, name="adit.sock", kind=socket.SOCK_STREAM):
     made = socket.socket(socket.AF_UNIX, kind)
-    made.settimeout(10)
     with as_user(uid):
-        made.connect(str(host.run_dir / name))
+        made.connect(str(host.run_dir / name))    # without a time limit: a full queue is waited for
+    made.settimeout(10)
     return made
 
 
@@ -97,3 +106,248 @@ def test_what_a_user_may_open_below_the_run_directory(host):
         if path.is_socket():
             continue
         assert path.stat().st_uid == 0 and path.stat().st_mode & 0o022 == 0, path
+
+
+USERS = range(60001, 60010)
+VPN = "svc:/site/vpn:default"
+
+
+def rss(host):
+    """Resident memory of the daemon in MB."""
+    status = open(f"/proc/{host.daemon.pid}/status").read()
+    return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1024
+
+
+def stays(connection):
+    """Whether the daemon has let it in: those it has no room for it ends at once."""
+    connection.settimeout(0.02)
+    try:
+        return connection.recv(1) != b""
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+
+
+def test_idle_connections_of_users_keep_nobody_out(host):
+    """A user's sum is over all doors, all users' sum is bounded, and root gets in at each."""
+    host.adit(f"adit namespace create -u {NOBODY} -t vpn* {VPN}")
+    held = [connect(host, uid) for uid in USERS for _ in range(64)]
+    held += [connect(host, uid, name, socket.SOCK_SEQPACKET) for uid in USERS for name in ("pf_policy.sock", "pf_key.sock") for _ in range(16)]
+    inside = sum(stays(one) for one in held)
+    assert 150 < inside <= 192, inside
+    assert not stays(connect(host, USERS[0], "pf_key.sock", socket.SOCK_SEQPACKET)), "the sum is over all doors"
+    assert alive(host)
+    with Policy(host, VPN) as policy, Keys(host, VPN) as keys:
+        assert policy.dump() == [] and keys.dump() == []
+    with Policy(host, VPN, NOBODY) as policy:
+        assert policy.dump() == [], "who has a namespace is not kept out by those who have none"
+    for one in held:
+        one.close()
+
+
+def test_half_messages_are_bounded(host):
+    """64 of 8 MB were 259 MB. A user's message is small, and its half is not waited for long."""
+    before = rss(host)
+    for uid in USERS[:2]:
+        for _ in range(32):
+            half = connect(host, uid)
+            with pytest.raises(OSError):
+                half.sendall(b'{"method":"' + b"x" * (8 << 20))
+    small = [connect(host, USERS[0]) for _ in range(32)]
+    for one in small:
+        one.sendall(b'{"method":"' + b"x" * 60000)
+    assert alive(host)
+    grown = rss(host) - before
+    print(f"half messages: {grown:.1f} MB")
+    assert grown < 24
+    began = time.monotonic()
+    assert not any(one.recv(1) for one in small), "they end"
+    assert time.monotonic() - began < 20
+
+
+def many_actions(policy, count):
+    one = ((0x100, 3), (0x101, 2), (0x103, 20), (0x105, 256), (0x106, 256), (3, 0))
+    attributes = ((2, 0), *(one * count)[:-1], (1, 0))
+    return policy.ext(6, struct.pack("=HH", count, 0) + b"".join(struct.pack("=II", *attribute) for attribute in attributes))
+
+
+def test_the_drafts_of_a_user_count_together(host):
+    """552 MB were had by rules of many actions in many drafts: the quota counts a draft's rules."""
+    host.adit(f"adit namespace create -u {NOBODY} -t vpn* -q 1000 {VPN}")
+    before, refused, drafts = rss(host), 0, [Policy(host, VPN, NOBODY) for _ in range(40)]
+    for number, policy in enumerate(drafts):
+        for rule in range(100):
+            remote = f"10.{number}.{rule}.0/24"
+            spec = policy.ext(7, struct.pack("=IIIQ", 5, 7, 0, 0))
+            try:
+                policy.ask(messages.ADDRULE, messages.STANDBY, spec, policy.head("vpn0"), policy.selectors(remote=remote), many_actions(policy, 500))
+            except Refused as refusal:
+                assert refusal.code == errno.EDQUOT and "drafts" in refusal.text, refusal
+                refused += 1
+                break
+    grown = rss(host) - before
+    print(f"drafts: {grown:.1f} MB, {refused} of {len(drafts)} connections were refused more")
+    assert refused > 20 and grown < 64
+    with Policy(host, VPN) as root:
+        root.add("vpn0", spdid=messages.STANDBY, remote="10.200.0.0/16")
+    for policy in drafts[:-1]:
+        policy.close()
+    drafts[-1].add("vpn0", spdid=messages.STANDBY, remote="10.201.0.0/16")   # what was given back is there again
+
+
+@pytest.fixture
+def alice(world):
+    world.lab.tmp.chmod(0o755)
+    world.alice.start_aditd()
+    return world.alice
+
+
+def test_the_text_of_a_policy_is_for_those_who_may_list_it(alice):
+    alice.adit(["dladm", "create-iptun", "-S", "-T", "ipv4", "-a", "local=1.2.3.4,remote=5.6.7.8", "-p", "ipsec={encr_algs aes-gcm(256) sa shared}", "vpn0"])
+    alice.adit(["dladm", "create-iptun", "-S", "-T", "ipv4", "-a", "local=1.2.3.4,remote=5.6.7.9", "-p", "ipsec={encr_algs aes-gcm(256) sa shared}", "op0"])
+    alice.adit(f"adit namespace create -u {NOBODY} -t vpn* {VPN}")
+
+    def told(uid, **options):
+        with connect(alice, uid) as link:
+            rows = ask(link, "io.adit.links.ShowLinkProp", properties="ipsec", **options)["parameters"]["properties"]
+        return {row["link"]: row["value"] for row in rows}
+
+    for options in ({}, {"persistent": True}):
+        root = told(0, **options)
+        assert all("aes-gcm(256)" in value for value in root.values()) and set(root) == {"vpn0", "op0"}
+        assert told(NOBODY, **options) == {"vpn0": root["vpn0"], "op0": "hidden"}
+        assert told(USERS[0], **options) == {"vpn0": "hidden", "op0": "hidden"}
+    for path in ("etc/dladm/datalink.conf", "run/links.cache"):
+        assert (alice.root / path).stat().st_mode & 0o077 == 0, path
+
+
+def test_events_about_rules_and_keys_are_for_those_who_may_list_them(alice):
+    for name, remote in (("vpn0", "5.6.7.8"), ("op0", "5.6.7.9")):
+        alice.adit(f"dladm create-iptun -S -T ipv4 -a local=1.2.3.4,remote={remote} {name}")
+    alice.adit(f"adit namespace create -u {NOBODY} -t vpn* {VPN}")
+    with Policy(alice, VPN) as policy, Keys(alice) as keys:
+        policy.add("vpn0")
+        policy.add("op0")
+        keys.add(0x3001, "1.2.3.4", "5.6.7.8", bytes(range(1, 37)))
+
+    def heard(uid):
+        with connect(alice, uid) as link:
+            events = ask(link, "io.adit.events.Since", after=0)["parameters"]["events"]
+        return {(event["kind"], event["subject"]) for event in events}
+
+    secret = {("policy.changed", "vpn0"), ("policy.changed", "op0"), ("key.added", "5.6.7.8"), ("namespace.created", VPN)}
+    common = {("link.created", "vpn0"), ("link.created", "op0")}
+    assert secret | common <= heard(0)
+    assert heard(NOBODY) & (secret | common) == common | {("policy.changed", "vpn0"), ("namespace.created", VPN)}
+    assert heard(USERS[0]) & (secret | common) == common
+    assert not any(kind.startswith(("key.", "policy.", "namespace.")) for kind, _ in heard(USERS[0]))
+
+
+def test_a_held_udp_port_is_had_when_it_is_let_go(up):
+    """Any user may bind 4500. ESP in UDP works from the second on that he lets go, and meanwhile it is said."""
+    alice = up.alice
+    alice.kill_aditd()
+    squatter = alice.popen(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "/usr/bin/python3", "-c",
+                            "import socket, sys\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('', 4500))\nprint('held', flush=True)\nsys.stdin.read()"],
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert squatter.stdout.readline() == b"held\n"
+    alice.start_aditd("--workers=2")
+    said = alice.adit("adit status").stdout
+    assert "Missing now" in said and "UDP port 4500 over IPv4" in said and "IPv6" not in said.split("Missing now")[1].split("Warnings")[0], said
+    assert "aditd" not in sockets(alice, "-4") and sockets(alice, "-6").count("aditd") == 2
+    squatter.stdin.close()
+    squatter.wait(timeout=10)
+    wait_for(lambda: sockets(alice, "-4").count("aditd") == 2, seconds=10)
+    said = alice.adit("adit status").stdout
+    assert "Missing now" not in said and "no longer so" in said, said
+    with connect(alice) as link:
+        events = ask(link, "io.adit.events.Notable")["parameters"]["events"]
+    kinds = [(event["severity"], event["kind"]) for event in events if event["kind"].startswith("platform.")]
+    assert kinds == [("alert", "platform.missing"), ("warning", "platform.back")], kinds
+
+
+def sockets(host, family):
+    return host.sh(f"ss -uanp {family} sport = :4500").stdout
+
+
+FLOOD = [b'{"method":"io.adit.guard.List"}\0', b'{"method":"io.adit.links.ShowLink"}\0', b'{"method":"io.adit.events.Since","parameters":{"after":0}}\0',
+         b'{"method":"io.adit.routes.Show","parameters":{"all":true}}\0', b'{"method":"io.adit.links.ShowLink","parameters":{"name":"' + b"x" * 60000 + b'"}}\0']
+
+
+def flood(connection, stop, ended):
+    """As fast as it is taken, many requests at once, reading what comes."""
+    connection.setblocking(False)
+    batch, at = b"".join(FLOOD[:4]) * 40 + FLOOD[4], 0
+    while not stop.is_set():
+        try:
+            readable, writable, _ = select.select([connection], [connection], [], 0.1)
+            if readable and not connection.recv(1 << 20):
+                return ended.append(connection)
+            if writable:
+                at = (at + connection.send(batch[at:])) % len(batch)
+        except BlockingIOError:
+            continue
+        except OSError:
+            return ended.append(connection)
+
+
+def latencies(host, rounds):
+    """(seconds that a guard's route was away, seconds that root waited for an answer), a list each."""
+    monitor = host.popen(["ip", "-ts", "monitor", "route"], stdout=subprocess.PIPE, text=True)
+    waits = []
+    route = [line for line in host.sh("ip route show type unreachable").stdout.splitlines() if "10.0.1.0/24" in line][0].split()
+    with connect(host) as link:
+        link.settimeout(60)
+        for _ in range(rounds):
+            host.sh(["ip", "route", "del", *route])
+            began = time.monotonic()
+            ask(link, "org.varlink.service.GetInfo")
+            waits.append(time.monotonic() - began)
+            wait_for(lambda: "10.0.1.0/24" in host.sh("ip route show type unreachable").stdout, seconds=60)
+            time.sleep(0.3)
+    monitor.terminate()
+    stamp = lambda line: datetime.datetime.fromisoformat(line[1:line.index("]")]).timestamp()
+    away, gone = [], None
+    for line in monitor.stdout.read().splitlines():
+        if "unreachable 10.0.1.0/24" in line:
+            if "Deleted" in line:
+                gone = stamp(line)
+            elif gone:
+                away.append(stamp(line) - gone)
+                gone = None
+    return away, waits
+
+
+def test_users_requests_do_not_hold_up_the_guard(up):
+    """What others take away of the guard is put back while nine users ask for all that they may."""
+    up.lab.tmp.chmod(0o755)
+    alice = up.alice
+    quiet = latencies(alice, 5)
+    stop, links = threading.Event(), [connect(alice, uid) for uid in USERS for _ in range(16)]
+    ended = []
+    threads = [threading.Thread(target=flood, args=(link, stop, ended)) for link in links]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(1)
+        loud = latencies(alice, 10)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    for name, (away, waits) in (("quiet", quiet), ("loud", loud)):
+        print(f"{name}: put back after {max(away) * 1000:.0f} ms at most, {sorted(away)[len(away) // 2] * 1000:.0f} in the middle; "
+              f"root waited {max(waits) * 1000:.0f} ms at most")
+    assert not ended, "users wait for their turn, they are not thrown out"
+    assert len(loud[0]) >= 9 and max(loud[0]) < 3, loud
+    assert alive(alice)
+
+
+@pytest.mark.parametrize("server", ["varlink", "policy", "keys"])
+def test_a_server_stands_20000_broken_messages(server):
+    """fuzz/doors.py, whole daemon; more by hand: fuzz/doors.py -n 1000000."""
+    done = subprocess.run([sys.executable, REPO / "fuzz" / "doors.py", "-n", "20000", "--seed", "1", "--build", BUILD, "--growth", "96", server],
+                          capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)
