@@ -17,9 +17,7 @@ KeyConnection::KeyConnection(asio::io_context& io, int fd, const engine::PeerCre
   session.peer = peer;
 }
 
-KeyConnection::~KeyConnection() {
-  for (auto& bytes : outbox_) wipe_bytes(bytes);
-}
+KeyConnection::~KeyConnection() = default;
 
 void KeyConnection::start() {
   wait_readable();
@@ -43,7 +41,7 @@ void KeyConnection::wait_readable() {
 }
 
 void KeyConnection::read() {
-  std::vector<uint8_t> buffer(kMaxKeyRequest);
+  SecretBytes buffer(kMaxKeyRequest);
   for (int i = 0; i < kRequestsPerTurn && !closed_ && waiting_ <= kMaxWaiting; ++i) {
     const ssize_t got = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) break;
@@ -54,13 +52,12 @@ void KeyConnection::read() {
     // Longer than we read: the header is there, the length will not agree, the answer is EMSGSIZE.
     hooks_.request(*this, ByteSpan(buffer).first(std::min<size_t>(static_cast<size_t>(got), buffer.size())));
   }
-  wipe_bytes(buffer);  // it held keys
   if (closed_) return;
   pump();
   wait_readable();
 }
 
-void KeyConnection::enqueue(std::vector<uint8_t> bytes) {
+void KeyConnection::enqueue(SecretBytes bytes) {
   waiting_ += bytes.size();
   outbox_.push_back(std::move(bytes));
 }
@@ -75,7 +72,7 @@ bool KeyConnection::send(const sad::KeyMessage& message, bool own) {
 }
 
 bool KeyConnection::write_front() {
-  std::vector<uint8_t>& bytes = outbox_.front();
+  const SecretBytes& bytes = outbox_.front();
   const ssize_t sent = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)) return false;
   if (sent < 0) {
@@ -83,7 +80,6 @@ bool KeyConnection::write_front() {
     return false;
   }
   waiting_ -= bytes.size();
-  wipe_bytes(bytes);
   outbox_.pop_front();
   return true;
 }

@@ -8,6 +8,7 @@
 
 #include <asio.hpp>
 
+#include "base/secret_bytes.h"
 #include "protocol/pf_key_requests.h"
 
 namespace adit::protocol {
@@ -42,11 +43,11 @@ class KeyConnection : public std::enable_shared_from_this<KeyConnection> {
   void pump();  // writes until the socket or the work is exhausted
   void write_all();
   bool write_front();
-  void enqueue(std::vector<uint8_t> bytes);
+  void enqueue(SecretBytes bytes);
 
   asio::posix::stream_descriptor socket_;
   Hooks hooks_;
-  std::deque<std::vector<uint8_t>> outbox_;
+  std::deque<SecretBytes> outbox_;
   size_t waiting_ = 0;
   bool reading_ = false, writing_ = false, closed_ = false;
 };
