@@ -97,7 +97,6 @@ std::shared_ptr<datapath::Snapshot> picture(const Options& options,
   link->counters = counters;
   auto snapshot = std::make_shared<datapath::Snapshot>();
   snapshot->generation = 1;
-  snapshot->workers = options.workers;
   if (options.how != "clear") {
     spd::Action action;
     action.verb = spd::Verb::ipsec;
@@ -107,8 +106,7 @@ std::shared_ptr<datapath::Snapshot> picture(const Options& options,
     link->secured = true;
     link->head = policy(action);
   }
-  snapshot->links = {link};
-  snapshot->index();
+  snapshot->links = std::make_shared<const datapath::LinkSet>(datapath::LinkSet::Links{link}, options.workers);
   return snapshot;
 }
 
@@ -153,7 +151,7 @@ int main(int argc, char** argv) {
   std::vector<std::shared_ptr<datapath::LinkCounters>> counters(options.workers);
   for (auto& c : counters) c = std::make_shared<datapath::LinkCounters>();
   const auto snapshot = picture(options, counters);
-  must(platform->set_mtu(options.tun, snapshot->links[0]->mtu));
+  must(platform->set_mtu(options.tun, snapshot->links->all()[0]->mtu));
   must(platform->set_gso_max(options.tun, datapath::kTunGsoMaxBytes, datapath::kTrainSegments));
 
   datapath::Shared shared;

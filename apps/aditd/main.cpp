@@ -11,6 +11,7 @@
 
 #include <fmt/ostream.h>
 
+#include "base/secret.h"
 #include "daemon.h"
 #include "linux/platform.h"
 #include "linux/privileges.h"
@@ -60,6 +61,7 @@ Result<> serve(const Options& options) {
   raise_descriptor_limit();
   TRY(platform::drop_privileges());
   TRY(platform::forbid_dumps());
+  TRY(require_locked_secrets());
   const SystemClock clock;
   TRY_ASSIGN(const auto platform, platform::make_linux_platform(options.settings.root, options.settings.run_dir));
   engine::Engine engine(options.settings, *platform, clock);

@@ -472,6 +472,8 @@ struct sadb_x_diagnostic { /* a text follows, NUL-terminated; in a request an em
 #define SADB_X_DIAGNOSTIC_BAD_VERSION 208
 #define SADB_X_DIAGNOSTIC_NOT_PERMITTED 209
 #define SADB_X_DIAGNOSTIC_QUOTA 210
+#define SADB_X_DIAGNOSTIC_NO_KEY_MEMORY 211
+#define SADB_X_DIAGNOSTIC_NOT_REMEMBERED 212
 
 /* ---- the layout, held ------------------------------------------------------------------------------------------- */
 

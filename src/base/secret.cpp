@@ -1,19 +1,13 @@
 #include "base/secret.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstring>
 #include <new>
 #include <utility>
 
+#include "base/secret_arena.h"
+
 namespace adit {
 namespace {
-size_t page_round(size_t size) {
-  static const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  return (size + page - 1) / page * page;
-}
-
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -26,14 +20,28 @@ void wipe(void* at, size_t size) noexcept {
   if (size != 0) ::explicit_bzero(at, size);
 }
 
-Secret::Secret(size_t size) : size_(size) {
-  if (size == 0) return;
-  mapped_ = page_round(size);
-  void* pages = ::mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (pages == MAP_FAILED) throw std::bad_alloc();
-  data_ = static_cast<uint8_t*>(pages);
-  ::mlock(data_, mapped_);  // best effort: RLIMIT_MEMLOCK may be small
-  ::madvise(data_, mapped_, MADV_DONTDUMP);
+Result<> require_locked_secrets() {
+  return SecretArena::of_process().require_locked();
+}
+
+Result<Secret> Secret::zeros(size_t size) {
+  Secret secret;
+  if (size == 0) return secret;
+  TRY_ASSIGN(secret.data_, SecretArena::of_process().take(size));
+  secret.size_ = size;
+  return secret;
+}
+
+Result<Secret> Secret::of(std::span<const uint8_t> bytes) {
+  TRY_ASSIGN(Secret secret, zeros(bytes.size()));
+  if (!bytes.empty()) std::memcpy(secret.data_, bytes.data(), bytes.size());
+  return secret;
+}
+
+Secret::Secret(size_t size) {
+  auto made = zeros(size);
+  if (!made) throw std::bad_alloc();
+  *this = std::move(*made);
 }
 
 Secret::Secret(std::span<const uint8_t> bytes) : Secret(bytes.size()) {
@@ -41,16 +49,13 @@ Secret::Secret(std::span<const uint8_t> bytes) : Secret(bytes.size()) {
 }
 
 Secret::Secret(Secret&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)),
-      mapped_(std::exchange(other.mapped_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
 Secret& Secret::operator=(Secret&& other) noexcept {
   if (this != &other) {
     release();
     data_ = std::exchange(other.data_, nullptr);
     size_ = std::exchange(other.size_, 0);
-    mapped_ = std::exchange(other.mapped_, 0);
   }
   return *this;
 }
@@ -60,9 +65,7 @@ Secret::~Secret() {
 }
 
 void Secret::release() noexcept {
-  if (data_ == nullptr) return;
-  wipe(data_, size_);
-  ::munmap(data_, mapped_);
+  if (data_ != nullptr) SecretArena::of_process().give_back(data_, size_);
   data_ = nullptr;
 }
 
@@ -76,7 +79,7 @@ bool operator==(const Secret& a, const Secret& b) {
 Result<Secret> Secret::from_hex(std::string_view digits) {
   if (digits.starts_with("0x") || digits.starts_with("0X")) digits.remove_prefix(2);
   if (digits.empty()) return Secret();
-  Secret secret((digits.size() + 1) / 2);
+  TRY_ASSIGN(Secret secret, zeros((digits.size() + 1) / 2));
   for (size_t i = 0; i < digits.size(); ++i) {
     const int nibble = hex_digit(digits[i]);
     if (nibble < 0) return fail(EINVAL, "character {} of the key is not a hexadecimal digit", i + 1);

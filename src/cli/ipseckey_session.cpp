@@ -92,7 +92,7 @@ Result<> KeySession::connect() {
   return {};
 }
 
-std::string KeySession::text_of(const KeyMessage& message, bool with_time) {
+SecretString KeySession::text_of(const KeyMessage& message, bool with_time) {
   const uint64_t now = SystemClock().wall_seconds();
   config::KeyPrintOptions print;
   print.hide_keys = options_.hide_keys;
@@ -139,16 +139,14 @@ int KeySession::run_words(std::span<const std::string> words) {
 }
 
 int KeySession::run_interactive() {
-  std::string text, line;
+  SecretString text, line;
   while (!quit_) {
     if (text.empty()) context_.out << "ipseckey> " << std::flush;
     if (!std::getline(context_.in, line)) break;
-    text += line + '\n';
+    (text += line) += '\n';
     if (continues(line)) continue;
     auto parsed = config::parse_ipseckeys(text, source(context_.self), table_, resolver_);
-    wipe(text.data(), text.size());
-    wipe(line.data(), line.size());
-    text.clear();
+    text = SecretString();
     if (!tell(parsed.problems)) continue;
     for (KeyCommand& command : parsed.commands) run(command);
   }

@@ -44,7 +44,7 @@ class KeySession {
   Result<> read_dump(uint8_t satype, bool all_namespaces, const std::function<Result<>(const sad::KeyMessage&)>& each);
   int refused(const sad::KeyMessage& question, const sad::KeyMessage& answer);
   Result<> connect();
-  std::string text_of(const sad::KeyMessage& message, bool with_time);
+  SecretString text_of(const sad::KeyMessage& message, bool with_time);
 
   Context& context_;
   KeyOptions options_;

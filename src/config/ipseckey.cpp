@@ -33,7 +33,7 @@ constexpr auto kVerbs = std::to_array<VerbName>({{"add", KeyVerb::add},
                                                  {"quit", KeyVerb::quit}});
 
 bool read_satype(const Word& word, Report& report, uint8_t& satype) {
-  std::string text = word.text;
+  std::string text(word.text);
   std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (text == "all" || text == "ah" || text == "esp") {
     satype = text == "all" ? 0 : text == "ah" ? 2 : 3;
@@ -65,7 +65,9 @@ bool parse_association(const Words& words, const Language& language, Report& rep
   Values values;
   if (!read_fields(words, 2, command.verb, command.satype, language, report, values)) return false;
   if (!check_association(command.verb, command.satype, words[0], language, report, values)) return false;
-  command.messages = make_messages(command.verb, command.satype, language, report, values);
+  auto messages = make_messages(command.verb, command.satype, language, report, values);
+  if (!messages) return report.error(words[0], messages.error().text);
+  command.messages = std::move(*messages);
   return true;
 }
 
@@ -88,7 +90,7 @@ bool parse_command(const Words& words, const Language& language, Report& report,
       return no_more(words, 2, report);
     case KeyVerb::save:
       command.messages.push_back(bare_message(sad::KeyMessageType::dump, command.satype, language));
-      if (words.size() > 2) command.file = words[2].text;
+      if (words.size() > 2) command.file = std::string(words[2].text);
       return no_more(words, 3, report);
     default:
       break;
@@ -113,6 +115,7 @@ KeyText parse_ipseckeys(std::string_view text, const KeySource& source, const cr
     parsed.problems.push_back({Severity::error, source.file, 0, 0, "the text is too large for a key file", {}, {}});
     return parsed;
   }
+  constexpr size_t kMostErrors = 200;
   ipseckey::Lexer lexer(text, source.file);
   ipseckey::Report report(source.file, [&](uint32_t line) { return lexer.shown(line); }, lexer.problems());
   const ipseckey::Language language{source, table, resolver};
@@ -120,8 +123,7 @@ KeyText parse_ipseckeys(std::string_view text, const KeySource& source, const cr
   while (lexer.next(words)) {
     KeyCommand command;
     if (ipseckey::parse_command(words, language, report, command)) parsed.commands.push_back(std::move(command));
-    constexpr size_t kMaxProblems = 200;
-    if (count_errors(lexer.problems()) > kMaxProblems) break;
+    if (report.errors() > kMostErrors) break;
   }
   parsed.waiting = report.waiting();
   parsed.problems = std::move(lexer.problems());
@@ -132,7 +134,7 @@ KeyText parse_ipseckey_words(std::span<const std::string> given, const KeySource
                              const crypto::AlgorithmTable& table, const Resolver& resolver) {
   KeyText parsed;
   ipseckey::Words words;
-  for (const std::string& text : given) words.emplace_back().text = text;
+  for (const std::string& text : given) words.emplace_back().text.assign(text);
   if (words.empty()) return parsed;
   ipseckey::Report report(source.file, {}, parsed.problems);
   const ipseckey::Language language{source, table, resolver};

@@ -55,7 +55,7 @@ struct KeyText {
   [[nodiscard]] bool ok() const { return count_errors(problems) == 0; }
 };
 
-constexpr size_t kMaxKeyFileBytes = 16u << 20;
+constexpr size_t kMaxKeyFileBytes = 64u << 20;  // 100,000 SAs in more words than they need
 
 // A file: one command a line, # comments, backslash-newline continues, double quotes group. Goes on after an error.
 KeyText parse_ipseckeys(std::string_view text, const KeySource& source, const crypto::AlgorithmTable& table,

@@ -48,8 +48,8 @@ bool check_association(KeyVerb verb, uint8_t satype, const Word& command, const 
                        Values& values);
 
 // One message for each destination. REQUIRES: checked.
-std::vector<sad::KeyMessage> make_messages(KeyVerb verb, uint8_t satype, const Language& language, Report& report,
-                                           const Values& values);
+Result<std::vector<sad::KeyMessage>> make_messages(KeyVerb verb, uint8_t satype, const Language& language,
+                                                   Report& report, const Values& values);
 
 std::string_view name_of(KeyVerb verb);
 

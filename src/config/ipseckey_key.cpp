@@ -39,6 +39,7 @@ Result<ParsedKey> parse_key(std::string_view word, std::string_view field) {
         "{} has an odd number of hex digits ({}); a 0 is put at its end, as 123 becomes 0x1230.", field, digits.size());
   }
   auto secret = Secret::from_hex(digits);
+  if (!secret && secret.error().code == ENOMEM) return std::unexpected(secret.error());
   if (!secret) return fail(EINVAL, "the string after {} is not a hex value: {}.", field, secret.error().text);
   if (bits % 8 != 0) secret->bytes().back() &= static_cast<uint8_t>(0xff << (8 - bits % 8));
   parsed.key = {std::move(*secret), static_cast<uint16_t>(bits), 0};

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "base/secret.h"
-
 namespace adit::config::ipseckey {
 namespace {
 constexpr bool is_blank(char c) {
@@ -16,10 +14,6 @@ constexpr bool is_hex(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 }  // namespace
-
-Word::~Word() {
-  wipe(text.data(), text.size());
-}
 
 bool looks_like_key(std::string_view word) {
   if (word.starts_with("0x") || word.starts_with("0X")) word.remove_prefix(2);
@@ -114,7 +108,6 @@ bool Lexer::read_word(Word& word) {
       at_ = std::min(text_.find('\n', at_), text_.size());
       return false;
     } else {
-      if (word.text.size() == word.text.capacity()) word.text.reserve(word.text.size() * 2 + 64);
       word.text.push_back(c);
     }
   }

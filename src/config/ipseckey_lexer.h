@@ -7,21 +7,15 @@
 #include <string_view>
 #include <vector>
 
+#include "base/secret_bytes.h"
 #include "config/problem.h"
 
 namespace adit::config::ipseckey {
 
 struct Word {
-  std::string text;
+  SecretString text;
   uint32_t line = 0, column = 0;  // from 1
   size_t offset = 0, length = 0;  // in the text, quotes included
-
-  Word() = default;
-  Word(const Word&) = default;
-  Word(Word&&) noexcept = default;
-  Word& operator=(const Word&) = default;
-  Word& operator=(Word&&) noexcept = default;
-  ~Word();  // wipes
 };
 
 using Words = std::vector<Word>;  // one command

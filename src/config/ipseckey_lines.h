@@ -10,7 +10,7 @@ namespace adit::config::ipseckey {
 struct Printer {
   const crypto::AlgorithmTable& table;
   const KeyPrintOptions& options;
-  std::string out;
+  SecretString out;
 
   [[nodiscard]] std::string algorithm(crypto::AlgProto proto, uint8_t number) const;
   [[nodiscard]] std::string time(uint64_t wall_seconds) const;
@@ -24,7 +24,7 @@ struct Printer {
 // "(2.0 KiB) " after more than 1024 bytes, "(2 hours) " after more than 60 seconds; else nothing.
 std::string byte_hint(uint64_t bytes);
 std::string second_hint(uint64_t seconds);
-std::string hex(std::span<const uint8_t> bytes);
+void add_hex(SecretString& text, std::span<const uint8_t> bytes);
 std::string algorithm_name(const crypto::AlgorithmTable& table, crypto::AlgProto proto, uint8_t number);
 
 }  // namespace adit::config::ipseckey

@@ -83,17 +83,18 @@ void put_nat(const Values& values, KeyMessage& message) {
                              values.nat_rport != 0 ? values.nat_rport : kNatPort);
 }
 
-std::optional<KeyExtension> copy_of(const std::optional<KeyExtension>& key, uint16_t reserved) {
+Result<std::optional<KeyExtension>> copy_of(const std::optional<KeyExtension>& key, uint16_t reserved) {
   if (!key) return std::nullopt;
-  return KeyExtension{key->key.copy(), key->bits, reserved};
+  TRY_ASSIGN(Secret copy, key->key.copy());
+  return KeyExtension{std::move(copy), key->bits, reserved};
 }
 
-void put_rest(const Values& values, KeyMessage& message) {
+Result<> put_rest(const Values& values, KeyMessage& message) {
   message.hard = values.hard;
   message.soft = values.soft;
   message.idle = values.idle;
-  message.auth_key = copy_of(values.auth_key, 0);
-  message.encr_key = copy_of(values.encr_key, values.reserved_bits);
+  TRY_ASSIGN(message.auth_key, copy_of(values.auth_key, 0));
+  TRY_ASSIGN(message.encr_key, copy_of(values.encr_key, values.reserved_bits));
   message.source_identity = values.source_identity;
   message.destination_identity = values.destination_identity;
   if (values.pair) message.pair = Spi{*values.pair};
@@ -102,11 +103,12 @@ void put_rest(const Values& values, KeyMessage& message) {
     const uint64_t value = *values.replay_value;
     message.replay_value = ReplayValue{static_cast<uint32_t>(value), values.esn || value > UINT32_MAX ? value : 0};
   }
+  return {};
 }
 }  // namespace
 
-std::vector<KeyMessage> make_messages(KeyVerb verb, uint8_t satype, const Language& language, Report& report,
-                                      const Values& values) {
+Result<std::vector<KeyMessage>> make_messages(KeyVerb verb, uint8_t satype, const Language& language, Report& report,
+                                              const Values& values) {
   std::vector<KeyMessage> messages;
   for (const net::Address& destination : values.destination) {
     KeyMessage& message = messages.emplace_back();
@@ -121,7 +123,7 @@ std::vector<KeyMessage> make_messages(KeyVerb verb, uint8_t satype, const Langua
     message.destination = host(destination, values.proto, values.dport);
     put_inner(values, message);
     put_nat(values, message);
-    put_rest(values, message);
+    TRY(put_rest(values, message));
   }
   return messages;
 }

@@ -57,7 +57,7 @@ constexpr std::string_view kIdentityTypes[] = {
     "key id", "address range"};
 
 void put_base(Printer& printer, const KeyMessage& message) {
-  std::string& out = printer.out;
+  SecretString& out = printer.out;
   if (printer.options.timestamp) out += fmt::format("Timestamp: {}\n", printer.time(*printer.options.timestamp));
   const auto type = static_cast<size_t>(message.type);
   out += fmt::format("Base message (version {}) type {}, SA type {}.\n", PF_KEY_V2,
@@ -73,7 +73,7 @@ void put_base(Printer& printer, const KeyMessage& message) {
 
 void put_sa(Printer& printer, const KeyMessage& message) {
   const SaExtension& sa = *message.sa;
-  std::string& out = printer.out;
+  SecretString& out = printer.out;
   out += fmt::format(
       "SA: SADB_ASSOC spi={:#x}, replay window size={}, state={}", static_cast<uint32_t>(sa.spi), message.window(),
       sa.state < std::size(kStates) ? std::string(kStates[sa.state]) : fmt::format("<unknown {}>", sa.state));
@@ -114,9 +114,13 @@ void put_addresses(Printer& printer, const KeyMessage& message) {
 }
 
 void put_key(Printer& printer, std::string_view prefix, std::string_view what, const KeyExtension& key) {
-  const std::string text = printer.options.hide_keys ? "<hidden>" : hex(key.key.bytes());
   const std::string salt = key.reserved == 0 ? "" : fmt::format(" (the last {} bits are the salt)", key.reserved);
-  printer.out += fmt::format("{}: {} key.\n{}: {}/{}{}\n", prefix, what, prefix, text, key.bits, salt);
+  printer.out += fmt::format("{}: {} key.\n{}: ", prefix, what, prefix);
+  if (printer.options.hide_keys)
+    printer.out += "<hidden>";
+  else
+    add_hex(printer.out, key.key.bytes());
+  printer.out += fmt::format("/{}{}\n", key.bits, salt);
 }
 
 // What a key manager named may hold anything: only printable text goes to a terminal.
@@ -130,10 +134,14 @@ void put_identity(Printer& printer, std::string_view prefix, std::string_view wh
   const bool known = identity.type != 0 && identity.type < std::size(kIdentityTypes);
   const bool der = identity.type == SADB_X_IDENTTYPE_DN || identity.type == SADB_X_IDENTTYPE_GN;
   const auto* bytes = reinterpret_cast<const uint8_t*>(identity.text.data());
-  printer.out +=
-      fmt::format("{}: {} identity, uid={}, type {}\n{}: {}\n", prefix, what, identity.id,
-                  known ? std::string(kIdentityTypes[identity.type]) : fmt::format("<unknown {}>", identity.type),
-                  prefix, der ? hex({bytes, identity.text.size()}) : printable(identity.text));
+  printer.out += fmt::format(
+      "{}: {} identity, uid={}, type {}\n{}: ", prefix, what, identity.id,
+      known ? std::string(kIdentityTypes[identity.type]) : fmt::format("<unknown {}>", identity.type), prefix);
+  if (der)
+    add_hex(printer.out, {bytes, identity.text.size()});
+  else
+    printer.out += printable(identity.text);
+  printer.out += '\n';
 }
 
 void put_cookie(Printer& printer, const KmCookie& cookie) {
@@ -146,7 +154,7 @@ void put_cookie(Printer& printer, const KmCookie& cookie) {
 }
 
 void put_rest(Printer& printer, const KeyMessage& message) {
-  std::string& out = printer.out;
+  SecretString& out = printer.out;
   if (message.sensitivity)
     out += fmt::format("SNS: Plaintext Sensitivity, {} bytes\n", message.sensitivity->bytes.size());
   if (message.outer_sensitivity)
@@ -166,11 +174,9 @@ void put_rest(Printer& printer, const KeyMessage& message) {
 }
 }  // namespace
 
-std::string hex(std::span<const uint8_t> bytes) {
-  std::string text;
-  text.reserve(bytes.size() * 2);
-  for (const uint8_t byte : bytes) text += fmt::format("{:02x}", byte);
-  return text;
+void add_hex(SecretString& text, std::span<const uint8_t> bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  for (const uint8_t byte : bytes) (text += kDigits[byte >> 4]) += kDigits[byte & 15];
 }
 
 std::string algorithm_name(const crypto::AlgorithmTable& table, crypto::AlgProto proto, uint8_t number) {
@@ -202,8 +208,8 @@ std::string satype_name(uint8_t satype) {
   return fmt::format("<unknown {}>", satype);
 }
 
-std::string print_key_message(const sad::KeyMessage& message, const crypto::AlgorithmTable& table,
-                              const KeyPrintOptions& options) {
+SecretString print_key_message(const sad::KeyMessage& message, const crypto::AlgorithmTable& table,
+                               const KeyPrintOptions& options) {
   using namespace ipseckey;
   Printer printer{table, options, {}};
   put_base(printer, message);

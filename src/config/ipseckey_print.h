@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "base/secret_bytes.h"
 #include "config/resolver.h"
 #include "crypto/algorithm.h"
 #include "sad/key_message.h"
@@ -18,12 +19,12 @@ struct KeyPrintOptions {
   std::optional<uint64_t> timestamp;   // monitor: printed first
 };
 
-std::string print_key_message(const sad::KeyMessage& message, const crypto::AlgorithmTable& table,
-                              const KeyPrintOptions& options);
+SecretString print_key_message(const sad::KeyMessage& message, const crypto::AlgorithmTable& table,
+                               const KeyPrintOptions& options);
 
 // `save`: a header comment, and for each SA `# begin assoc`, its add command, `# end assoc`. Holds keys.
 std::string save_header();
-std::string save_association(const sad::KeyMessage& message, const crypto::AlgorithmTable& table);
+SecretString save_association(const sad::KeyMessage& message, const crypto::AlgorithmTable& table);
 
 // "ESP", "AH", or the number.
 std::string satype_name(uint8_t satype);

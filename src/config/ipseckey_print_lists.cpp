@@ -11,7 +11,7 @@ using namespace sad;
 // How much is left of a limit, and when it comes by time.
 void put_remaining(Printer& printer, std::string_view prefix, std::string_view kind, const Lifetime& limit,
                    const Lifetime& current) {
-  std::string& out = printer.out;
+  SecretString& out = printer.out;
   if (limit.bytes != 0) {
     const uint64_t left = limit.bytes > current.bytes ? limit.bytes - current.bytes : 0;
     out += fmt::format("{}: {} bytes {}more can be protected.\n", prefix, left, byte_hint(left));
@@ -48,7 +48,7 @@ void put_limit(Printer& printer, std::string_view prefix, std::string_view kind,
 }
 
 void put_current(Printer& printer, const Lifetime& current) {
-  std::string& out = printer.out;
+  SecretString& out = printer.out;
   out += "CLT: Current lifetime information:\n";
   out += fmt::format("CLT: {} bytes {}protected, {} allocations used.\n", current.bytes, byte_hint(current.bytes),
                      current.allocations);

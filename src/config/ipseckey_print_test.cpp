@@ -46,7 +46,7 @@ class PrintTest : public ::testing::Test {
     ::tzset();
   }
   std::string print(const sad::KeyMessage& message, KeyPrintOptions options = {}) {
-    return print_key_message(message, table_, options);
+    return std::string(print_key_message(message, table_, options));
   }
   crypto::AlgorithmTable table_ = crypto::AlgorithmTable::builtin();
 };
@@ -163,7 +163,7 @@ TEST_F(PrintTest, WhatIsSavedMakesTheSameSaAgain) {
   saved.natt_local = sad::AddressExtension{address("1.2.3.4"), 0, 17, 4500};
   saved.natt_remote = sad::AddressExtension{address("9.9.9.9"), 0, 17, 4501};
   saved.source_identity = sad::Identity{2, 0, "alice.example"};
-  const std::string text = save_header() + save_association(saved, table_);
+  const std::string text = save_header() + std::string(save_association(saved, table_));
   EXPECT_NE(text.find("# begin assoc\nadd esp \\\n    spi 0x2001"), std::string::npos);
   EXPECT_NE(text.find("\n# end assoc\n"), std::string::npos);
   SystemResolver resolver;

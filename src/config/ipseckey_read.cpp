@@ -188,9 +188,9 @@ class FieldReader {
   bool addresses(const FieldName& name, std::vector<net::Address>& value) {
     const Word* word = take("an address");
     if (word == nullptr) return false;
-    value = resolve(word->text, name.v6_only);
+    value = resolve(std::string(word->text), name.v6_only);
     if (!value.empty()) return true;
-    if (may_wait(word->text, name.v6_only)) return wait(*word);
+    if (may_wait(std::string(word->text), name.v6_only)) return wait(*word);
     return report_.error(*word, fmt::format("Unknown {} {}", name.noun, quoted(*word)),
                          name.v6_only               ? "an IPv6 address"
                          : language_.source.numeric ? "a number, because of -n"
@@ -223,15 +223,16 @@ class FieldReader {
     const Word* word = take("an address");
     if (word == nullptr) return false;
     const size_t slash = word->text.find('/');
-    const auto found = resolve(word->text.substr(0, slash), name.v6_only);
-    if (found.empty() && may_wait(word->text.substr(0, slash), name.v6_only)) return wait(*word);
+    const std::string host(std::string_view(word->text).substr(0, slash));
+    const auto found = resolve(host, name.v6_only);
+    if (found.empty() && may_wait(host, name.v6_only)) return wait(*word);
     if (found.size() != 1)
       return report_.error(*word,
                            fmt::format("{} {} {}", found.empty() ? "Unknown" : "Vague", name.noun, quoted(*word)),
                            "an address, with /prefix length if it is a network's");
     uint64_t length = net::address_bits(found[0].family());
     if (slash != std::string::npos) {
-      const std::string text = word->text.substr(slash + 1);
+      const std::string_view text = std::string_view(word->text).substr(slash + 1);
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
       if (error != std::errc{} || end != text.data() + text.size() || length > net::address_bits(found[0].family()))
         return report_.error(*word, fmt::format("Invalid prefix /{}.", text),
@@ -262,7 +263,7 @@ class FieldReader {
                            "prefix, fqdn, user_fqdn, der_dn, der_gn or a number");
     const Word* text = take("an identity");
     if (text == nullptr) return false;
-    value = sad::Identity{static_cast<uint16_t>(*read), 0, text->text};
+    value = sad::Identity{static_cast<uint16_t>(*read), 0, std::string(text->text)};
     return true;
   }
 
@@ -385,7 +386,7 @@ class FieldReader {
 
 std::string quoted(const Word& word) {
   if (looks_like_key(word.text)) return "\"…\"";
-  std::string text = word.text.substr(0, 64);
+  std::string text(std::string_view(word.text).substr(0, 64));
   for (char& c : text) {
     if (static_cast<unsigned char>(c) < 0x20) c = '?';
   }

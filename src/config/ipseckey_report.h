@@ -19,6 +19,7 @@ class Report {
 
   // Always false, so that a check can end with it.
   bool error(const Word& at, std::string text, std::string expected = {}) {
+    ++errors_;
     add(Severity::error, at, std::move(text), std::move(expected));
     return false;
   }
@@ -29,15 +30,19 @@ class Report {
     return false;
   }
   [[nodiscard]] size_t waiting() const { return waiting_; }
+  // A text of 100,000 SAs may have as many: the first are enough.
   void warning(const Word& at, std::string text, std::string expected = {}) {
-    add(Severity::warning, at, std::move(text), std::move(expected));
+    if (warnings_++ < kMostWarnings) add(Severity::warning, at, std::move(text), std::move(expected));
   }
   // The same advice is given once a text.
   void warning_once(const Word& at, const std::string& text, std::string expected = {}) {
     if (told_.insert(text).second) warning(at, text, std::move(expected));
   }
 
+  [[nodiscard]] size_t errors() const { return errors_; }
+
  private:
+  static constexpr size_t kMostWarnings = 200;
   void add(Severity severity, const Word& at, std::string text, std::string expected) {
     problems_.push_back({severity, file_, at.line, at.column, std::move(text), std::move(expected),
                          shown_ ? shown_(at.line) : std::string()});
@@ -48,6 +53,7 @@ class Report {
   std::vector<Problem>& problems_;
   std::set<std::string> told_;
   size_t waiting_ = 0;
+  size_t errors_ = 0, warnings_ = 0;
 };
 
 // A word in a message: keys are not quoted.

@@ -10,17 +10,25 @@ using namespace sad;
 
 class Command {
  public:
-  explicit Command(const std::string& verb) : text_("# begin assoc\n" + verb) {}
+  explicit Command(std::string_view verb) : text_("# begin assoc\n") { text_ += verb; }
 
   template <typename Value>
   void field(std::string_view name, const Value& value) {
     text_ += fmt::format(" \\\n    {} {}", name, value);
   }
   void flag(std::string_view name) { text_ += fmt::format(" \\\n    {}", name); }
-  std::string end() { return text_ + "\n# end assoc\n\n"; }
+  void key(std::string_view name, const KeyExtension& key) {
+    text_ += fmt::format(" \\\n    {} ", name);
+    ipseckey::add_hex(text_, key.key.bytes());
+    text_ += fmt::format("/{}", key.bits);
+  }
+  SecretString end() {
+    text_ += "\n# end assoc\n\n";
+    return std::move(text_);
+  }
 
  private:
-  std::string text_;
+  SecretString text_;
 };
 
 void put_lifetime(Command& command, std::string_view kind, const std::optional<Lifetime>& life) {
@@ -83,17 +91,13 @@ std::string save_header() {
   return "# Made by the 'save' command of ipseckey(8). It holds keys: keep its mode at 0400.\n\n";
 }
 
-std::string save_association(const KeyMessage& message, const crypto::AlgorithmTable& table) {
+SecretString save_association(const KeyMessage& message, const crypto::AlgorithmTable& table) {
   Command command(message.satype == SADB_SATYPE_AH ? "add ah" : "add esp");
   if (message.sa) put_sa(command, message, table);
   put_addresses(command, message);
   put_nat(command, message);
-  if (message.encr_key)
-    command.field("encrkey",
-                  fmt::format("{}/{}", ipseckey::hex(message.encr_key->key.bytes()), message.encr_key->bits));
-  if (message.auth_key)
-    command.field("authkey",
-                  fmt::format("{}/{}", ipseckey::hex(message.auth_key->key.bytes()), message.auth_key->bits));
+  if (message.encr_key) command.key("encrkey", *message.encr_key);
+  if (message.auth_key) command.key("authkey", *message.auth_key);
   put_lifetime(command, "soft", message.soft);
   put_lifetime(command, "hard", message.hard);
   put_lifetime(command, "idle", message.idle);

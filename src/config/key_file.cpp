@@ -44,12 +44,12 @@ Result<> check(const std::string& path, const struct stat& info) {
 
 // Grows by doubling into fresh locked memory; what was there is wiped.
 Result<Secret> read_all(int fd, size_t expected, const std::string& path) {
-  Secret text(expected == 0 ? 4096 : expected + 1);
+  TRY_ASSIGN(Secret text, Secret::zeros(expected == 0 ? 4096 : expected + 1));
   size_t have = 0;
   while (true) {
     if (have == text.size()) {
       if (have > kMaxKeyFileBytes) return too_large(path);
-      Secret larger(have * 2);
+      TRY_ASSIGN(Secret larger, Secret::zeros(have * 2));
       std::memcpy(larger.bytes().data(), text.bytes().data(), have);
       text = std::move(larger);
     }
@@ -60,7 +60,7 @@ Result<Secret> read_all(int fd, size_t expected, const std::string& path) {
     have += static_cast<size_t>(got);
   }
   if (have > kMaxKeyFileBytes) return too_large(path);
-  return Secret(std::as_const(text).bytes().first(have));
+  return Secret::of(std::as_const(text).bytes().first(have));
 }
 
 }  // namespace

@@ -164,8 +164,11 @@ constexpr size_t kMbBytes = 0;
 
 }  // namespace
 
-KeyedTransform::KeyedTransform(const Shape& s, const Keys& keys)
-    : shape(s), memory_(round_to_cache_line(sizeof(KeyMaterial)) + kMbBytes) {
+size_t KeyedTransform::memory_bytes() {
+  return round_to_cache_line(sizeof(KeyMaterial)) + kMbBytes;
+}
+
+KeyedTransform::KeyedTransform(const Shape& s, const Keys& keys, Secret memory) : shape(s), memory_(std::move(memory)) {
   auto* material = new (memory_.bytes().data()) KeyMaterial{};
   fill(*material, shape, keys);
   material_ = material;
@@ -180,7 +183,8 @@ Result<std::shared_ptr<const Transform>> make_transform(const Keys& keys) {
   TRY(check_encr(keys));
   TRY(check_auth(keys));
   TRY(check_pair(keys));
-  return std::make_shared<const KeyedTransform>(shape_of(keys), keys);
+  TRY_ASSIGN(Secret memory, Secret::zeros(KeyedTransform::memory_bytes()));
+  return std::make_shared<const KeyedTransform>(shape_of(keys), keys, std::move(memory));
 }
 
 }  // namespace adit::crypto

@@ -51,8 +51,9 @@ class KeyedTransform final : public Transform {
     bool esn = false, combined = false;
   };
 
-  // REQUIRES: keys passed check_keys (keyed.cpp).
-  KeyedTransform(const Shape& shape, const Keys& keys);
+  // REQUIRES: keys passed check_keys (keyed.cpp); memory of memory_bytes(), all zeros.
+  KeyedTransform(const Shape& shape, const Keys& keys, Secret memory);
+  static size_t memory_bytes();
 
   [[nodiscard]] uint32_t iv_bytes() const override { return shape.iv; }
   [[nodiscard]] uint32_t icv_bytes() const override { return shape.icv; }

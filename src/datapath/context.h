@@ -26,8 +26,8 @@ struct Context {
 
   // Fixed for one round.
   std::shared_ptr<const Snapshot> snapshot;  // null until the engine has published
-  uint64_t wall_seconds = 0;
-  uint64_t now_ns = 0;  // monotonic
+  uint64_t seconds = 0;                      // Clock::seconds
+  uint64_t now_ns = 0;                       // monotonic
   bool tracing = false;
 
   net::TokenBucket rare{10, 10};

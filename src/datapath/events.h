@@ -30,6 +30,12 @@ struct SaReached {
   net::Address destination;
   sad::Expiry expiry{};
 };
+// It came near the last of the sequence numbers that are saved (sad/ceiling.h): more are wanted.
+struct NumbersWanted {
+  sad::Spi spi{};
+  sad::SaType type{};
+  net::Address destination;
+};
 struct PathMtuChanged {
   tunnel::LinkId link{};
   uint32_t path_mtu = 0;
@@ -41,7 +47,7 @@ struct LinkIoFailed {
   tunnel::LinkId link{};
   int error = 0;
 };
-using Event = std::variant<AcquireNeeded, SaReached, PathMtuChanged, LoopCaught, LinkIoFailed>;
+using Event = std::variant<AcquireNeeded, SaReached, NumbersWanted, PathMtuChanged, LoopCaught, LinkIoFailed>;
 
 // Many workers put, the engine takes. A full queue loses the newest and counts it (an ACQUIRE is asked again).
 class EventQueue {

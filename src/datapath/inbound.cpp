@@ -168,6 +168,7 @@ void Inbound::open_ah(uint32_t index) {
                                                     : find_sa(index, sad::SaType::ah, kAhSpiOffset, about_[index].ah);
   if (reason == DropReason::none) reason = check_limits(context_, *about_[index].ah);
   if (reason != DropReason::none) return drop(index, reason);
+  put_aside(index, *about_[index].ah, kAhSpiOffset);
 
   if (item.outer_header != nullptr)
     packet.prepend(item.outer_header_bytes);
@@ -176,7 +177,8 @@ void Inbound::open_ah(uint32_t index) {
   else
     rebuild_ipv6_header(item, packet);
   esp::ah_open(context_.engine, *about_[index].ah, {&packet, 1});
-  if (packet.drop != DropReason::none) return drop(index, packet.drop);
+  ask_for_numbers(context_, *about_[index].ah);
+  if (packet.drop != DropReason::none) return drop_or_hold(index, *about_[index].ah);
 
   net::IpHeader header;
   reason = net::read_ip_header(packet.bytes(), header, net::Extent::whole, net::Authentication::stop);
@@ -226,14 +228,16 @@ void Inbound::open_group(sad::Sa& sa, std::span<const uint16_t> members) {
     for (const uint16_t i : members) drop(i, reason);
     return;
   }
+  for (const uint16_t i : members) put_aside(i, sa, 0);
   std::array<net::Packet, esp::kMaxBurst> group;
   for (size_t m = 0; m < members.size(); ++m) group[m] = packets_[members[m]];
   esp::open(context_.engine, sa, {group.data(), members.size()});
+  ask_for_numbers(context_, sa);
   uint64_t bytes = 0, packets = 0;
   for (size_t m = 0; m < members.size(); ++m) {
     packets_[members[m]] = group[m];
     if (group[m].drop != DropReason::none) {
-      drop(members[m], group[m].drop);
+      drop_or_hold(members[m], sa);
       continue;
     }
     ++packets;
@@ -241,7 +245,48 @@ void Inbound::open_group(sad::Sa& sa, std::span<const uint16_t> members) {
     // ESP in ESP is none of ours, and must not be taken for what came from the wire.
     if (group[m].protocol == net::kProtoEsp) drop(members[m], DropReason::nested_protocol);
   }
-  if (packets != 0) sa.used(bytes, packets, context_.wall_seconds);
+  if (packets != 0) sa.used(bytes, packets, context_.seconds);
+}
+
+// Opening is done in place: what may have to wait is kept as it came. (Not behind AH, which would not open twice.)
+void Inbound::put_aside(uint32_t index, const sad::Sa& sa, uint32_t spi_offset) {
+  const net::Packet& packet = packets_[index];
+  About& about = about_[index];
+  about.aside.reset();
+  if (sa.spec.type == sad::SaType::esp && about.ah != nullptr) return;
+  if (!Held::may_wait(sa, load_be32(packet.data + spi_offset + 4))) return;
+  about.aside = Held::copy(*about.item, packet.data, packet.length);
+}
+
+void Inbound::drop_or_hold(uint32_t index, const sad::Sa& sa) {
+  About& about = about_[index];
+  if (packets_[index].drop != DropReason::sequence_unsaved || !about.aside) return drop(index, packets_[index].drop);
+  about.aside->spi = sa.spec.spi;
+  about.aside->type = sa.spec.type;
+  about.aside->sequence = packets_[index].sequence;
+  about.aside->deadline_ns = context_.now_ns + Held::kWaitNs;
+  if (!held_.put(std::move(*about.aside))) drop(index, DropReason::sequence_unsaved);
+  about.aside.reset();
+}
+
+void Inbound::push_held(HeldPacket& held) {
+  if (count_ == packets_.size()) carry();
+  push(held.item, held.item.data, held.item.length, net::kTailroom);
+}
+
+void Inbound::retry_held() {
+  if (held_.empty()) return;
+  auto ready = held_.take_ready(context_.snapshot == nullptr ? nullptr : context_.snapshot->sas.get());
+  for (HeldPacket& packet : ready) push_held(packet);
+  carry();
+  auto late = held_.take_late(context_.now_ns);
+  for (HeldPacket& packet : late) {
+    push(packet.item, packet.item.data, packet.item.length, net::kTailroom);
+    if (context_.snapshot != nullptr)
+      about_[0].link = context_.snapshot->by_outer(packet.item.destination, packet.item.source);
+    drop(0, DropReason::sequence_unsaved);
+    count_ = 0;
+  }
 }
 
 // Step 4.
@@ -265,7 +310,7 @@ DropReason Inbound::admit_inner(uint32_t index) {
   if (needs_whole && (about.esp != nullptr || about.ah != nullptr)) return reassemble(index);
   reason = check_policy(about, packet.bytes());
   if (reason != DropReason::none) return reason;
-  if (about.ah != nullptr) about.ah->used(packet.length, 1, context_.wall_seconds);
+  if (about.ah != nullptr) about.ah->used(packet.length, 1, context_.seconds);
   if (about.link->clamp_mss && about.flow.protocol == net::kProtoTcp)
     net::clamp_mss(packet.mutable_bytes(), about.link->mtu, net::FieldState::complete);
   inside_[index] = true;

@@ -3,9 +3,11 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 
 #include "datapath/admit.h"
 #include "datapath/context.h"
+#include "datapath/held.h"
 #include "esp/esp.h"
 #include "net/coalesce.h"
 #include "net/packet.h"
@@ -22,6 +24,9 @@ class Inbound {
 
   // Once a round: fragments whose rest did not come.
   void expire_fragments();
+  // Once a round: packets that waited for their numbers to be saved.
+  void retry_held();
+  [[nodiscard]] bool holds() const { return !held_.empty(); }
   [[nodiscard]] bool waits_for_fragments() const { return fragments_.waiting() != 0; }
 
  private:
@@ -33,6 +38,7 @@ class Inbound {
     sad::Sa* ah = nullptr;
     const Link* link = nullptr;
     net::Flow flow;
+    std::optional<HeldPacket> aside;  // as it came, while it may have to wait
   };
 
   void take(const WireReceived& item);
@@ -45,6 +51,9 @@ class Inbound {
   DropReason find_sa(uint32_t index, sad::SaType type, uint32_t spi_offset, sad::Sa*& found);
   void open_esp(uint32_t first);
   void open_group(sad::Sa& sa, std::span<const uint16_t> members);
+  void put_aside(uint32_t index, const sad::Sa& sa, uint32_t spi_offset);
+  void drop_or_hold(uint32_t index, const sad::Sa& sa);
+  void push_held(HeldPacket& held);
   DropReason admit_inner(uint32_t index);
   DropReason reassemble(uint32_t index);
   void count_evicted(const Link& link);
@@ -72,6 +81,7 @@ class Inbound {
     uint64_t generation = 0;
   } last_;
 
+  Held held_;
   net::Coalescer coalescer_;
   net::Reassembler fragments_;
   uint64_t evicted_ = 0;

@@ -258,6 +258,7 @@ void Outbound::seal() {
     }
     esp::seal(context_.engine, *sa, run);
     if (exhausted(run)) stop_exhausted(context_, *sa);
+    ask_for_numbers(context_, *sa);
   }
 }
 
@@ -279,6 +280,7 @@ void Outbound::authenticate() {
       if (packet.drop == DropReason::none)
         packet.trim_front(about.way.link->outer.local.is_v4() ? net::kIpv4HeaderBytes : net::kIpv6HeaderBytes);
       if (packet.drop == DropReason::sequence_exhausted) stop_exhausted(context_, *sa);
+      ask_for_numbers(context_, *sa);
     }
   }
 }
@@ -321,7 +323,7 @@ void Outbound::settle(uint32_t first, uint32_t end) {
   counters.opackets.add(packets);
   counters.obytes.add(bytes);
   for (sad::Sa* sa : {way.esp, way.ah})
-    if (sa != nullptr && packets != 0) sa->used(bytes, packets, context_.wall_seconds);
+    if (sa != nullptr && packets != 0) sa->used(bytes, packets, context_.seconds);
 }
 
 void Outbound::report_path_mtu(const Link& link) {

@@ -15,7 +15,7 @@ void kill(const Context& context, sad::Sa& sa, sad::Expiry expiry) {
 }  // namespace
 
 DropReason check_limits(const Context& context, sad::Sa& sa) {
-  switch (const sad::Expiry expiry = sa.due(context.wall_seconds)) {
+  switch (const sad::Expiry expiry = sa.due(context.seconds)) {
     case sad::Expiry::none:
     case sad::Expiry::idle:  // an idle SA is not idle with a packet at hand; the engine's timer judges it
       return DropReason::none;
@@ -36,6 +36,13 @@ DropReason check_limits(const Context& context, sad::Sa& sa) {
 
 void stop_exhausted(const Context& context, sad::Sa& sa) {
   kill(context, sa, sad::Expiry::sequence);
+}
+
+// An event that found no room is reported after the next burst.
+void ask_for_numbers(const Context& context, sad::Sa& sa) {
+  if (!sa.numbers_due.load(std::memory_order_relaxed) || !sa.numbers_due.exchange(false)) return;
+  if (!context.shared.events.put(NumbersWanted{sa.spec.spi, sa.spec.type, sa.spec.destination}))
+    sa.numbers_due.store(true);
 }
 
 }  // namespace adit::datapath

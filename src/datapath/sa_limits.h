@@ -13,4 +13,7 @@ DropReason check_limits(const Context& context, sad::Sa& sa);
 // The sequence numbers ran out during a seal: DEAD, reported.
 void stop_exhausted(const Context& context, sad::Sa& sa);
 
+// After a burst: reports NumbersWanted where it is time.
+void ask_for_numbers(const Context& context, sad::Sa& sa);
+
 }  // namespace adit::datapath

@@ -4,27 +4,25 @@
 
 namespace adit::datapath {
 
-const Link* Snapshot::by_id(tunnel::LinkId id) const {
+LinkSet::LinkSet(Links links, uint32_t workers) : all_(std::move(links)) {
+  for (const auto& link : all_) {
+    CHECK(link->counters.size() >= workers);
+    by_id_.emplace(static_cast<uint32_t>(link->id), link.get());
+    if (link->bound) by_remote_[link->outer.remote].push_back(link.get());
+  }
+}
+
+const Link* LinkSet::by_id(tunnel::LinkId id) const {
   const auto found = by_id_.find(static_cast<uint32_t>(id));
   return found == by_id_.end() ? nullptr : found->second;
 }
 
-const Link* Snapshot::by_outer(const net::Address& local, const net::Address& remote) const {
+const Link* LinkSet::by_outer(const net::Address& local, const net::Address& remote) const {
   const auto found = by_remote_.find(remote);
   if (found == by_remote_.end()) return nullptr;
   for (const Link* link : found->second)
     if (link->outer.local == local) return link;
   return nullptr;
-}
-
-void Snapshot::index() {
-  by_id_.clear();
-  by_remote_.clear();
-  for (const auto& link : links) {
-    CHECK(link->counters.size() >= workers);
-    by_id_.emplace(static_cast<uint32_t>(link->id), link.get());
-    if (link->bound) by_remote_[link->outer.remote].push_back(link.get());
-  }
 }
 
 void Publisher::publish(std::shared_ptr<const Snapshot> next) {

@@ -37,22 +37,36 @@ struct Link {  // one tunnel, as packets see it
   std::vector<std::shared_ptr<LinkCounters>> counters;  // by worker
 };
 
+// The links of a picture, found by id and by outer addresses. Most pictures differ in other things and share it.
+class LinkSet {
+ public:
+  using Links = std::vector<std::shared_ptr<const Link>>;  // in no order
+  LinkSet() = default;
+  // REQUIRES: each has counters for so many workers.
+  LinkSet(Links links, uint32_t workers);
+
+  [[nodiscard]] const Links& all() const { return all_; }
+  [[nodiscard]] const Link* by_id(tunnel::LinkId id) const;
+  [[nodiscard]] const Link* by_outer(const net::Address& local, const net::Address& remote) const;
+
+ private:
+  Links all_;
+  std::unordered_map<uint32_t, const Link*> by_id_;
+  std::unordered_map<net::Address, std::vector<const Link*>> by_remote_;
+};
+
 struct Snapshot {
-  uint64_t generation = 0;                         // grows with each publish, from 1
-  std::vector<std::shared_ptr<const Link>> links;  // in no order
-  std::shared_ptr<const spd::Head> host;           // null: no host policy
+  uint64_t generation = 0;  // grows with each publish, from 1
+  std::shared_ptr<const LinkSet> links = std::make_shared<const LinkSet>();
+  std::shared_ptr<const spd::Head> host;  // null: no host policy
   std::shared_ptr<const sad::Table> sas;
-  uint32_t workers = 1;
   uint32_t acquire_queue_packets = 64;  // bound of the waiting queue of one rule
   uint32_t acquire_wait_seconds = 10;
 
-  [[nodiscard]] const Link* by_id(tunnel::LinkId id) const;
-  [[nodiscard]] const Link* by_outer(const net::Address& local, const net::Address& remote) const;
-  void index();  // call once, after filling, before publishing
-
- private:
-  std::unordered_map<uint32_t, const Link*> by_id_;
-  std::unordered_map<net::Address, std::vector<const Link*>> by_remote_;
+  [[nodiscard]] const Link* by_id(tunnel::LinkId id) const { return links->by_id(id); }
+  [[nodiscard]] const Link* by_outer(const net::Address& local, const net::Address& remote) const {
+    return links->by_outer(local, remote);
+  }
 };
 
 // The one place where engine and workers meet. publish: engine thread. A worker calls `current` at the start of each

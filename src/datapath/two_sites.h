@@ -130,11 +130,10 @@ class Site {
   void publish() {
     auto snapshot = std::make_shared<Snapshot>();
     snapshot->generation = ++generation;
-    snapshot->links = {std::make_shared<Link>(link)};
+    snapshot->links = std::make_shared<const LinkSet>(LinkSet::Links{std::make_shared<Link>(link)}, 1);
     snapshot->sas = sas;
     snapshot->acquire_queue_packets = acquire_queue_packets;
     snapshot->acquire_wait_seconds = acquire_wait_seconds;
-    snapshot->index();
     shared.publisher.publish(std::move(snapshot));
   }
 

@@ -133,7 +133,7 @@ void Worker::Impl::run() {
 // Milliseconds until something must be done without being asked; -1: nothing.
 int Worker::Impl::sleep_ms() const {
   if (!without_fd.empty()) return 1;
-  int longest = inbound.waits_for_fragments() ? 1000 : -1;
+  int longest = inbound.holds() ? 100 : inbound.waits_for_fragments() ? 1000 : -1;
   if (const auto deadline = outbound.next_deadline_ns()) {
     const uint64_t now = clock_ns(CLOCK_MONOTONIC);
     const uint64_t left_ms = *deadline > now ? (*deadline - now) / 1'000'000 + 1 : 0;
@@ -155,12 +155,13 @@ size_t Worker::Impl::round(int timeout_ms) {
 }
 
 void Worker::Impl::begin_round() {
-  context.wall_seconds = clock_ns(CLOCK_REALTIME_COARSE) / 1'000'000'000;
+  context.seconds = boot_seconds();
   context.now_ns = clock_ns(CLOCK_MONOTONIC_COARSE);
   context.tracing = shared.trace.on();
   if (shared.publisher.refresh(context.snapshot)) outbound.retry_parked();
   outbound.expire_parked();
   inbound.expire_fragments();
+  inbound.retry_held();
 }
 
 size_t Worker::Impl::carry_ready(std::span<const epoll_event> ready) {

@@ -37,6 +37,7 @@ Result<> Dataplane::start() {
     workers.push_back(std::move(worker));
   }
   workers_ = std::move(workers);
+  link_set_ = nullptr;
   publish();
   if (context_.settings.threads) {
     for (auto& worker : workers_) worker->start();
@@ -68,22 +69,31 @@ std::vector<std::shared_ptr<datapath::LinkCounters>> Dataplane::make_counters() 
 void Dataplane::put_link(std::shared_ptr<const datapath::Link> link) {
   const auto id = static_cast<uint32_t>(link->id);
   links_[id] = std::move(link);
+  link_set_ = nullptr;
 }
 
 void Dataplane::take_link(tunnel::LinkId id) {
   links_.erase(static_cast<uint32_t>(id));
+  link_set_ = nullptr;
 }
 
 void Dataplane::publish() {
   auto next = std::make_shared<datapath::Snapshot>();
   next->generation = ++generation_;
-  next->links.reserve(links_.size());
-  for (const auto& [id, link] : links_) next->links.push_back(link);
+  if (link_set_ == nullptr) {
+    datapath::LinkSet::Links links;
+    links.reserve(links_.size());
+    for (const auto& [id, link] : links_) links.push_back(link);
+    link_set_ = std::make_shared<const datapath::LinkSet>(std::move(links), std::max(1u, workers()));
+  }
+  next->links = link_set_;
   next->host = host_;
   next->sas = sas_;
-  next->workers = std::max(1u, workers());
-  next->index();
   shared_.publisher.publish(std::move(next));
+  wake();
+}
+
+void Dataplane::wake() {
   for (auto& worker : workers_) worker->wake();
 }
 

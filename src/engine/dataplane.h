@@ -30,6 +30,7 @@ class Dataplane {
   void set_host_head(std::shared_ptr<const spd::Head> head) { host_ = std::move(head); }
   void set_sas(std::shared_ptr<const sad::Table> sas) { sas_ = std::move(sas); }
   void publish();
+  void wake();  // what waits may go on
   // Returns when no packet is on its way any more by an older picture.
   void settle();
 
@@ -46,6 +47,7 @@ class Dataplane {
   datapath::Shared shared_;
   std::vector<std::unique_ptr<datapath::Worker>> workers_;
   std::map<uint32_t, std::shared_ptr<const datapath::Link>> links_;
+  std::shared_ptr<const datapath::LinkSet> link_set_;  // of links_; null: they have changed since
   std::shared_ptr<const spd::Head> host_;
   std::shared_ptr<const sad::Table> sas_;
   uint64_t generation_ = 0;

@@ -192,6 +192,7 @@ void Engine::handle_worker_events() {
     Parts& p;
     void operator()(const datapath::AcquireNeeded& event) const { p.keys.handle(event); }
     void operator()(const datapath::SaReached& event) const { p.keys.handle(event); }
+    void operator()(const datapath::NumbersWanted& event) const { p.keys.handle(event); }
     void operator()(const datapath::PathMtuChanged& event) const { p.links.handle(event); }
     void operator()(const datapath::LoopCaught& event) const {
       const std::string name = p.links.name_of(event.link);
@@ -205,6 +206,7 @@ void Engine::handle_worker_events() {
     void operator()(const datapath::LinkIoFailed&) const { p.links.reassert(true, false); }
   };
   for (const auto& event : p.dataplane.shared().events.take_all()) std::visit(Visitor{p}, event);
+  p.keys.save_numbers();
 }
 
 // The guard first: while devices and routes are put back, what they carried is closed.

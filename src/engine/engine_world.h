@@ -120,7 +120,7 @@ class EngineWorld {
   }
   [[nodiscard]] std::string published(const std::string& name) const {
     const auto snapshot = engine->dataplane().shared().publisher.get();
-    for (const auto& link : snapshot->links) {
+    for (const auto& link : snapshot->links->all()) {
       if (link->name == name) return fmt::format("{}{}", link->up ? "up" : "down", link->head ? " head" : "");
     }
     return "none";
@@ -225,7 +225,7 @@ class EngineWorld {
   [[nodiscard]] std::optional<std::string> leak_inside(const platform::InterfaceInfo& out) const {
     if (!out.carrier || !engine) return std::nullopt;
     const auto snapshot = engine->dataplane().shared().publisher.get();
-    for (const auto& link : snapshot->links) {
+    for (const auto& link : snapshot->links->all()) {
       if (link->name != out.name) continue;
       if (!link->up || link->secured || (link->head && link->head->active())) return std::nullopt;
       return fmt::format("through {} in the clear", out.name);

@@ -45,51 +45,60 @@ Result<> told_errors(const config::KeyText& text, Outcome& outcome) {
 
 }  // namespace
 
-// The text is read twice, because keys are not copied: once into a database of its own, which says whether all of it
-// can stand together, and once into the one in force.
+// It is read into a database of its own, which says whether all of it can stand together; then what is new in it goes
+// over in one step. Whatever fails before leaves everything as it was.
 Result<Outcome> Keys::load_file() {
+  try {
+    return replace_by_file(context_.in_root(kKeyFile));
+  } catch (const std::bad_alloc&) {
+    return fail(ENOMEM, "{}: there is not enough memory for its keys; nothing was changed", context_.in_root(kKeyFile));
+  }
+}
+
+Result<Outcome> Keys::replace_by_file(const std::string& path) {
   Outcome outcome;
-  const std::string path = context_.in_root(kKeyFile);
   auto secret = config::read_key_file(path);
   if (!secret && secret.error().code == ENOENT) {
     outcome.progress.push_back(fmt::format("{} does not exist: no manual keys", path));
     return outcome;
   }
   if (!secret) return std::unexpected(secret.error());
-  const auto read = [&] { return parse(*secret, path); };
-  auto text = read();
+  auto text = parse(*secret, path);
   const bool waits = text.waiting > 0;
   TRY(told_errors(text, outcome));
-  TRY_ASSIGN(auto rehearsal, config::associations_of(std::move(text), algorithms_.table()));
+  TRY_ASSIGN(auto requests, config::associations_of(std::move(text), algorithms_.table()));
   sad::Database wanted(context_.clock, algorithms_.table(), {.is_local = [this](const net::Address& address) {
                          return local_addresses_.contains(address);
                        }});
-  for (auto& request : rehearsal) {
-    const sad::SaName name{request.spec.type, request.spec.spi, request.spec.destination};
-    if (auto added = wanted.add(std::move(request), {}); !added)
-      return fail(added.error().code, "{}: {}", path, added.error().text);
-    const auto taken = database_.get(name, {"", true});
-    if (taken && !(*taken)->spec.name_space.empty())
-      return fail(EEXIST, "{}: SPI {:#x} to {} belongs to {}", path, static_cast<uint32_t>(name.spi),
-                  name.destination.str(), (*taken)->spec.name_space);
-  }
-  TRY_ASSIGN(auto requests, config::associations_of(read(), algorithms_.table()));
-
-  for (const auto& sa : global_associations(database_)) {
-    const auto stays = wanted.get(sad::name_of(*sa), {});
-    if (!stays || !same_association((*stays)->spec, sa->spec)) (void)database_.remove(sad::name_of(*sa), {});
-  }
-  size_t count = 0;
   for (auto& request : requests) {
-    ++count;
-    if (database_.get({request.spec.type, request.spec.spi, request.spec.destination}, {})) continue;
-    if (auto added = database_.add(std::move(request), {}); !added)
-      context_.events.add(Severity::alert, "key.failed", path, added.error().text);
+    if (auto added = wanted.add(std::move(request), {}); !added)
+      return fail(added.error().code, "{}: {}; nothing was changed", path, added.error().text);
   }
+  TRY(exchange_for(wanted, path));
   keys_changed();
   waiting_file_ = waits ? std::optional(std::move(*secret)) : std::nullopt;
-  outcome.progress.push_back(fmt::format("{} security associations are in force.", count));
+  outcome.progress.push_back(fmt::format("{} security associations are in force.", wanted.size()));
   return outcome;
+}
+
+// What is there with the same keys stays.
+Result<> Keys::exchange_for(const sad::Database& wanted, const std::string& path) {
+  std::vector<sad::SaPtr> gone, fresh;
+  for (const auto& sa : global_associations(database_)) {
+    const auto stays = wanted.get(sad::name_of(*sa), {});
+    if (!stays || !same_association((*stays)->spec, sa->spec)) gone.push_back(sa);
+  }
+  const std::set<sad::SaPtr> going(gone.begin(), gone.end());
+  for (const auto& sa : global_associations(wanted)) {
+    const auto there = database_.get(sad::name_of(*sa), {"", true});
+    if (there && !(*there)->spec.name_space.empty())
+      return fail(EEXIST, "{}: SPI {:#x} to {} belongs to {}", path, static_cast<uint32_t>(sa->spec.spi),
+                  sa->spec.destination.str(), (*there)->spec.name_space);
+    if (!there || going.contains(*there)) fresh.push_back(sa);
+  }
+  if (auto exchanged = database_.exchange(gone, fresh); !exchanged)
+    return fail(exchanged.error().code, "{}: {}; nothing was changed", path, exchanged.error().text);
+  return {};
 }
 
 }  // namespace adit::engine

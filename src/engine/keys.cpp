@@ -42,20 +42,18 @@ Keys::Keys(const Context& context, const Algorithms& algorithms, Dataplane& data
       policy_(policy),
       namespaces_(namespaces),
       database_(context.clock, algorithms.table(),
-                {.is_local = [this](const net::Address& address) { return local_addresses_.contains(address); }}),
+                {.remembrance = &sequences_,
+                 .is_local = [this](const net::Address& address) { return local_addresses_.contains(address); }}),
       sequences_(context) {}
 
-// New SAs continue where an earlier life of theirs stopped, and that is on disk, before a packet can use them.
 void Keys::keys_changed() {
   const auto events = database_.take_events();
-  bool added = false;
   for (const auto& event : events) {
-    if (const auto* addition = std::get_if<sad::SaAdded>(&event)) {
-      sequences_.begin(*addition->sa);
-      added = true;
-    }
+    if (const auto* changed = std::get_if<sad::SaChanged>(&event)) sequences_.changed(changed->sa);
+    if (const auto* deleted = std::get_if<sad::SaDeleted>(&event)) sequences_.end(*deleted->sa);
+    if (const auto* expired = std::get_if<sad::SaExpired>(&event); expired != nullptr && expired->removed)
+      sequences_.end(*expired->sa);
   }
-  if (added) sequences_.save(database_, false);
   if (database_.generation() != published_) {
     published_ = database_.generation();
     dataplane_.set_sas(database_.table());
@@ -144,6 +142,16 @@ void Keys::handle(const datapath::SaReached& event) {
   keys_changed();
 }
 
+void Keys::handle(const datapath::NumbersWanted& event) {
+  if (const auto sa = database_.get({event.type, event.spi, event.destination}, {"", true})) wanting_.push_back(*sa);
+}
+
+void Keys::save_numbers() {
+  if (wanting_.empty()) return;
+  sequences_.raise(std::exchange(wanting_, {}));
+  dataplane_.wake();
+}
+
 void Keys::addresses_changed() {
   const auto addresses = context_.platform.addresses();
   if (!addresses) return;
@@ -154,7 +162,7 @@ void Keys::addresses_changed() {
 void Keys::tick() {
   database_.tick();
   keys_changed();
-  sequences_.save(database_, false);
+  if (sequences_.tick()) dataplane_.wake();
 }
 
 Result<Outcome> Keys::flush_global() {

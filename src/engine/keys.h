@@ -64,14 +64,18 @@ class Keys final : public KeyAccess, public LinkUser, public NamespacePart {
   // ---- the workers' words
   void handle(const datapath::AcquireNeeded& event);
   void handle(const datapath::SaReached& event);
+  void handle(const datapath::NumbersWanted& event);  // gathers; save_numbers() when all events are handled
+  void save_numbers();
 
   void restore() { sequences_.restore(); }  // before the first key is loaded
-  void stop() { sequences_.save(database_, true); }
+  void stop() { sequences_.stop(); }        // no packet is on its way any more
   void addresses_changed();
   void names_changed();  // of the file as it was loaded last, SAs that waited for a name come in
-  void tick();           // lifetimes; sequence numbers to disk
+  void tick();           // lifetimes; limits of sequence numbers
 
  private:
+  Result<Outcome> replace_by_file(const std::string& path);
+  Result<> exchange_for(const sad::Database& wanted, const std::string& path);
   void report(const sad::Event& event);
   [[nodiscard]] config::KeyText parse(const Secret& file, const std::string& path) const;
   void tell(const char* kind, const sad::Sa& sa, const char* what);
@@ -85,6 +89,7 @@ class Keys final : public KeyAccess, public LinkUser, public NamespacePart {
   std::set<net::Address> local_addresses_;
   sad::Database database_;
   SequenceStore sequences_;
+  std::vector<sad::SaPtr> wanting_;     // numbers
   uint64_t published_ = 0;              // generation
   std::optional<Secret> waiting_file_;  // the key file, while some of its SAs wait for a name
   std::function<void(const sad::Event&)> listener_;

@@ -1,56 +1,113 @@
 // Sequence numbers of manually keyed SAs across the daemon's lives. A sender that began anew would repeat IVs under the
 // same key (fatal for counter modes) and be dropped as a replay; a receiver that began anew would take old packets
-// again. Outbound: a ceiling is on disk before any number below it is used; the next life begins above it. Inbound: the
-// highest number seen, about once a second. Numbers belong to a key, not to an SPI: new keys begin anew, old keys that
-// come back go on. Only SAs of the global namespace: key exchange makes fresh keys instead.
+// again. Both ways a limit is on disk before a number below it is used or accepted, and no number above it is
+// (sad/ceiling.h); the next life begins above it, wherever this one ended: by a stop, a kill or a power cut. (After a
+// kill what was accepted is known exactly: seen_marks.h.) Numbers
+// belong to keys: new keys begin anew, old keys that come back go on, in whatever namespace. What a key exchange made
+// is left out: it makes fresh keys instead.
+//
+// Records of keys that no SA has any more are kept for kKeptSeconds, and beyond that as long as there is room. When
+// there is none left, new SAs of that namespace are refused: nothing is forgotten silently.
+// Engine thread only.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
+#include <vector>
 
+#include "engine/number_journal.h"
 #include "engine/seams.h"
+#include "engine/seen_marks.h"
 #include "sad/database.h"
 
 namespace adit::engine {
 
-class SequenceStore {
+class SequenceStore final : public sad::Remembrance {
  public:
-  explicit SequenceStore(const Context& context) : context_(context) {}
+  static constexpr uint64_t kKeptSeconds = 90 * 86'400;
+  struct Bounds {  // records of keys that are gone
+    size_t of_operator = 131'072, of_namespace = 4'096;
+  };
+  explicit SequenceStore(const Context& context) : SequenceStore(context, Bounds{}) {}
+  SequenceStore(const Context& context, Bounds bounds);
 
+  // Before the first SA is made. What cannot be known closes: begin() refuses then.
   void restore();
-  // Before the SA is published to packets.
-  void begin(sad::Sa& sa);
-  // Once a second, and after begin(). `stopping`: no packet is sent any more, the numbers are exact.
-  void save(const sad::Database& database, bool stopping);
+
+  // All or none. Their numbers go on where an earlier life of the same keys stopped. On disk when it returns. ENOSPC,
+  // EIO (not_remembered): no room, no disk, or a damaged file.
+  sad::KeyResult<> begin(std::span<const sad::SaPtr> fresh) override;
+  // It has left the table.
+  void end(sad::Sa& sa);
+  // Somebody moved its numbers by hand (PF_KEY's replay value): what is above its limits is saved.
+  void changed(const sad::SaPtr& sa);
+  // They need higher limits: on disk first. What could not be saved is tried again with tick().
+  void raise(std::span<const sad::SaPtr> wanting);
+  // True: limits were raised that could not be before.
+  bool tick();
+  // No packet is on its way any more: the numbers are exact.
+  void stop();
 
  private:
   struct Key {
     sad::SaName name;
-    std::string keys;  // fingerprint of algorithms and keys
-    bool outbound = false;
-    friend auto operator<=>(const Key&, const Key&) = default;
+    uint64_t keys = 0;
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+  struct KeyHash {
+    size_t operator()(const Key& key) const;
+  };
+  struct Pace {  // how fast one way counts
+    uint64_t position = 0;
+    MonoTime since{};
+    double peak = 0;  // numbers a second
+    uint64_t ahead(uint64_t position_now, MonoTime now, uint64_t least, uint64_t most);
   };
   struct Entry {
-    uint64_t value = 0;  // outbound: ceiling; inbound: highest seen
-    uint64_t last = 0;   // outbound: where it stood at the last save
-    uint64_t age = 0;    // of the SA that began last: the same one begins once
+    NumberRecord record;
+    sad::SaPtr live;
+    SeenMarks::Mark* mark = nullptr;
+    Pace sent, seen;
   };
-  // An SA that serves both ways has an entry a way.
-  Key key_of(const sad::Sa& sa, bool outbound);
-  Entry* entry_for(const sad::Sa& sa, bool outbound);  // null: full
-  void begin_inbound(sad::Sa& sa);
-  void begin_outbound(sad::Sa& sa);
-  void read(const std::string& path);
-  bool raise_ceiling(const sad::Sa& sa, bool stopping);
-  bool note_highest(sad::Sa& sa);
-  [[nodiscard]] std::string text() const;
+  struct Plan;
+
+  static bool is_remembered(const sad::Sa& sa);
+  static Key key_of(const sad::Sa& sa);
+  static SeenMarks::Name mark_name(const Key& key);
+  void take_mark(Entry& entry, const Key& key, sad::Sa& sa);
+  void drop_mark(Entry& entry);
+  sad::KeyResult<> make_room(const std::string& name_space, size_t more);
+  Plan plan(Entry& entry, const sad::Sa& sa, uint64_t sent, uint64_t seen);
+  void apply(const Plan& plan, Entry& entry, sad::Sa& sa);
+  Result<> write(std::span<const NumberRecord> records, bool sync);
+  Result<> rewrite();
+  void lower(Entry& entry, std::vector<NumberRecord>& changed);
+  void count_gone(const std::string& name_space, int by);
+  void note_gone(const NumberRecord& record);
+  void forget(const NumberRecord& record);
+  void say_unsaved(const Result<>& saved);
 
   const Context& context_;
-  std::map<Key, Entry> entries_;
-  std::unordered_map<uint64_t, std::string> keys_;  // fingerprints by the SA's age: hashing them each second would cost
-  bool disk_due_ = false;                           // begin() made a ceiling that is not on disk
+  Bounds bounds_;
+  NumberJournal journal_;
+  SeenMarks marks_;
+  uint64_t id_ = 0;  // of this life's file
+  std::string damage_;
+  std::unordered_map<Key, Entry, KeyHash> entries_;
+  std::unordered_map<const sad::Sa*, Entry*> live_;
+  struct Used {
+    uint64_t sent = 0;  // by those that are gone: whatever SPI the keys come back under, they go on above it
+    size_t entries = 0;
+  };
+  std::unordered_map<uint64_t, Used> used_;  // by fingerprint
+  std::map<std::string, size_t> gone_;       // how many, by namespace
+  std::vector<sad::SaPtr> again_;            // what raise() could not save
+  std::unordered_set<Entry*> fast_;          // whose limit is far ahead of them
+  bool unsaved_ = false;
 };
 
 }  // namespace adit::engine

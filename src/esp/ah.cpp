@@ -152,7 +152,9 @@ void open_chunk(crypto::Engine& engine, sad::Sa& sa, std::span<net::Packet> pack
     net::Packet& packet = chunk.burst.packet(i);
     if (!chunk.burst.jobs()[i].ok)
       packet.drop = DropReason::bad_icv;
-    else if (!sa.replay.commit(packet.sequence))
+    else if (!sa.may_see(packet.sequence))
+      packet.drop = DropReason::sequence_unsaved;
+    else if (!sa.see(packet.sequence))
       packet.drop = DropReason::replay;
     else
       take_out(packet, chunk.kept[&packet - packets.data()]);
@@ -177,7 +179,7 @@ void ah_seal(crypto::Engine& engine, sad::Sa& sa, std::span<net::Packet> packets
 
 void ah_open(crypto::Engine& engine, sad::Sa& sa, std::span<net::Packet> packets) {
   CHECK(packets.size() <= kMaxBurst && sa.transform != nullptr);
-  const InboundOwner owner(sa.inbound_owner);
+  const sad::InboundOwner owner(sa.inbound_owner);
   in_chunks(packets, [&](std::span<net::Packet> some) { open_chunk(engine, sa, some); });
 }
 

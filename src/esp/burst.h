@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "esp/esp.h"
+#include "sad/inbound_owner.h"
 
 namespace adit::esp {
 
@@ -55,24 +56,7 @@ inline void set_aad(JobBurst& burst, crypto::Job& job, const sad::Sa& sa, const 
 }
 
 // Gives consecutive sequence numbers to the packets that are not dropped; those for which none is left become
-// sequence_exhausted.
+// sequence_exhausted or sequence_unsaved.
 void give_sequence_numbers(sad::Sa& sa, std::span<net::Packet> packets);
-
-// The inbound side of an SA belongs to one worker for the length of a burst.
-class InboundOwner {
- public:
-  explicit InboundOwner(std::atomic_flag& flag) : flag_(flag) {
-    while (flag_.test_and_set(std::memory_order_acquire)) flag_.wait(true, std::memory_order_relaxed);
-  }
-  ~InboundOwner() {
-    flag_.clear(std::memory_order_release);
-    flag_.notify_one();
-  }
-  InboundOwner(const InboundOwner&) = delete;
-  InboundOwner& operator=(const InboundOwner&) = delete;
-
- private:
-  std::atomic_flag& flag_;
-};
 
 }  // namespace adit::esp

@@ -13,15 +13,15 @@ constexpr size_t kMaxBurst = 128;
 
 // Outbound. Each packet holds the payload (data, length) and in `protocol` the next header; afterwards data/length span
 // ESP header to ICV and protocol is 50. A burst gets consecutive sequence numbers. On failure packet.drop is set
-// (sequence_exhausted, crypto_failed, no_buffer) and its bytes are unspecified: never send them.
+// (sequence_exhausted, sequence_unsaved, crypto_failed, no_buffer) and its bytes are unspecified: never send them.
 // REQUIRES: at most kMaxBurst packets; room of kHeadroom/kTailroom.
 // Packets whose drop is already set are left alone, here and below.
 void seal(crypto::Engine& engine, sad::Sa& sa, std::span<net::Packet> packets);
 
 // Inbound. data/length span ESP header to ICV, all of this SA. Does: replay check, open, replay commit, padding check.
 // Afterwards data/length span the payload with any TFC padding still behind it, protocol is the next header, sequence
-// is set. Sets drop: replay, bad_icv, bad_padding, truncated, dummy (next header 59), crypto_failed. Takes
-// sa.inbound_owner for the burst.
+// is set. Sets drop: replay, sequence_unsaved, bad_icv, bad_padding, truncated, dummy (next header 59), crypto_failed.
+// Takes sa.inbound_owner for the burst.
 void open(crypto::Engine& engine, sad::Sa& sa, std::span<net::Packet> packets);
 
 // AH. data/length span the whole outer IP packet (complete header, length fields without AH). seal inserts the AH

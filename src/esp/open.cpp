@@ -50,7 +50,8 @@ DropReason finish(net::Packet& packet, const crypto::Transform& transform) {
 
 DropReason conclude(sad::Sa& sa, const crypto::Job& job, net::Packet& packet) {
   if (!job.ok) return guards_replay(sa) ? DropReason::bad_icv : DropReason::crypto_failed;
-  if (guards_replay(sa) && !sa.replay.commit(packet.sequence)) return DropReason::replay;
+  if (guards_replay(sa) && !sa.may_see(packet.sequence)) return DropReason::sequence_unsaved;
+  if (guards_replay(sa) && !sa.see(packet.sequence)) return DropReason::replay;
   return finish(packet, *sa.transform);
 }
 
@@ -58,7 +59,7 @@ DropReason conclude(sad::Sa& sa, const crypto::Job& job, net::Packet& packet) {
 
 void open(crypto::Engine& engine, sad::Sa& sa, std::span<net::Packet> packets) {
   CHECK(packets.size() <= kMaxBurst && sa.transform != nullptr);
-  const InboundOwner owner(sa.inbound_owner);
+  const sad::InboundOwner owner(sa.inbound_owner);
   JobBurst burst;
   for (net::Packet& packet : packets) {
     if (packet.drop == DropReason::none) packet.drop = prepare(burst, sa, packet);

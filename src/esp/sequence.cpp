@@ -19,7 +19,7 @@ void give_sequence_numbers(sad::Sa& sa, std::span<net::Packet> packets) {
     if (number)
       packet.sequence = *number;
     else
-      packet.drop = DropReason::sequence_exhausted;
+      packet.drop = sa.is_exhausted() ? DropReason::sequence_exhausted : DropReason::sequence_unsaved;
   }
 }
 

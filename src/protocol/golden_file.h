@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <fstream>
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -44,7 +45,7 @@ inline std::vector<GoldenMessage> read_golden(const std::string& name) {
 }
 
 // As the file has it: what a failed comparison prints, so that a new message can be written down from it.
-inline std::string as_golden(const std::vector<uint8_t>& bytes, const std::string& meaning) {
+inline std::string as_golden(std::span<const uint8_t> bytes, const std::string& meaning) {
   std::string text;
   for (size_t at = 0; at < bytes.size(); ++at) {
     if (at % 16 == 0) text += at == 0 ? "  " : "\n  ";

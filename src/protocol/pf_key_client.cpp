@@ -44,10 +44,9 @@ KeyClient::~KeyClient() {
 Result<> KeyClient::send(sad::KeyMessage& message) {
   message.seq = ++seq_;
   message.pid = static_cast<uint32_t>(::getpid());
-  std::vector<uint8_t> bytes = encode_key_message(message);
+  const SecretBytes bytes = encode_key_message(message);
   const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
   const int error = errno;
-  wipe_bytes(bytes);
   if (sent < 0) return fail(error, "PF_KEY message could not be sent: {}", std::strerror(error));
   return {};
 }
@@ -57,13 +56,12 @@ Result<sad::KeyMessage> KeyClient::receive(Millis wait) {
   const int count = ::poll(&ready, 1, wait.count() == 0 ? -1 : static_cast<int>(wait.count()));
   if (count < 0) return fail(errno, "{}", std::strerror(errno));
   if (count == 0) return fail(ETIMEDOUT, "Reply message from PF_KEY timed out.");
-  std::vector<uint8_t> buffer(kMaxKeyRequest);  // no message of the daemon is longer
+  SecretBytes buffer(kMaxKeyRequest);  // no message of the daemon is longer
   const ssize_t got = ::recv(fd_, buffer.data(), buffer.size(), 0);
   if (got < 0) return fail(errno, "{}", std::strerror(errno));
   if (got == 0) return fail(EPIPE, "aditd closed the PF_KEY socket");
   buffer.resize(static_cast<size_t>(got));
   auto message = decode_key_message(buffer);
-  wipe_bytes(buffer);
   if (!message) return fail(message.error().code, "aditd sent a message that cannot be read: {}", message.error().text);
   return std::move(*message);
 }

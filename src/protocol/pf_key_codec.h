@@ -2,9 +2,8 @@
 // database's. Pure. Any bytes are safe.
 #pragma once
 
-#include <vector>
-
 #include "base/bytes.h"
+#include "base/secret_bytes.h"
 #include "sad/diagnostic.h"
 #include "sad/key_message.h"
 
@@ -28,8 +27,7 @@ void write_key_header(MutByteSpan bytes, const KeyHeader& header);  // REQUIRES:
 // bad extension length, duplicate or malformed extension, an address family, key bits that do not fit.
 sad::KeyResult<sad::KeyMessage> decode_key_message(ByteSpan bytes);
 
-// Always well-formed. The vector may hold key material: whoever has it wipes it (wipe_bytes) when `message` has keys.
-std::vector<uint8_t> encode_key_message(const sad::KeyMessage& message);
-void wipe_bytes(std::vector<uint8_t>& bytes);
+// Always well-formed.
+SecretBytes encode_key_message(const sad::KeyMessage& message);
 
 }  // namespace adit::protocol

@@ -102,22 +102,22 @@ std::vector<KeyMessage> one_of_each() {
   inverse.destination = host("5.6.7.8");
   KeyMessage& odd = all.emplace_back(base(KeyMessageType::add));
   odd.sensitivity = SensitivityExtension{std::vector<uint8_t>(12, 0)};
-  odd.string_auth = "secret";
+  odd.string_auth = SecretBytes{'s', 'e', 'c', 'r', 'e', 't'};
   return all;
 }
 
-Diagnostic diagnostic_of(const std::vector<uint8_t>& bytes) {
+Diagnostic diagnostic_of(const SecretBytes& bytes) {
   const auto decoded = decode_key_message(bytes);
   return decoded ? D::none : decoded.error().diagnostic;
 }
 
 // Puts an extension's bytes behind a message and mends the length.
-void append(std::vector<uint8_t>& message, const std::vector<uint8_t>& extension) {
+void append(SecretBytes& message, const SecretBytes& extension) {
   message.insert(message.end(), extension.begin(), extension.end());
   const auto words = static_cast<uint16_t>(message.size() / 8);
   std::memcpy(&message[4], &words, 2);
 }
-std::vector<uint8_t> extension_of(const std::function<void(KeyMessage&)>& set) {
+SecretBytes extension_of(const std::function<void(KeyMessage&)>& set) {
   KeyMessage message = base(KeyMessageType::add);
   set(message);
   const auto bytes = encode_key_message(message);
@@ -163,7 +163,7 @@ TEST(KeyCodec, GoldenBytesOfADelete) {
   KeyMessage m = base(KeyMessageType::del);
   m.sa = SaExtension{Spi{0x2001}, 0, 1, 0, 0, 0};
   m.destination = host("5.6.7.8");
-  const std::vector<uint8_t> expected = {
+  const SecretBytes expected = {
       2, 4, 0, 3, 7, 0, 0,    0,    7, 0, 0, 0, 42, 0, 0, 0,  // version type errno satype, 7 words, seq, pid
       2, 0, 1, 0, 0, 0, 0x20, 0x01, 0, 1, 0, 0, 0,  0, 0, 0,  // SA: spi in network order, state 1
       3, 0, 6, 0, 0, 0, 0,    0,    2, 0, 0, 0, 5,  6, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0};  // ADDRESS_DST: AF_INET
@@ -175,13 +175,13 @@ TEST(KeyCodec, EveryTruncationOfEveryMessageIsRefusedAndHarmless) {
     const auto bytes = encode_key_message(message);
     for (size_t length = 0; length < bytes.size(); ++length) {
       // A buffer of exactly that size, so that a sanitizer sees any step beyond.
-      const std::vector<uint8_t> cut(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(length));
+      const SecretBytes cut(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(length));
       const auto decoded = decode_key_message(cut);
       ASSERT_FALSE(decoded);
       ASSERT_EQ(decoded.error().code, EMSGSIZE);
       // The same, but with a header that agrees: now the extensions have to be looked at.
       if (length < kKeyHeaderBytes || length % 8 != 0) continue;
-      std::vector<uint8_t> agreeing = cut;
+      SecretBytes agreeing = cut;
       const auto words = static_cast<uint16_t>(length / 8);
       std::memcpy(&agreeing[4], &words, 2);
       if (const auto partial = decode_key_message(agreeing); !partial) {
@@ -196,7 +196,7 @@ TEST(KeyCodec, RandomBytesInsideMessagesAreHarmless) {
   for (const KeyMessage& message : one_of_each()) {
     const auto bytes = encode_key_message(message);
     for (int i = 0; i < 3000; ++i) {
-      std::vector<uint8_t> spoiled = bytes;
+      SecretBytes spoiled = bytes;
       for (unsigned j = 0; j <= random() % 4; ++j) spoiled[random() % spoiled.size()] = static_cast<uint8_t>(random());
       if (const auto decoded = decode_key_message(spoiled)) {
         (void)encode_key_message(*decoded);
@@ -220,7 +220,7 @@ TEST(KeyCodec, HeadersThatLieAreRefused) {
 }
 
 TEST(KeyCodec, UnknownAndImpossibleExtensionsAreRefused) {
-  const auto with = [](std::vector<uint8_t> extension) {
+  const auto with = [](SecretBytes extension) {
     auto bytes = encode_key_message(base(KeyMessageType::add));
     append(bytes, extension);
     return diagnostic_of(bytes);
@@ -251,7 +251,7 @@ TEST(KeyCodec, EachExtensionThatIsThereTwiceHasItsDiagnostic) {
                         {D::duplicate_extension, [](auto& m) { m.idle = Lifetime{}; }},
                         {D::duplicate_extension, [](auto& m) { m.pair = Spi{0x100}; }},
                         {D::duplicate_extension, [](auto& m) { m.name_space = NamespaceExtension{"a", false}; }},
-                        {D::duplicate_string_key, [](auto& m) { m.string_auth = "a"; }}};
+                        {D::duplicate_string_key, [](auto& m) { m.string_auth = SecretBytes{'a'}; }}};
   for (const Case& c : cases) {
     auto bytes = encode_key_message(base(KeyMessageType::add));
     append(bytes, extension_of(c.set));
@@ -266,11 +266,11 @@ TEST(KeyCodec, EachMalformedExtensionHasItsDiagnostic) {
   struct Case {
     D expected;
     std::function<void(KeyMessage&)> set;
-    std::function<void(std::vector<uint8_t>&)> spoil;
+    std::function<void(SecretBytes&)> spoil;
   };
-  const auto put = [](size_t at, uint8_t value) { return [=](std::vector<uint8_t>& e) { e[at] = value; }; };
-  const auto grow = [](std::vector<uint8_t>& e) { e.resize(e.size() + 8), e[0] = static_cast<uint8_t>(e[0] + 1); };
-  const auto shrink = [](std::vector<uint8_t>& e) { e.resize(e.size() - 8), e[0] = static_cast<uint8_t>(e[0] - 1); };
+  const auto put = [](size_t at, uint8_t value) { return [=](SecretBytes& e) { e[at] = value; }; };
+  const auto grow = [](SecretBytes& e) { e.resize(e.size() + 8), e[0] = static_cast<uint8_t>(e[0] + 1); };
+  const auto shrink = [](SecretBytes& e) { e.resize(e.size() - 8), e[0] = static_cast<uint8_t>(e[0] - 1); };
   const auto v4 = [](auto& m) { m.source = host("1.2.3.4"); };
   const auto v6 = [](auto& m) { m.destination = host("2001:db8::1"); };
   const auto inner = [](auto& m) { m.inner_source = AddressExtension{address("10.0.0.0"), 8, 0, 0}; };
@@ -304,13 +304,13 @@ TEST(KeyCodec, EachMalformedExtensionHasItsDiagnostic) {
       {D::malformed_extension, [](auto& m) { m.extended_proposal = ExtendedProposal{0, {{}}}; }, put(6, 2)},
       {D::malformed_extension, [](auto& m) { m.extended_proposal = ExtendedProposal{0, {{}}}; }, put(8, 1)},
       {D::malformed_extension, [](auto& m) { m.extended_register = std::vector<uint8_t>{2, 3, 0}; },
-       [](std::vector<uint8_t>& e) { e[6] = e[7] = 3; }},
+       [](SecretBytes& e) { e[6] = e[7] = 3; }},
       {D::bad_label, [](auto& m) { m.sensitivity = SensitivityExtension{std::vector<uint8_t>(12, 0)}; }, put(9, 1)},
       {D::malformed_namespace, [](auto& m) { m.name_space = NamespaceExtension{"vpn", false}; }, put(4, 0x80)},
       {D::malformed_namespace, [](auto& m) { m.name_space = NamespaceExtension{"vpn", false}; }, put(8, 7)},
       {D::malformed_namespace, [](auto& m) { m.name_space = NamespaceExtension{"sevenxx", false}; }, put(15, 'y')},
       {D::malformed_extension, [](auto& m) { m.text = "sevenxx"; }, put(15, 'y')},
-      {D::malformed_string_key, [](auto& m) { m.string_auth = "abc"; }, put(4, 0)},
+      {D::malformed_string_key, [](auto& m) { m.string_auth = SecretBytes{'a', 'b', 'c'}; }, put(4, 0)},
   };
   for (const Case& c : cases) {
     auto extension = extension_of(c.set);

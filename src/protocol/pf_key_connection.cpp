@@ -18,9 +18,7 @@ KeyConnection::KeyConnection(asio::posix::stream_descriptor socket, std::unique_
   session.peer = peer;
 }
 
-KeyConnection::~KeyConnection() {
-  for (auto& bytes : outbox_) wipe_bytes(bytes);
-}
+KeyConnection::~KeyConnection() = default;
 
 void KeyConnection::start() {
   wait_readable();
@@ -50,7 +48,7 @@ void KeyConnection::wait_readable() {
 }
 
 void KeyConnection::read() {
-  std::vector<uint8_t> buffer(kMaxKeyRequest);
+  SecretBytes buffer(kMaxKeyRequest);
   const int turns = seat_->privileged() ? kRequestsPerTurn : 1;
   for (int i = 0; i < turns && !closed_ && waiting_ <= kMaxWaiting; ++i) {
     const ssize_t got = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
@@ -64,13 +62,12 @@ void KeyConnection::read() {
     if (const auto wrong = seat_->serve([&] { hooks_.request(*this, bytes); }); wrong && !closed_)
       hooks_.failed(*this, bytes, *wrong);
   }
-  wipe_bytes(buffer);  // it held keys
   if (closed_) return;
   pump();
   wait_readable();
 }
 
-void KeyConnection::enqueue(std::vector<uint8_t> bytes) {
+void KeyConnection::enqueue(SecretBytes bytes) {
   waiting_ += bytes.size();
   outbox_.push_back(std::move(bytes));
 }
@@ -94,7 +91,7 @@ bool KeyConnection::hold(size_t more) {
 }
 
 bool KeyConnection::write_front() {
-  std::vector<uint8_t>& bytes = outbox_.front();
+  const SecretBytes& bytes = outbox_.front();
   const ssize_t sent = ::send(socket_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)) return false;
   if (sent < 0) {
@@ -102,7 +99,6 @@ bool KeyConnection::write_front() {
     return false;
   }
   waiting_ -= bytes.size();
-  wipe_bytes(bytes);
   outbox_.pop_front();
   (void)hold(0);
   return true;

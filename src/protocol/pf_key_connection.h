@@ -8,6 +8,7 @@
 
 #include <asio.hpp>
 
+#include "base/secret_bytes.h"
 #include "protocol/admission.h"
 #include "protocol/patience.h"
 #include "protocol/pf_key_requests.h"
@@ -45,14 +46,14 @@ class KeyConnection : public std::enable_shared_from_this<KeyConnection> {
   void pump();  // writes until the socket or the work is exhausted
   void write_all();
   bool write_front();
-  void enqueue(std::vector<uint8_t> bytes);
+  void enqueue(SecretBytes bytes);
   [[nodiscard]] bool hold(size_t more);
 
   asio::posix::stream_descriptor socket_;
   Patience patience_;
   const std::unique_ptr<Admission::Seat> seat_;
   Hooks hooks_;
-  std::deque<std::vector<uint8_t>> outbox_;
+  std::deque<SecretBytes> outbox_;
   size_t waiting_ = 0;
   bool reading_ = false, writing_ = false, closed_ = false;
 };

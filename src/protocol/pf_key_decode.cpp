@@ -84,7 +84,9 @@ D read_key(ByteSpan bytes, KeyMessage& message) {
   if (bits == 0 || bytes.size() != words * 8) return Malformed;
   const ByteSpan key = bytes.subspan(sizeof header, (bits + 7) / 8);
   if (std::ranges::all_of(key, [](uint8_t byte) { return byte == 0; })) return Malformed;
-  message.*Field = KeyExtension{Secret(key), header.sadb_key_bits, header.sadb_key_reserved};
+  auto secret = Secret::of(key);
+  if (!secret) return D::no_key_memory;
+  message.*Field = KeyExtension{std::move(*secret), header.sadb_key_bits, header.sadb_key_reserved};
   return D::none;
 }
 
@@ -312,7 +314,8 @@ KeyResult<> read_extensions(ByteSpan rest, KeyMessage& message) {
     const auto index = static_cast<size_t>(kind - kExtensions.begin());
     if (seen[index]) return refuse(EINVAL, kind->duplicate);
     seen[index] = true;
-    if (const D wrong = kind->read(rest.first(length), message); wrong != D::none) return refuse(EINVAL, wrong);
+    if (const D wrong = kind->read(rest.first(length), message); wrong != D::none)
+      return refuse(wrong == D::no_key_memory ? ENOMEM : EINVAL, wrong);
     rest = rest.subspan(length);
   }
   return {};

@@ -15,7 +15,7 @@ using namespace sad;
 // Appends extensions: a wire struct, its tail, zeros to the next word; then the length goes into the front.
 class Writer {
  public:
-  explicit Writer(std::vector<uint8_t>& out) : out_(out) {}
+  explicit Writer(SecretBytes& out) : out_(out) {}
 
   template <typename Wire>
   void extension(uint16_t type, Wire header, ByteSpan tail = {}) {
@@ -34,7 +34,7 @@ class Writer {
   }
 
  private:
-  std::vector<uint8_t>& out_;
+  SecretBytes& out_;
 };
 
 template <typename Wire>
@@ -143,7 +143,7 @@ void put(Writer& out, uint16_t type, const std::vector<SupportedAlgorithm>& list
   out.extension(type, sadb_supported{}, tail);
 }
 
-void put_string_auth(Writer& out, const std::string& text) {
+void put_string_auth(Writer& out, std::string_view text) {
   out.extension(SADB_X_EXT_STR_AUTH, sadb_key{0, 0, static_cast<uint16_t>(text.size() * 8), 0},
                 {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
 }
@@ -199,7 +199,8 @@ void put_rest(Writer& out, const KeyMessage& m) {
   if (m.replay_value)
     out.extension(SADB_X_EXT_REPLAY_VALUE, sadb_x_replay_ctr{0, 0, m.replay_value->low, m.replay_value->full});
   if (m.dump_timeout) out.extension(SADB_X_EXT_EDUMP, sadb_x_edump{0, 0, 0, *m.dump_timeout});
-  if (m.string_auth) put_string_auth(out, *m.string_auth);
+  if (m.string_auth)
+    put_string_auth(out, {reinterpret_cast<const char*>(m.string_auth->data()), m.string_auth->size()});
   if (m.name_space) put(out, *m.name_space);
   if (m.replay_window) out.extension(SADB_X_EXT_REPLAY_WINDOW, sadb_x_replay_window{0, 0, *m.replay_window});
   if (m.text) put_text(out, *m.text);
@@ -213,10 +214,8 @@ void write_key_header(MutByteSpan bytes, const KeyHeader& header) {
   std::memcpy(bytes.data(), &message, sizeof message);
 }
 
-std::vector<uint8_t> encode_key_message(const KeyMessage& m) {
-  std::vector<uint8_t> bytes;
-  bytes.reserve(1024);  // so that keys are not left behind by growing
-  bytes.resize(kKeyHeaderBytes);
+SecretBytes encode_key_message(const KeyMessage& m) {
+  SecretBytes bytes(kKeyHeaderBytes);
   Writer out(bytes);
   if (m.sa) put(out, *m.sa);
   put_lifetimes(out, m);
@@ -231,11 +230,6 @@ std::vector<uint8_t> encode_key_message(const KeyMessage& m) {
   write_key_header(bytes, {PF_KEY_V2, static_cast<uint8_t>(m.type), m.error, m.satype,
                            static_cast<uint16_t>(bytes.size() / 8), m.diagnostic, m.seq, m.pid});
   return bytes;
-}
-
-void wipe_bytes(std::vector<uint8_t>& bytes) {
-  wipe(bytes.data(), bytes.size());
-  bytes.clear();
 }
 
 }  // namespace adit::protocol

@@ -18,7 +18,7 @@ namespace {
 // As `ipseckey -n` prints it, which says every field.
 std::string meaning_of(ByteSpan bytes, const crypto::AlgorithmTable& table) {
   const auto message = decode_key_message(bytes);
-  if (message) return config::print_key_message(*message, table, {});
+  if (message) return std::string(config::print_key_message(*message, table, {}));
   const auto header = read_key_header(bytes);
   if (header && header->error != 0)
     return fmt::format("type {} errno {} diagnostic {}", header->type, header->error, header->diagnostic);
@@ -26,7 +26,7 @@ std::string meaning_of(ByteSpan bytes, const crypto::AlgorithmTable& table) {
                      static_cast<uint16_t>(message.error().diagnostic));
 }
 
-std::vector<uint8_t> error_answer(const KeyHeader& header, const sad::KeyError& error) {
+SecretBytes error_answer(const KeyHeader& header, const sad::KeyError& error) {
   sad::KeyMessage message;
   message.type = static_cast<sad::KeyMessageType>(header.type);
   message.satype = header.satype;
@@ -38,13 +38,13 @@ std::vector<uint8_t> error_answer(const KeyHeader& header, const sad::KeyError& 
 }
 
 // What the sender of a request gets, as the server does it.
-std::vector<std::vector<uint8_t>> answers_to(ByteSpan bytes, KeySession& session, BareKeyAccess& access) {
+std::vector<SecretBytes> answers_to(ByteSpan bytes, KeySession& session, BareKeyAccess& access) {
   const auto header = read_key_header(bytes);
   auto message = decode_key_message(bytes);
   if (!message) return {error_answer(header.value_or(KeyHeader{}), message.error())};
   auto answers = answer_key_request(*message, session, access);
   if (!answers) return {error_answer(*header, answers.error())};
-  std::vector<std::vector<uint8_t>> told;
+  std::vector<SecretBytes> told;
   for (const auto& answer : *answers) told.push_back(encode_key_message(answer.message));
   while (session.dump)
     for (const auto& one : next_dump_page(session, access.database, 8)) told.push_back(encode_key_message(one));
@@ -91,7 +91,7 @@ class KeyGolden : public ::testing::Test {
 TEST_F(KeyGolden, Conversation) {
   const auto conversation = read_golden("pf_key/conversation.txt");
   EXPECT_GE(conversation.size(), 40u);
-  std::vector<std::vector<uint8_t>> answers;
+  std::vector<SecretBytes> answers;
   for (const auto& golden : conversation) {
     expect_as_written(golden);
     if (golden.mark == "<") {

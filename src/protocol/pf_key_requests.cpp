@@ -35,7 +35,7 @@ KeyMessage echo(const KeyMessage& request) {
 // What an SA's making and unmaking says to all: no keys.
 Answers tell_all(const KeyMessage& request, const KeyResult<SaPtr>& sa) {
   if (!sa) return std::unexpected(sa.error());
-  return one(answer_to(request, from_sa(**sa, request.type, false)), Audience::everyone);
+  return one(answer_to(request, from_sa(**sa, request.type)), Audience::everyone);
 }
 
 KeyResult<> no_extensions(const KeyMessage& message, bool dump_filter_allowed) {
@@ -123,7 +123,9 @@ Answers delete_pair_state(KeyMessage& message, KeySession&, KeyAccess& access) {
 Answers get(KeyMessage& message, KeySession&, KeyAccess& access) {
   TRY_ASSIGN(const SaName name, to_name(message));
   TRY_ASSIGN(const SaPtr sa, access.keys().get(name, to_requester(message)));
-  return one(answer_to(message, from_sa(*sa, message.type, true)), Audience::watched);
+  KeyMessage told = from_sa(*sa, message.type);
+  TRY(put_keys(sa->spec, told));
+  return one(answer_to(message, std::move(told)), Audience::watched);
 }
 
 Answers flush(KeyMessage& message, KeySession&, KeyAccess& access) {
@@ -275,6 +277,14 @@ std::string deed_of(const KeyMessage& message) {
   }
 }
 
+KeyMessage end_of_dump(const KeyDump& dump) {
+  KeyMessage last;
+  last.type = KeyMessageType::dump;
+  last.satype = dump.satype;
+  last.pid = dump.pid;
+  return last;
+}
+
 using Handler = Answers (*)(KeyMessage&, KeySession&, KeyAccess&);
 constexpr Handler kHandlers[kLastKeyMessageType + 1] = {nullptr,
                                                         get_spi,
@@ -315,16 +325,20 @@ std::vector<KeyMessage> next_dump_page(KeySession& session, Database& keys, size
   if (!session.dump) return messages;
   KeyDump& dump = *session.dump;
   for (const SaPtr& sa : keys.page(dump.filter, dump.after, count)) {
-    KeyMessage& message = messages.emplace_back(from_sa(*sa, KeyMessageType::dump, true));
+    KeyMessage& message = messages.emplace_back(from_sa(*sa, KeyMessageType::dump));
+    if (const auto put = put_keys(sa->spec, message); !put) {
+      messages.back() = end_of_dump(dump);
+      messages.back().error = static_cast<uint8_t>(put.error().code);
+      messages.back().diagnostic = static_cast<uint16_t>(put.error().diagnostic);
+      session.dump.reset();
+      return messages;
+    }
     message.seq = dump.seq;
     message.pid = dump.pid;
     dump.after = sa->age;
   }
   if (messages.size() == count) return messages;
-  KeyMessage& last = messages.emplace_back();
-  last.type = KeyMessageType::dump;
-  last.satype = dump.satype;
-  last.pid = dump.pid;
+  messages.push_back(end_of_dump(dump));
   session.dump.reset();
   return messages;
 }

@@ -300,7 +300,7 @@ TEST_F(KeyServerTest, RegisterListsAlgorithmsAndAcquiresFindTheirListeners) {
   KeyMessage failure = of(KeyMessageType::acquire, 3);
   failure.error = ECONNREFUSED;
   failure.seq = whole[0].seq;
-  std::vector<uint8_t> bytes = encode_key_message(failure);
+  SecretBytes bytes = encode_key_message(failure);
   ASSERT_EQ(::send(extended.fd(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
   serve();
   EXPECT_TRUE(access_.database.acquires().empty());

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "sad/database_entry.h"
+#include "sad/inbound_owner.h"
 #include "sad/validate.h"
 
 namespace adit::sad {
@@ -42,20 +43,6 @@ void apply_lifetimes(SaRequest& request) {
   request.spec.idle = idle_of(request.idle.value_or(Lifetime{}), request.spec.hard);
 }
 
-// The replay window belongs to whoever holds the flag; a worker holds it for one burst at most.
-class WindowHold {
- public:
-  explicit WindowHold(Sa& sa) : sa_(sa) {
-    while (sa_.inbound_owner.test_and_set(std::memory_order_acquire)) std::this_thread::yield();
-  }
-  ~WindowHold() { sa_.inbound_owner.clear(std::memory_order_release); }
-  WindowHold(const WindowHold&) = delete;
-  WindowHold& operator=(const WindowHold&) = delete;
-
- private:
-  Sa& sa_;
-};
-
 // False: a worker ended the SA meanwhile, and what is dead stays dead.
 bool set_state(Sa& sa, SaState state) {
   SaState now = sa.state;
@@ -68,8 +55,9 @@ bool set_state(Sa& sa, SaState state) {
 // Inbound and outbound share the number's meaning: the last that was seen or sent.
 void apply_replay_value(Sa& sa, uint64_t value) {
   if (!sa.spec.outbound || sa.spec.inbound) {
-    const WindowHold hold(sa);
+    const InboundOwner owner(sa.inbound_owner);
     sa.replay.set_highest(value);
+    if (sa.seen_mark != nullptr) sa.seen_mark->store(value);
   }
   if (!sa.spec.inbound || sa.spec.outbound) sa.set_last_sequence(value);
 }
@@ -80,8 +68,9 @@ SaName name_of(const Sa& sa) {
 }
 
 uint64_t replay_value_of(Sa& sa) {
-  if (const uint64_t sent = sa.last_sequence(); sent != 0) return sent;
-  const WindowHold hold(sa);
+  const bool listens = sa.spec.direction_open ? sa.shown_inbound && !sa.shown_outbound : !sa.spec.outbound;
+  if (const uint64_t sent = sa.last_sequence(); sent != 0 && !listens) return sent;
+  const InboundOwner owner(sa.inbound_owner);
   return sa.replay.highest();
 }
 
@@ -114,27 +103,71 @@ void Database::show_direction(Sa& sa) const {
   sa.shown_outbound = !sa.shown_inbound || (!spec.source.is_unspecified() && settings_.is_local(spec.source));
 }
 
+KeyResult<> Database::check_quota(const std::string& name_space, size_t more) const {
+  const auto quota = quotas_.find(name_space);
+  if (quota == quotas_.end() || size_of(name_space) + more <= quota->second) return {};
+  return refuse(EDQUOT, D::quota,
+                fmt::format("{} has {} SAs, and its quota is {}", name_space, size_of(name_space), quota->second));
+}
+
 KeyResult<SaPtr> Database::insert(SaPtr sa) {
   if (entries_.size() >= settings_.maximum_sas) return refuse(ENOMEM, D::too_many);
-  const std::string& name_space = sa->spec.name_space;
-  if (const auto quota = quotas_.find(name_space); quota != quotas_.end() && size_of(name_space) >= quota->second)
-    return refuse(EDQUOT, D::quota,
-                  fmt::format("{} has {} SAs, and its quota is {}", name_space, size_of(name_space), quota->second));
-  sa->added = clock_.wall_seconds();
+  TRY(check_quota(sa->spec.name_space, 1));
+  birth(*sa);
   sa->age = next_age_++;
   auto next = table_->with(sa);
   if (!next) return refuse(next.error().code, D::none, next.error().text);
+  TRY(remember({&sa, 1}));
   table_ = std::move(*next);
+  enter(sa);
+  return sa;
+}
+
+void Database::birth(Sa& sa) const {
+  sa.added = clock_.seconds();
+  sa.added_wall = clock_.wall_seconds();
+}
+
+KeyResult<> Database::remember(std::span<const SaPtr> fresh) const {
+  return settings_.remembrance == nullptr ? KeyResult<>{} : settings_.remembrance->begin(fresh);
+}
+
+// It is in the table already.
+void Database::enter(SaPtr sa) {
   ++generation_;
   auto entry = std::make_unique<Entry>();
   entry->sa = sa;
   by_age_[sa->age] = entry.get();
+  if (sa->state == SaState::larval) larval_.insert(sa->age);
   arm(*entry);
   entries_[name_of(*sa)] = std::move(entry);
-  ++counts_[name_space];
+  ++counts_[sa->spec.name_space];
   show_direction(*sa);
-  events_.push_back(SaAdded{sa});
-  return sa;
+  events_.push_back(SaAdded{std::move(sa)});
+}
+
+KeyResult<> Database::exchange(const std::vector<SaPtr>& gone, const std::vector<SaPtr>& fresh) {
+  if (entries_.size() - gone.size() + fresh.size() > settings_.maximum_sas) return refuse(ENOMEM, D::too_many);
+  std::shared_ptr<const Table> table = table_;
+  for (const SaPtr& sa : gone) table = table->without(*sa);
+  for (const SaPtr& sa : fresh) {
+    birth(*sa);
+    sa->age = next_age_++;
+    auto next = table->with(sa);
+    if (!next) return refuse(next.error().code, D::none, next.error().text);
+    table = std::move(*next);
+  }
+  TRY(remember(fresh));
+  for (const SaPtr& sa : gone) {
+    erase(name_of(*sa));
+    events_.push_back(SaDeleted{sa});
+  }
+  table_ = std::move(table);
+  for (const SaPtr& sa : fresh) enter(sa);
+  for (const SaPtr& sa : fresh) {
+    if (const auto other = pair_of(*sa)) (*other)->sa->pair = static_cast<uint32_t>(sa->spec.spi);
+  }
+  return {};
 }
 
 KeyResult<SaPtr> Database::add(SaRequest request, const Requester& who) {
@@ -187,12 +220,15 @@ KeyResult<SaPtr> Database::complete(Entry& larval, SaRequest request) {
   if (sa->pair != 0) {
     TRY_ASSIGN(other, check_pair(*sa));
   }
-  sa->added = clock_.wall_seconds();
+  birth(*sa);
   sa->age = larval.sa->age;
+  sa->was_larval = true;
   if (request.replay_value) apply_replay_value(*sa, *request.replay_value);
   auto next = table_->without(*larval.sa)->with(sa);
   if (!next) return refuse(next.error().code, D::none, next.error().text);
+  TRY(remember({&sa, 1}));
   table_ = std::move(*next);
+  larval_.erase(sa->age);
   ++generation_;
   larval.sa->state = SaState::dead;
   larval.sa = sa;
@@ -318,7 +354,7 @@ void Database::set_quota(const std::string& name_space, std::optional<size_t> sa
 
 std::vector<SaPtr> Database::page(const DumpFilter& filter, uint64_t after, size_t count) const {
   std::vector<SaPtr> found;
-  const uint64_t now = clock_.wall_seconds();
+  const uint64_t now = clock_.seconds();
   for (auto at = by_age_.upper_bound(after); at != by_age_.end() && found.size() < count; ++at) {
     const SaPtr& sa = at->second->sa;
     if (filter.type != SaType::unspec && sa->spec.type != filter.type) continue;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <variant>
@@ -83,9 +84,17 @@ struct AcquireEnded {
 };  // found: an SA serves it; else why not
 using Event = std::variant<SaAdded, SaChanged, SaDeleted, SaExpired, AcquireRaised, AcquireEnded>;
 
+// Who keeps sequence numbers across the lives of the daemon. Asked before SAs enter the table; all or none may.
+class Remembrance {
+ public:
+  virtual ~Remembrance() = default;
+  virtual KeyResult<> begin(std::span<const SaPtr> fresh) = 0;
+};
+
 class Database {
  public:
   struct Settings {
+    Remembrance* remembrance = nullptr;  // null: nothing outlives us
     size_t maximum_sas = 100'000;
     size_t maximum_acquires = 4096;
     Seconds larval_wait{120};  // a GETSPI without UPDATE
@@ -105,6 +114,9 @@ class Database {
   KeyResult<SaPtr> add(SaRequest request, const Requester& who);
   // Larval: completes it. Else: lifetimes, state (MATURE, DYING), replay value, pair, cookie. ESRCH: sa_not_found.
   KeyResult<SaPtr> update(SaRequest request, const Requester& who);
+  // In one step `gone`, SAs of this database, leave and `fresh` come: SAs of another database that is not used any
+  // more, with the owners they have there. The errors of add(); nothing is changed then.
+  KeyResult<> exchange(const std::vector<SaPtr>& gone, const std::vector<SaPtr>& fresh);
   // Lifetimes of both SAs of a pair. ESRCH: sa_not_found, pair_not_found.
   KeyResult<SaPtr> update_pair(SaRequest request, const Requester& who);
   KeyResult<SaPtr> remove(const SaName& name, const Requester& who);
@@ -167,6 +179,10 @@ class Database {
   void join(Sa& sa, Entry* other);
   void part(const Sa& sa);
   KeyResult<SaPtr> insert(SaPtr sa);
+  KeyResult<> check_quota(const std::string& name_space, size_t more) const;
+  void enter(SaPtr sa);
+  KeyResult<> remember(std::span<const SaPtr> fresh) const;
+  void birth(Sa& sa) const;
   KeyResult<SaPtr> complete(Entry& larval, SaRequest request);
   KeyResult<SaPtr> change(Entry& entry, const SaRequest& request);
   KeyResult<> change_lifetimes(Entry& entry, const SaRequest& request);
@@ -187,9 +203,11 @@ class Database {
   uint64_t next_age_ = 1;
   Entries entries_;
   std::map<uint64_t, Entry*> by_age_;
-  std::set<std::pair<uint64_t, uint64_t>> timers_;  // (wall second, age)
+  std::set<std::pair<uint64_t, uint64_t>> timers_;  // (second, age)
+  std::set<uint64_t> larval_;                       // ages of those without keys
   std::map<uint32_t, Acquire> acquires_;            // by seq
   std::map<AcquireKey, uint32_t> acquire_by_key_;
+  std::set<std::pair<net::Address, uint32_t>> acquire_by_remote_;
   uint32_t next_seq_ = 0x80000000u;
   std::map<std::string, size_t> counts_, quotas_;  // by namespace
   std::vector<Event> events_;

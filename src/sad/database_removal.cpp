@@ -51,6 +51,7 @@ void Database::erase(const SaName& name) {
   ++generation_;
   if (entry.armed_at != 0) timers_.erase({entry.armed_at, entry.sa->age});
   by_age_.erase(entry.sa->age);
+  larval_.erase(entry.sa->age);
   if (const auto count = counts_.find(entry.sa->spec.name_space); --count->second == 0) counts_.erase(count);
   entries_.erase(at);
 }
@@ -100,6 +101,7 @@ size_t Database::flush(SaType type, const Requester& who) {
     ++generation_;
     timers_.clear();
     by_age_.clear();
+    larval_.clear();
     counts_.clear();
     entries_.clear();
   } else {

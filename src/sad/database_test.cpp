@@ -15,7 +15,7 @@ TEST_F(DatabaseTest, WhatIsAddedIsThereAndTold) {
   const SaPtr sa = add(esp(0x2001));
   EXPECT_EQ(db_.table()->find(Spi{0x2001}, SaType::esp, address("5.6.7.8")), sa.get());
   EXPECT_NE(db_.generation(), generation);
-  EXPECT_EQ(sa->added, clock_.wall_seconds());
+  EXPECT_EQ(sa->added, clock_.seconds());
   EXPECT_EQ(events<SaAdded>().size(), 1u);
   EXPECT_EQ(*db_.get(kName, {}), sa);
 }
@@ -56,7 +56,7 @@ TEST_F(DatabaseTest, AListingShowsTheDirectionThatTheAddressesOfNowGive) {
   Database db(clock_, algorithms_, {.is_local = [&](const net::Address& a) { return here.contains(a); }});
   ASSERT_TRUE(db.add(request(esp(0x2002, "5.6.7.8", "1.2.3.4")), {}));
   const SaName name{SaType::esp, Spi{0x2002}, address("1.2.3.4")};
-  const auto flags = [&] { return from_sa(**db.get(name, {}), KeyMessageType::get, false).sa->flags; };
+  const auto flags = [&] { return from_sa(**db.get(name, {}), KeyMessageType::get).sa->flags; };
   EXPECT_EQ(flags() & (kSaInbound | kSaOutbound), kSaOutbound);
   for (int round = 0; round < 2; ++round) {
     here.insert(address("1.2.3.4"));
@@ -234,10 +234,10 @@ TEST_F(DatabaseTest, ByteAndUseLimitsAreSeenWhenAWorkerReportsThem) {
   r.hard = Lifetime{.allocations = 10, .bytes = 1000};
   r.soft = Lifetime{.bytes = 800};
   const SaPtr sa = *db_.add(std::move(r), {});
-  sa->used(800, 3, clock_.wall_seconds());
+  sa->used(800, 3, clock_.seconds());
   db_.reached(kName);
   EXPECT_EQ(sa->state, SaState::dying);
-  sa->used(1, 7, clock_.wall_seconds());
+  sa->used(1, 7, clock_.seconds());
   db_.reached(kName);
   EXPECT_EQ(db_.size(), 0u);
   db_.reached(kName);  // again, late: nothing to do
@@ -266,7 +266,7 @@ TEST_F(DatabaseTest, WhatAWorkerDidAlreadyIsStillTold) {
   r.soft = Lifetime{.bytes = 800};
   const SaPtr sa = *db_.add(std::move(r), {});
   (void)db_.take_events();
-  sa->used(800, 3, clock_.wall_seconds());
+  sa->used(800, 3, clock_.seconds());
   sa->state = SaState::dying;
   db_.reached(kName);
   db_.reached(kName);
@@ -291,7 +291,7 @@ TEST_F(DatabaseTest, UseTimeBeginsWithTheFirstUse) {
   const SaPtr sa = *db_.add(std::move(r), {});
   pass(1000);
   EXPECT_EQ(db_.size(), 1u);
-  sa->used(1, 1, clock_.wall_seconds());
+  sa->used(1, 1, clock_.seconds());
   pass(99);
   EXPECT_EQ(db_.size(), 1u);
   pass(1);
@@ -310,13 +310,73 @@ TEST_F(DatabaseTest, IdleIsToldOnceForEachSilence) {
   SaRequest r = request(esp(0x2001));
   r.idle = Lifetime{.use_seconds = 10};
   const SaPtr sa = *db_.add(std::move(r), {});
-  sa->used(1, 1, clock_.wall_seconds());
+  sa->used(1, 1, clock_.seconds());
   pass(10), pass(10), pass(10);
   EXPECT_EQ(events<SaExpired>().size(), 1u);
-  sa->used(1, 1, clock_.wall_seconds());
+  sa->used(1, 1, clock_.seconds());
   pass(10);
   EXPECT_EQ(events<SaExpired>().size(), 1u);
   EXPECT_EQ(db_.size(), 1u);
+}
+
+// ---- the wall clock is for people
+
+TEST_F(DatabaseTest, AStepOfTheWallClockExpiresNothingAndKeepsNothingAlive) {
+  for (const int64_t step : {3600, -3600}) {
+    SaRequest r = request(esp(0x2001));
+    r.hard = Lifetime{.add_seconds = 100};
+    r.soft = Lifetime{.add_seconds = 80};
+    r.idle = Lifetime{.add_seconds = 90};
+    const SaPtr sa = *db_.add(std::move(r), {});
+    (void)db_.get_spi({SaType::esp, address("1.2.3.4"), address("5.6.7.8"), 0x5000, 0x5000}, {});
+    clock_.step_wall(step);
+    pass(59);
+    EXPECT_TRUE(events<SaExpired>().empty()) << step;
+    EXPECT_EQ(db_.next_deadline(), clock_.now() + Seconds(1)) << "the larval one, " << step;
+    pass(1);
+    EXPECT_EQ(db_.size(), 1u) << step;
+    clock_.step_wall(-2 * step);
+    pass(20);
+    EXPECT_EQ(sa->state, SaState::dying) << step;
+    pass(20);
+    EXPECT_EQ(db_.size(), 0u) << step;
+    clock_.step_wall(step);
+    (void)db_.take_events();
+  }
+}
+
+TEST_F(DatabaseTest, UseTimeAndSilenceAreMeasuredOnTheClockThatNobodySets) {
+  for (const int64_t step : {3600, -3600}) {
+    SaRequest r = request(esp(0x2001));
+    r.hard = Lifetime{.use_seconds = 100};
+    r.idle = Lifetime{.use_seconds = 30};
+    const SaPtr sa = *db_.add(std::move(r), {});
+    sa->used(1, 1, clock_.seconds());
+    clock_.step_wall(step);
+    pass(29);
+    EXPECT_TRUE(events<SaExpired>().empty()) << step;
+    EXPECT_TRUE(db_.page({.unused_for = 30}, 0, 9).empty()) << step;
+    pass(1);
+    EXPECT_EQ(events<SaExpired>().size(), 1u) << "idle, " << step;
+    EXPECT_EQ(db_.page({.unused_for = 30}, 0, 9).size(), 1u) << step;
+    pass(69);
+    EXPECT_EQ(db_.size(), 1u) << step;
+    pass(1);
+    EXPECT_EQ(db_.size(), 0u) << step;
+    (void)db_.take_events();
+  }
+}
+
+// Listings show when it was made as the clock was then, and its first use by as much later.
+TEST_F(DatabaseTest, ListingsTellTheTimeOfPeople) {
+  const SaPtr sa = add(esp(0x2001));
+  const uint64_t made = clock_.wall_seconds();
+  clock_.step_wall(3600);
+  pass(7);
+  sa->used(1, 1, clock_.seconds());
+  const auto current = from_sa(*sa, KeyMessageType::get).current;
+  EXPECT_EQ(current->add_seconds, made);
+  EXPECT_EQ(current->use_seconds, made + 7);
 }
 
 // ---- UPDATE of what is in use
@@ -405,7 +465,7 @@ TEST_F(DatabaseTest, PagesGoThroughEverythingOnceWhileSasComeAndGo) {
 TEST_F(DatabaseTest, PagesCanLeaveOutWhatIsInUse) {
   const SaPtr idle = add(esp(0x2001)), busy = add(esp(0x2002));
   clock_.advance(Seconds(100));
-  busy->used(1, 1, clock_.wall_seconds());
+  busy->used(1, 1, clock_.seconds());
   const auto page = db_.page({.unused_for = 50}, 0, 10);
   ASSERT_EQ(page.size(), 1u);
   EXPECT_EQ(page[0], idle);

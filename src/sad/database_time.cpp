@@ -11,7 +11,7 @@ constexpr uint32_t kFirstSeq = 0x80000000u;  // key managers count from the othe
 
 void Database::arm(Entry& entry) {
   if (entry.armed_at != 0) timers_.erase({entry.armed_at, entry.sa->age});
-  const uint64_t now = clock_.wall_seconds();
+  const uint64_t now = clock_.seconds();
   std::optional<uint64_t> at;
   if (entry.sa->state == SaState::larval)
     at = entry.sa->added + static_cast<uint64_t>(settings_.larval_wait.count());
@@ -41,7 +41,7 @@ void Database::expire(Entry& entry, Expiry expiry) {
 }
 
 void Database::examine(Entry& entry) {
-  const uint64_t now = clock_.wall_seconds();
+  const uint64_t now = clock_.seconds();
   if (entry.sa->state == SaState::larval) {
     if (now >= entry.sa->added + static_cast<uint64_t>(settings_.larval_wait.count()))
       expire(entry, Expiry::hard);
@@ -74,7 +74,7 @@ void Database::reached(const SaName& name, Expiry expiry) {
 }
 
 void Database::tick() {
-  const uint64_t now = clock_.wall_seconds();
+  const uint64_t now = clock_.seconds();
   while (!timers_.empty() && timers_.begin()->first <= now) {
     const uint64_t age = timers_.begin()->second;
     timers_.erase(timers_.begin());
@@ -92,7 +92,7 @@ void Database::tick() {
 std::optional<MonoTime> Database::next_deadline() const {
   std::optional<MonoTime> next;
   if (!timers_.empty()) {
-    const uint64_t now = clock_.wall_seconds(), at = timers_.begin()->first;
+    const uint64_t now = clock_.seconds(), at = timers_.begin()->first;
     // Far limits are looked at once a day: neither the sum nor a timer can overflow.
     next = clock_.now() + Seconds(std::min<uint64_t>(at > now ? at - now : 0, 86'400));
   }
@@ -109,6 +109,7 @@ bool Database::acquire(const AcquireKey& key, const Endpoints& outer, const spd:
   next_seq_ = next_seq_ == UINT32_MAX ? kFirstSeq : next_seq_ + 1;
   const Acquire& made = acquires_[seq] = Acquire{seq, key, outer, rule, flow, clock_.now() + settings_.acquire_wait};
   acquire_by_key_[key] = seq;
+  acquire_by_remote_.insert({outer.remote, seq});
   events_.push_back(AcquireRaised{made});
   return true;
 }
@@ -117,6 +118,7 @@ void Database::end_acquire(uint32_t seq, bool found, int error) {
   const auto at = acquires_.find(seq);
   if (at == acquires_.end()) return;
   acquire_by_key_.erase(at->second.key);
+  acquire_by_remote_.erase({at->second.outer.remote, seq});
   events_.push_back(AcquireEnded{std::move(at->second), found, error});
   acquires_.erase(at);
 }
@@ -124,20 +126,20 @@ void Database::end_acquire(uint32_t seq, bool found, int error) {
 // A new SA may be what a packet waits for, whether or not its maker knew of the ACQUIRE.
 void Database::resolve_acquires(const Sa& sa) {
   std::vector<uint32_t> served;
-  for (const auto& [seq, acquire] : acquires_) {
-    if (acquire.outer.remote == sa.spec.destination &&
-        table_->select(acquire.rule, acquire.outer, acquire.flow).found())
-      served.push_back(seq);
+  for (auto at = acquire_by_remote_.lower_bound({sa.spec.destination, 0});
+       at != acquire_by_remote_.end() && at->first == sa.spec.destination; ++at) {
+    const Acquire& acquire = acquires_.at(at->second);
+    if (table_->select(acquire.rule, acquire.outer, acquire.flow).found()) served.push_back(at->second);
   }
   for (const uint32_t seq : served) end_acquire(seq, true, 0);
 }
 
 KeyResult<> Database::acquire_failed(uint32_t seq, int error, const Requester* who) {
   std::vector<SaPtr> larval;
-  for (const auto& [age, entry] : by_age_) {
-    if (who != nullptr && !may_touch(*entry->sa, *who)) continue;
-    if (entry->sa->state == SaState::larval && seq != 0 && entry->sa->spec.acquire_seq == seq)
-      larval.push_back(entry->sa);
+  for (const uint64_t age : larval_) {
+    const SaPtr& sa = by_age_.at(age)->sa;
+    if (who != nullptr && !may_touch(*sa, *who)) continue;
+    if (seq != 0 && sa->spec.acquire_seq == seq) larval.push_back(sa);
   }
   for (const SaPtr& sa : larval) {
     erase(name_of(*sa));

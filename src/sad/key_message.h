@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "base/secret.h"
+#include "base/secret_bytes.h"
 #include "net/address.h"
 #include "sad/sa.h"
 
@@ -117,7 +117,7 @@ struct KeyMessage {
   std::optional<Spi> pair;
   std::optional<ReplayValue> replay_value;
   std::optional<uint64_t> dump_timeout;
-  std::optional<std::string> string_auth;
+  std::optional<SecretBytes> string_auth;  // a key as text
   std::optional<NamespaceExtension> name_space;
   std::optional<uint32_t> replay_window;
   std::optional<std::string> text;  // of a refusal; in a request, empty: send me sentences

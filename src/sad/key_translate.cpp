@@ -116,6 +116,11 @@ KeyResult<> read_natt(const KeyMessage& message, SaSpec& spec) {
   return {};
 }
 
+KeyResult<Secret> in_key_memory(Result<Secret> secret) {
+  if (!secret) return refuse(secret.error().code, D::no_key_memory, secret.error().text);
+  return std::move(*secret);
+}
+
 KeyResult<> read_keys(KeyMessage& message, const crypto::AlgorithmTable& algorithms, SaSpec& spec) {
   if (message.auth_key) {
     if (message.auth_key->bits % 8 != 0) return refuse(EINVAL, D::bad_auth_bits);
@@ -128,8 +133,9 @@ KeyResult<> read_keys(KeyMessage& message, const crypto::AlgorithmTable& algorit
   const size_t bytes = key.key.size();
   if (key.bits % 8 != 0 || (key.reserved != 0 && key.reserved != salt * 8) || bytes < salt)
     return refuse(EINVAL, D::bad_encr_bits);
-  spec.encr_key = Secret(key.key.bytes().first(bytes - salt));
-  spec.salt = Secret(key.key.bytes().last(salt));
+  const std::span<const uint8_t> all = std::as_const(key.key).bytes();
+  TRY_ASSIGN(spec.encr_key, in_key_memory(Secret::of(all.first(bytes - salt))));
+  TRY_ASSIGN(spec.salt, in_key_memory(Secret::of(all.last(salt))));
   message.encr_key.reset();
   return {};
 }
@@ -144,7 +150,8 @@ KeyResult<> read_replay_value(const KeyMessage& message, SaRequest& request) {
 }
 
 Lifetime current_of(const Sa& sa) {
-  return {static_cast<uint32_t>(std::min<uint64_t>(sa.packets, UINT32_MAX)), sa.bytes, sa.added, sa.first_used};
+  return {static_cast<uint32_t>(std::min<uint64_t>(sa.packets, UINT32_MAX)), sa.bytes, sa.added_wall,
+          sa.first_used_wall()};
 }
 
 // Outer addresses are hosts and carry no prefix length, as on illumos.
@@ -206,16 +213,6 @@ bool any(const Lifetime& life) {
   return life.allocations != 0 || life.bytes != 0 || life.add_seconds != 0 || life.use_seconds != 0;
 }
 
-void put_keys(const SaSpec& spec, KeyMessage& message) {
-  if (!spec.auth_key.empty())
-    message.auth_key = KeyExtension{spec.auth_key.copy(), static_cast<uint16_t>(spec.auth_key.size() * 8), 0};
-  if (spec.encr_key.empty()) return;
-  Secret key(spec.encr_key.size() + spec.salt.size());
-  std::ranges::copy(spec.encr_key.bytes(), key.bytes().begin());
-  std::ranges::copy(spec.salt.bytes(), key.bytes().begin() + static_cast<ptrdiff_t>(spec.encr_key.size()));
-  const auto bits = static_cast<uint16_t>(key.size() * 8), salt_bits = static_cast<uint16_t>(spec.salt.size() * 8);
-  message.encr_key = KeyExtension{std::move(key), bits, salt_bits};
-}
 }  // namespace
 
 KeyResult<SaType> optional_satype(const KeyMessage& message) {
@@ -275,7 +272,21 @@ Requester to_requester(const KeyMessage& message) {
   return {message.name_space->name, message.name_space->override_owner};
 }
 
-KeyMessage from_sa(Sa& sa, KeyMessageType type, bool with_keys) {
+KeyResult<> put_keys(const SaSpec& spec, KeyMessage& message) {
+  if (!spec.auth_key.empty()) {
+    TRY_ASSIGN(Secret key, in_key_memory(spec.auth_key.copy()));
+    message.auth_key = KeyExtension{std::move(key), static_cast<uint16_t>(spec.auth_key.size() * 8), 0};
+  }
+  if (spec.encr_key.empty()) return {};
+  TRY_ASSIGN(Secret key, in_key_memory(Secret::zeros(spec.encr_key.size() + spec.salt.size())));
+  std::ranges::copy(spec.encr_key.bytes(), key.bytes().begin());
+  std::ranges::copy(spec.salt.bytes(), key.bytes().begin() + static_cast<ptrdiff_t>(spec.encr_key.size()));
+  const auto bits = static_cast<uint16_t>(key.size() * 8), salt_bits = static_cast<uint16_t>(spec.salt.size() * 8);
+  message.encr_key = KeyExtension{std::move(key), bits, salt_bits};
+  return {};
+}
+
+KeyMessage from_sa(Sa& sa, KeyMessageType type) {
   KeyMessage message;
   message.type = type;
   put_sa(sa, message);
@@ -291,7 +302,6 @@ KeyMessage from_sa(Sa& sa, KeyMessageType type, bool with_keys) {
   if (const uint32_t pair = sa.pair; pair != 0) message.pair = Spi{pair};
   const uint64_t value = replay_value_of(sa);
   message.replay_value = ReplayValue{static_cast<uint32_t>(value), sa.spec.esn ? value : 0};
-  if (with_keys) put_keys(sa.spec, message);
   return message;
 }
 

@@ -26,8 +26,10 @@ KeyResult<SaRequest> to_request(KeyMessage& message, const crypto::AlgorithmTabl
 KeyResult<SpiRequest> to_spi_request(const KeyMessage& message);
 Requester to_requester(const KeyMessage& message);
 
-// All that is known of an SA; keys only when asked for (GET, DUMP).
-KeyMessage from_sa(Sa& sa, KeyMessageType type, bool with_keys);
+// All that is known of an SA, but its keys.
+KeyMessage from_sa(Sa& sa, KeyMessageType type);
+// A copy of its keys, for GET and DUMP. ENOMEM: no_key_memory.
+KeyResult<> put_keys(const SaSpec& spec, KeyMessage& message);
 // EXPIRE: SA, current lifetime, the lifetime that was reached, addresses.
 KeyMessage expire_message(Sa& sa, Expiry expiry);
 

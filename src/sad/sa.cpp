@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "sad/inbound_owner.h"
+
 namespace adit::sad {
 namespace {
 constexpr auto kRelaxed = std::memory_order_relaxed;
@@ -55,12 +57,44 @@ std::shared_ptr<Sa> Sa::larval(SaSpec spec) {
 }
 
 std::optional<uint64_t> Sa::reserve_sequence(uint32_t count) {
-  const uint64_t last = last_number(spec.esn);
+  const uint64_t last = std::min(last_number(spec.esn), sent.limit.load());
   uint64_t used = sequence_.load(kRelaxed);
   do {
     if (count == 0 || used > last || last - used < count) return std::nullopt;
-  } while (!sequence_.compare_exchange_weak(used, used + count, kRelaxed));
+  } while (!sequence_.compare_exchange_weak(used, used + count));
+  // Whoever stops the counting lowers the limit first and reads the count then: one of us sees the other.
+  if (sent.limit.load() < used + count) return std::nullopt;
+  if (sent.should_ask(used + count)) numbers_due.store(true);
   return used + 1;
+}
+
+bool Sa::is_exhausted() const {
+  return sequence_.load(kRelaxed) >= last_number(spec.esn);
+}
+
+bool Sa::may_see(uint64_t sequence) {
+  const bool may = sequence <= seen.limit.load(kRelaxed);
+  if (!may && sequence > seen_wanted.load(kRelaxed)) seen_wanted.store(sequence);
+  if (seen.should_ask(sequence)) numbers_due.store(true);
+  return may;
+}
+
+bool Sa::see(uint64_t sequence) {
+  if (!replay.commit(sequence)) return false;
+  if (seen_mark != nullptr) seen_mark->store(replay.highest(), kRelaxed);
+  return true;
+}
+
+Sa::Counted Sa::stop_counting() {
+  sent.limit.store(0);
+  const InboundOwner owner(inbound_owner);
+  seen.limit.store(0);
+  return {sequence_.load(), replay.highest()};
+}
+
+uint64_t Sa::first_used_wall() const {
+  const uint64_t first = first_used.load(kRelaxed);
+  return first == 0 ? 0 : added_wall + (first - std::min(first, added));
 }
 
 uint64_t Sa::last_sequence() const {
@@ -73,55 +107,55 @@ void Sa::set_lifetimes(const Lifetime& hard, const Lifetime& soft, const Lifetim
   limits_[2].set(idle);
 }
 
-void Sa::used(uint64_t burst_bytes, uint64_t burst_packets, uint64_t wall_seconds) {
+void Sa::used(uint64_t burst_bytes, uint64_t burst_packets, uint64_t now_seconds) {
   bytes.fetch_add(burst_bytes, kRelaxed);
   packets.fetch_add(burst_packets, kRelaxed);
-  last_used.store(wall_seconds, kRelaxed);
+  last_used.store(now_seconds, kRelaxed);
   uint64_t never = 0;
-  if (first_used.load(kRelaxed) == 0) first_used.compare_exchange_strong(never, wall_seconds, kRelaxed);
+  if (first_used.load(kRelaxed) == 0) first_used.compare_exchange_strong(never, now_seconds, kRelaxed);
 }
 
-bool Sa::passed(const Limits& limits, uint64_t wall_seconds) const {
+bool Sa::passed(const Limits& limits, uint64_t now_seconds) const {
   const auto reached = [](uint64_t limit, uint64_t value) { return limit != 0 && value >= limit; };
   if (reached(limits.bytes.load(kRelaxed), bytes.load(kRelaxed))) return true;
   if (reached(limits.allocations.load(kRelaxed), packets.load(kRelaxed))) return true;
   const uint64_t add = limits.add_seconds.load(kRelaxed), use = limits.use_seconds.load(kRelaxed);
-  if (add != 0 && wall_seconds >= later(added, add)) return true;
+  if (add != 0 && now_seconds >= later(added, add)) return true;
   const uint64_t first = first_used.load(kRelaxed);
-  return use != 0 && first != 0 && wall_seconds >= later(first, use);
+  return use != 0 && first != 0 && now_seconds >= later(first, use);
 }
 
 // Idle addtime is for an SA never used, idle usetime for one that was (ipseckey's idle_addtime, idle_usetime).
-bool Sa::idle_passed(uint64_t wall_seconds) const {
+bool Sa::idle_passed(uint64_t now_seconds) const {
   const uint64_t last = last_used.load(kRelaxed);
   const Limits& idle = limits_[2];
   const uint64_t limit = last == 0 ? idle.add_seconds.load(kRelaxed) : idle.use_seconds.load(kRelaxed);
-  return limit != 0 && wall_seconds >= later(last == 0 ? added : last, limit);
+  return limit != 0 && now_seconds >= later(last == 0 ? added : last, limit);
 }
 
-Expiry Sa::due(uint64_t wall_seconds) const {
+Expiry Sa::due(uint64_t now_seconds) const {
   if (sequence_.load(kRelaxed) >= last_number(spec.esn)) return Expiry::sequence;
-  if (passed(limits_[0], wall_seconds)) return Expiry::hard;
+  if (passed(limits_[0], now_seconds)) return Expiry::hard;
   if (state.load(kRelaxed) != SaState::mature) return Expiry::none;
-  if (passed(limits_[1], wall_seconds)) return Expiry::soft;
-  return idle_passed(wall_seconds) ? Expiry::idle : Expiry::none;
+  if (passed(limits_[1], now_seconds)) return Expiry::soft;
+  return idle_passed(now_seconds) ? Expiry::idle : Expiry::none;
 }
 
-std::optional<uint64_t> Sa::next_due(uint64_t wall_seconds) const {
+std::optional<uint64_t> Sa::next_due(uint64_t now_seconds) const {
   uint64_t next = kNever;
   const auto consider = [&](uint64_t from, uint64_t limit) {
-    if (limit != 0 && later(from, limit) > wall_seconds) next = std::min(next, later(from, limit));
+    if (limit != 0 && later(from, limit) > now_seconds) next = std::min(next, later(from, limit));
   };
   const uint64_t first = first_used.load(kRelaxed), last = last_used.load(kRelaxed);
   for (size_t i = 0; i < 2; ++i) {
     consider(added, limits_[i].add_seconds.load(kRelaxed));
     // Not used yet: its time cannot be up before a use from now on has lasted that long.
-    consider(first == 0 ? wall_seconds : first, limits_[i].use_seconds.load(kRelaxed));
+    consider(first == 0 ? now_seconds : first, limits_[i].use_seconds.load(kRelaxed));
   }
   if (last == 0) consider(added, limits_[2].add_seconds.load(kRelaxed));
   // A silence that was told already: the next can only follow a use from now on.
   const uint64_t idle_use = limits_[2].use_seconds.load(kRelaxed);
-  consider(last == 0 || later(last, idle_use) <= wall_seconds ? wall_seconds : last, idle_use);
+  consider(last == 0 || later(last, idle_use) <= now_seconds ? now_seconds : last, idle_use);
   if (next == kNever) return std::nullopt;
   return next;
 }

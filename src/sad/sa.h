@@ -14,6 +14,7 @@
 #include "crypto/algorithm.h"
 #include "crypto/transform.h"
 #include "net/address.h"
+#include "sad/ceiling.h"
 #include "sad/replay.h"
 
 namespace adit::sad {
@@ -94,19 +95,38 @@ class Sa {
   std::atomic<SaState> state{SaState::larval};
 
   // Outbound: reserves `count` numbers, the first is returned (>= 1). nullopt: exhausted (32 or 64 bit), the SA must
-  // stop.
+  // stop; or those that are left are not saved yet.
   std::optional<uint64_t> reserve_sequence(uint32_t count);
+  [[nodiscard]] bool is_exhausted() const;
   [[nodiscard]] uint64_t last_sequence() const;
   // PF_KEY replay value of an outbound SA: the next number reserved is `last` + 1.
   void set_last_sequence(uint64_t last) { sequence_.store(last, std::memory_order_relaxed); }
 
   // Inbound: see sad/replay.h. One worker at a time: take `inbound_owner` once a burst.
   ReplayWindow replay;
-  std::atomic_flag inbound_owner = ATOMIC_FLAG_INIT;
+  std::atomic_flag inbound_owner = ATOMIC_FLAG_INIT;  // sad/inbound_owner.h
+
+  // What may be sent and accepted of what is remembered.
+  Ceiling sent, seen;
+  std::atomic<uint64_t> seen_wanted{0};  // the highest authentic number that was above seen.limit
+  std::atomic<uint64_t>* seen_mark = nullptr;  // where the highest accepted number is left for a next life; or null
+  std::atomic<bool> numbers_due{false};  // a limit is near: a worker reports it, once
+  // Inbound, by the owner, of an authentic number: may it be accepted? False: it is not saved yet.
+  [[nodiscard]] bool may_see(uint64_t sequence);
+  // By the owner: marks it as seen. False: a replay.
+  bool see(uint64_t sequence);
+  // For good: nothing is sent or accepted any more. The last numbers that were.
+  struct Counted {
+    uint64_t sent = 0, seen = 0;
+  };
+  Counted stop_counting();
 
   // Use, for lifetimes and listings; relaxed, added once a burst by whoever carries the burst.
-  std::atomic<uint64_t> bytes{0}, packets{0}, first_used{0}, last_used{0};  // times: Clock::wall_seconds
+  std::atomic<uint64_t> bytes{0}, packets{0}, first_used{0}, last_used{0};  // times: Clock::seconds
   uint64_t added = 0;
+  uint64_t added_wall = 0;  // for listings: Clock::wall_seconds
+  bool was_larval = false;  // its SPI was asked for first, as key managers do
+  [[nodiscard]] uint64_t first_used_wall() const;
   uint64_t age = 0;  // counts up with each SA of a database: the newest has the highest
 
   // What listings show of a direction that is open: where its addresses were when it was listed. Engine thread.
@@ -121,14 +141,14 @@ class Sa {
   [[nodiscard]] Lifetime soft() const { return limits_[1].get(); }
   [[nodiscard]] Lifetime idle() const { return limits_[2].get(); }
 
-  void used(uint64_t burst_bytes, uint64_t burst_packets, uint64_t wall_seconds);
+  void used(uint64_t burst_bytes, uint64_t burst_packets, uint64_t now_seconds);
   // The gravest limit reached by now: sequence, hard, and only while MATURE soft, idle. Engine timer, and after a
   // burst.
-  [[nodiscard]] Expiry due(uint64_t wall_seconds) const;
+  [[nodiscard]] Expiry due(uint64_t now_seconds) const;
   // Whatever the state: has a soft limit been reached?
-  [[nodiscard]] bool soft_reached(uint64_t wall_seconds) const { return passed(limits_[1], wall_seconds); }
-  // When `due` may next change by time alone (wall seconds); nullopt: never. Use only makes it later.
-  [[nodiscard]] std::optional<uint64_t> next_due(uint64_t wall_seconds) const;
+  [[nodiscard]] bool soft_reached(uint64_t now_seconds) const { return passed(limits_[1], now_seconds); }
+  // When `due` may next change by time alone (Clock::seconds); nullopt: never. Use only makes it later.
+  [[nodiscard]] std::optional<uint64_t> next_due(uint64_t now_seconds) const;
 
  private:
   struct Limits {
@@ -137,8 +157,8 @@ class Sa {
     [[nodiscard]] Lifetime get() const;
   };
   explicit Sa(SaSpec s);
-  [[nodiscard]] bool passed(const Limits& limits, uint64_t wall_seconds) const;
-  [[nodiscard]] bool idle_passed(uint64_t wall_seconds) const;
+  [[nodiscard]] bool passed(const Limits& limits, uint64_t now_seconds) const;
+  [[nodiscard]] bool idle_passed(uint64_t now_seconds) const;
   std::array<Limits, 3> limits_;  // hard, soft, idle
   std::atomic<uint64_t> sequence_{0};
 };

@@ -93,6 +93,11 @@ struct PairShapes {
   const Shapes* shapes = nullptr;
 };
 
+const SaList* list_of(const Table::Parts& parts, const SelectKey& key) {
+  const std::shared_ptr<const SaList>* list = parts.lists.find(key);
+  return list == nullptr ? nullptr : list->get();
+}
+
 std::array<PairShapes, 2> pairs_of(const Table::Parts& parts, SaType type, const Endpoints& outer) {
   std::array<PairShapes, 2> pairs{{{{outer.local, outer.remote, type}, nullptr},
                                    {{net::Address::any(outer.remote.family()), outer.remote, type}, nullptr}}};
@@ -112,7 +117,7 @@ Candidates gather(const Table::Parts& parts, SaType type, const spd::Rule& rule,
     for (const auto& [pair, shapes] : pairs) {
       if (shapes == nullptr || std::ranges::find(*shapes, own, &ShapeCount::shape) == shapes->end()) continue;
       key.pair = pair;
-      found.put(parts.lists.find(key));
+      found.put(list_of(parts, key));
     }
   }
   found.exact = found.count;
@@ -121,7 +126,7 @@ Candidates gather(const Table::Parts& parts, SaType type, const spd::Rule& rule,
     key.pair = pair;
     for (const ShapeCount& entry : *shapes) {
       if (rule.mode != spd::Mode::tunnel && !entry.shape.any) continue;
-      if (mask_flow(entry.shape, flow, key.inner)) found.put(parts.lists.find(key));
+      if (mask_flow(entry.shape, flow, key.inner)) found.put(list_of(parts, key));
     }
   }
   return found;
@@ -132,14 +137,14 @@ template <typename Fits>
 void best_of(const SaList& list, const spd::Rule& rule, const Fits& fits, Sa*& mature, Sa*& dying) {
   for (const SaList::Group& group : list.groups) {
     if (!fits(group.strength)) continue;
-    for (Sa* sa : group.sas) {
-      if (!of_its_namespace(*sa, rule)) continue;
+    group.sas.each([&](Sa* sa) {
+      if (!of_its_namespace(*sa, rule)) return true;
       const SaState state = sa->state.load(std::memory_order_relaxed);
       Sa*& best = state == SaState::mature ? mature : dying;
-      if (state != SaState::mature && state != SaState::dying) continue;
+      if (state != SaState::mature && state != SaState::dying) return true;
       if (best == nullptr || sa->age > best->age) best = sa;
-      if (state == SaState::mature) break;
-    }
+      return state != SaState::mature;
+    });
   }
 }
 
@@ -158,13 +163,13 @@ SaList with_sa(const SaList* list, Sa* sa) {
   const Strength strength = strength_of(sa->spec);
   auto group = std::ranges::find(next.groups, strength, &SaList::Group::strength);
   if (group == next.groups.end()) group = next.groups.insert(group, SaList::Group{strength, {}});
-  group->sas.insert(group->sas.begin(), sa);
+  group->sas.put(sa);
   return next;
 }
 
 SaList without_sa(const SaList& list, const Sa* sa) {
   SaList next = list;
-  for (SaList::Group& group : next.groups) std::erase(group.sas, sa);
+  for (SaList::Group& group : next.groups) group.sas.erase(sa);
   std::erase_if(next.groups, [](const SaList::Group& group) { return group.sas.empty(); });
   return next;
 }
@@ -185,10 +190,9 @@ Shapes without_shape(const Shapes& shapes, const Shape& shape) {
 }
 
 bool listed(const Table::Parts& parts, const Sa& sa) {
-  const SaList* list = parts.lists.find(select_key(sa));
+  const SaList* list = list_of(parts, select_key(sa));
   if (list == nullptr) return false;
-  return std::ranges::any_of(
-      list->groups, [&](const SaList::Group& group) { return std::ranges::find(group.sas, &sa) != group.sas.end(); });
+  return std::ranges::any_of(list->groups, [&](const SaList::Group& group) { return group.sas.contains(&sa); });
 }
 
 }  // namespace
@@ -265,7 +269,7 @@ Result<std::shared_ptr<const Table>> Table::with(std::shared_ptr<Sa> sa) const {
     if (pair.source.is_unspecified() && next->shapes.find(pair) == nullptr) ++next->any_source;
     next->shapes.put(pair, std::move(shapes));
     const SelectKey key = select_key(*sa);
-    next->lists.put(key, with_sa(next->lists.find(key), sa.get()));
+    next->lists.put(key, std::make_shared<const SaList>(with_sa(list_of(*next, key), sa.get())));
   }
   next->by_name.put(name, std::move(sa));
   return std::make_shared<const Table>(std::shared_ptr<const Parts>(std::move(next)));
@@ -276,11 +280,11 @@ std::shared_ptr<const Table> Table::without(const Sa& sa) const {
   if (find(sa.spec.spi, sa.spec.type, sa.spec.destination) == &sa) {
     if (listed(*parts_, sa)) {
       const SelectKey key = select_key(sa);
-      SaList list = without_sa(*next->lists.find(key), &sa);
+      SaList list = without_sa(*list_of(*next, key), &sa);
       if (list.groups.empty())
         next->lists.erase(key);
       else
-        next->lists.put(key, std::move(list));
+        next->lists.put(key, std::make_shared<const SaList>(std::move(list)));
       Shapes shapes = without_shape(*next->shapes.find(key.pair), shape_of(sa));
       if (shapes.empty() && key.pair.source.is_unspecified()) --next->any_source;
       if (shapes.empty())

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sad/persistent_map.h"
+#include "sad/sa_sequence.h"
 #include "sad/table.h"
 
 namespace adit::sad {
@@ -51,11 +52,11 @@ struct Strength {  // what an alternative asks about
   friend bool operator==(const Strength&, const Strength&) = default;
 };
 
-// The SAs of one key, by strength, in each the newest first. The pointers are owned by Parts::by_name.
+// The SAs of one key, by strength. The pointers are owned by Parts::by_name.
 struct SaList {
   struct Group {
     Strength strength;
-    std::vector<Sa*> sas;
+    SaSequence sas;
   };
   std::vector<Group> groups;
 };
@@ -69,7 +70,7 @@ using Shapes = std::vector<ShapeCount>;
 struct Table::Parts {
   PersistentMap<InboundKey, std::shared_ptr<Sa>, KeyHash> by_name;
   PersistentMap<PairKey, Shapes, KeyHash> shapes;
-  PersistentMap<SelectKey, SaList, KeyHash> lists;
+  PersistentMap<SelectKey, std::shared_ptr<const SaList>, KeyHash> lists;
   uint32_t any_source = 0;  // pairs without a source: mostly there are none, and nobody looks for them
 };
 

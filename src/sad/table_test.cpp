@@ -268,6 +268,23 @@ TEST_F(TableTest, TooManyShapesBetweenTheSamePairAreRefusedWithASentence) {
 }
 
 // Thousands of SAs come and go in random order; the table must always hold what a plain list holds.
+// All of them are in one list: it is in pieces, and what was published stays as it was.
+TEST_F(TableTest, ManyBetweenTheSameTwoHostsComeAndGoInAnyOrder) {
+  std::mt19937 random(11);
+  std::vector<Sa*> model;
+  for (uint32_t i = 0; i < 2'000; ++i) model.push_back(put(esp(0x1000 + i)));
+  const auto all_of_them = table_;
+  while (!model.empty()) {
+    ASSERT_EQ(select(cbc_).esp, model.back());
+    const size_t at = random() % 4 == 0 ? model.size() - 1 : random() % model.size();
+    table_ = table_->without(*model[at]);
+    model.erase(model.begin() + static_cast<ptrdiff_t>(at));
+  }
+  EXPECT_FALSE(select(cbc_).found());
+  EXPECT_EQ(static_cast<uint32_t>(all_of_them->select(cbc_, kOuter, flow_of("10.0.0.2", "10.0.1.2")).esp->spec.spi),
+            0x1000u + 1'999);
+}
+
 TEST_F(TableTest, ALongRandomLifeAgreesWithAPlainList) {
   std::mt19937 random(3);
   std::vector<std::shared_ptr<Sa>> model;
