@@ -121,6 +121,7 @@ class Page {
     for (const json& sa : about_.at("associations")) line("SA", association(sa));
     if (about_.at("acquiring").get<bool>()) line("", "a key manager has been asked for one");
     if (about_.contains("mtu")) line("MTU", mtu(about_.at("mtu")));
+    if (about_.contains("outer")) line("underlay", route(about_.at("outer")));
     line("verdict", text(about_, "verdict"));
   }
 

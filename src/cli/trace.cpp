@@ -31,21 +31,28 @@ std::string protocol_name(const json& packet) {
       return "tcp";
     case 17:
       return "udp";
+    case 50:
+      return "esp";
+    case 51:
+      return "ah";
     default:
       return fmt::format("proto {}", packet.at("protocol").get<int>());
   }
 }
 
 std::string line(const json& packet) {
-  std::string text = fmt::format("{} {:<3} {} > {} {} {} bytes", packet.at("tunnel").get<std::string>(),
-                                 packet.at("direction").get<std::string>(), endpoint(packet, "source", "source_port"),
-                                 endpoint(packet, "destination", "destination_port"), protocol_name(packet),
-                                 packet.at("length").get<uint64_t>());
+  const std::string tunnel = packet.at("tunnel");
+  std::string text = fmt::format(
+      "{} {} {:<3} {}{} > {} {} {} bytes", packet.at("time").get<std::string>(), tunnel.empty() ? "--" : tunnel,
+      packet.at("direction").get<std::string>(), packet.at("outer").get<bool>() ? "outer " : "",
+      endpoint(packet, "source", "source_port"), endpoint(packet, "destination", "destination_port"),
+      protocol_name(packet), packet.at("length").get<uint64_t>());
   const auto rule = packet.at("rule").get<uint64_t>();
   text += rule == 0 ? std::string(" | no rule") : fmt::format(" | rule {}", rule);
   if (const std::string origin = packet.at("origin"); !origin.empty()) text += fmt::format(" ({})", origin);
-  if (const auto spi = packet.at("spi").get<uint32_t>(); spi != 0)
-    text += fmt::format(" | spi {:#x} seq {}", spi, packet.at("sequence").get<uint64_t>());
+  if (const auto spi = packet.at("spi").get<uint32_t>(); spi != 0) text += fmt::format(" | spi {:#x}", spi);
+  if (const auto sequence = packet.at("sequence").get<uint64_t>(); sequence != 0)
+    text += fmt::format(" seq {}", sequence);
   const std::string drop = packet.at("drop");
   text += drop.empty() ? " | passed" : fmt::format(" | DROPPED {}: {}", drop, packet.at("sentence").get<std::string>());
   return text;

@@ -7,6 +7,13 @@
 
 namespace adit::datapath {
 
+// May a packet come under this SA? It is alive, and not said to be for what leaves only.
+inline bool receives(const sad::Sa& sa) {
+  const sad::SaState state = sa.state.load(std::memory_order_relaxed);
+  const bool alive = state == sad::SaState::mature || state == sad::SaState::dying;
+  return alive && (sa.spec.inbound || !sa.spec.outbound);
+}
+
 // How an inner packet came.
 struct Arrival {
   const Link* link = nullptr;

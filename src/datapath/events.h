@@ -71,6 +71,7 @@ struct TraceRecord {
   tunnel::LinkId link{};
   bool outbound = false;
   net::Flow flow;
+  bool outer = false;  // `flow` is the outer packet's: nobody knows what is inside
   uint32_t length = 0;
   uint64_t rule_index = 0;  // 0: none decided
   uint32_t spi = 0;         // ESP, else AH; 0: none

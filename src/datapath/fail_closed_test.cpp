@@ -261,7 +261,7 @@ TEST_F(FailClosed, I6SaOfAnotherSource) {
   sites.bob.node->deliver(datagram);
   sites.run();
   EXPECT_TRUE(sites.bob.host->received().empty());
-  EXPECT_EQ(sites.bob.worker->unlinked().drops_in[static_cast<size_t>(DropReason::wrong_outer)].get(), 1u);
+  EXPECT_EQ(sites.bob.dropped_in(DropReason::wrong_outer), 1u) << "told to the link whose key it names";
 }
 
 TEST_F(FailClosed, I6DeadSa) {

@@ -111,6 +111,7 @@ class FakeNode {
     net::Address source, destination;
     uint16_t source_port = 0, destination_port = 0;
     uint8_t traffic_class = 0, hoplimit = 64, encaplimit = 0;
+    bool has_encaplimit = false;
     bool dont_fragment = true;
     uint16_t segment_bytes = 0;  // a train, whole
     Bytes bytes;
@@ -140,6 +141,16 @@ class FakeNode {
     const std::lock_guard lock(mutex_);
     keep_capture_ = keep;
   }
+  // Every send fails with that errno, after `left` datagrams of a train; 0: no more.
+  void fail_sends(int error, uint32_t left = 0) {
+    const std::lock_guard lock(mutex_);
+    send_error_ = error;
+    left_ = left;
+  }
+  void overflow(uint64_t packets) {
+    const std::lock_guard lock(mutex_);
+    overflow_ = packets;
+  }
   // Datagrams with more bytes behind the outer IP header are refused with EMSGSIZE; 0: none is.
   void limit(uint32_t payload_bytes, uint32_t path_mtu) {
     const std::lock_guard lock(mutex_);
@@ -159,6 +170,9 @@ class FakeNode {
   std::function<bool(Datagram&)> filter_;
   bool keep_capture_ = true;
   uint32_t limit_ = 0, path_mtu_ = 0;
+  int send_error_ = 0;
+  uint32_t left_ = 0;
+  uint64_t overflow_ = 0;
   FakeBell bell_;
 };
 
@@ -167,7 +181,7 @@ class FakeWire final : public WirePort {
   explicit FakeWire(std::shared_ptr<FakeNode> node) : node_(std::move(node)), fds_{node_->bell_.fd()} {}
   [[nodiscard]] std::span<const int> fds() const override { return fds_; }
 
-  void send(std::span<const WireSend> items, std::span<int> results) override {
+  void send(std::span<const WireSend> items, std::span<WireResult> results) override {
     for (size_t i = 0; i < items.size(); ++i) results[i] = send_one(items[i]);
   }
 
@@ -199,32 +213,32 @@ class FakeWire final : public WirePort {
     return node_->path_mtu_;
   }
 
+  [[nodiscard]] uint64_t overflow() const override {
+    const std::lock_guard lock(node_->mutex_);
+    return node_->overflow_;
+  }
+
  private:
-  int send_one(const WireSend& item) {
-    FakeNode::Datagram datagram{item.kind,
-                                item.source,
-                                item.destination,
-                                item.source_port,
-                                item.destination_port,
-                                item.traffic_class,
-                                item.hoplimit,
-                                item.encaplimit,
-                                item.dont_fragment,
-                                item.segment_bytes,
-                                Bytes(item.payload.begin(), item.payload.end())};
+  WireResult send_one(const WireSend& item) {
+    FakeNode::Datagram datagram{
+        item.kind,          item.source,           item.destination,
+        item.source_port,   item.destination_port, item.traffic_class,
+        item.hoplimit,      item.encaplimit,       item.has_encaplimit,
+        item.dont_fragment, item.segment_bytes,    Bytes(item.payload.begin(), item.payload.end())};
     FakeNode* other = nullptr;
     std::function<bool(FakeNode::Datagram&)> filter;
     {
       const std::lock_guard lock(node_->mutex_);
       const size_t largest = item.segment_bytes != 0 ? item.segment_bytes : item.payload.size();
-      if (node_->limit_ != 0 && largest > node_->limit_) return -EMSGSIZE;
+      if (node_->limit_ != 0 && largest > node_->limit_) return {-EMSGSIZE};
+      if (node_->send_error_ != 0) return {-node_->send_error_, node_->left_};
       if (node_->keep_capture_) node_->capture_.push_back(datagram);
       other = node_->other_;
       filter = node_->filter_;
     }
-    if (filter && !filter(datagram)) return 0;
+    if (filter && !filter(datagram)) return {};
     if (other != nullptr) other->deliver(std::move(datagram));
-    return 0;
+    return {};
   }
 
   static WireReceived place(const FakeNode::Datagram& datagram, uint8_t* buffer) {

@@ -4,9 +4,10 @@
 //   3. ESP: SA by SPI and destination, its outer addresses; open, one SA's packets at a time
 //   4. admit (I6): the link by its outer addresses, then may this inner packet come in, so protected, by SA and policy?
 //   5. deliver: coalesced to super-packets, one write each
-// Nothing is dropped but by drop() and write(), which count.
+// Nothing is dropped but by drop(), write(), and what deals with fragments, which count each packet once.
 #include "datapath/inbound.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -23,6 +24,7 @@ namespace {
 constexpr uint32_t kWholeBytes = 65536 + 64;
 constexpr uint32_t kEspHeaderBytes = 8;  // SPI, sequence number
 constexpr uint32_t kAhSpiOffset = 4, kAhFixedBytes = 12;
+constexpr uint16_t kUdpPort = 4500;
 
 // An inner packet's bytes by its own header, of the family that the next header announced; what lies behind is TFC
 // padding.
@@ -62,6 +64,20 @@ void rebuild_ipv6_header(const WireReceived& item, net::Packet& packet) {
   packet.data[6] = net::kProtoAh;
   std::memcpy(packet.data + 8, item.source.bytes().data(), 16);
   std::memcpy(packet.data + 24, item.destination.bytes().data(), 16);
+}
+
+DropReason reason_of_write(int error) {
+  switch (-error) {
+    case EAGAIN:
+    case ENOBUFS:
+      return DropReason::tun_backlog;
+    case EINVAL:
+    case EMSGSIZE:
+    case ENOMEM:
+      return DropReason::device_refused;
+    default:
+      return DropReason::link_down;
+  }
 }
 
 bool is_of_outer(const sad::Sa& sa, const WireReceived& item) {
@@ -105,21 +121,25 @@ void Inbound::take_datagram(const WireReceived& item, uint8_t* data, uint32_t le
 
 // True: it was no ESP, and is done with.
 bool Inbound::peel_udp(const WireReceived& item, uint8_t* data, uint32_t length) {
+  DropReason reason = DropReason::truncated;
   switch (esp::classify({data, length})) {
     case esp::UdpPayload::esp:
       return false;
     case esp::UdpPayload::ike:
-      if (context_.shared.ike_sink)
-        context_.shared.ike_sink(
-            {item.source, item.destination, item.source_port, ByteSpan{data, length}.subspan(esp::kNonEspMarkerBytes)});
+      if (!context_.shared.ike_sink) {
+        reason = DropReason::no_ike;
+        break;
+      }
+      context_.shared.ike_sink(
+          {item.source, item.destination, item.source_port, ByteSpan{data, length}.subspan(esp::kNonEspMarkerBytes)});
       return true;
     case esp::UdpPayload::keepalive:
       return true;
     case esp::UdpPayload::malformed:
       break;
   }
-  context_.unlinked.ierrors.add();
-  context_.unlinked.drops_in[static_cast<size_t>(DropReason::truncated)].add();
+  count_drops(context_.unlinked, reason, 1);
+  if (context_.tracing) trace(About{&item}, length, 0, reason);
   return true;
 }
 
@@ -127,8 +147,13 @@ void Inbound::push(const WireReceived& item, uint8_t* data, uint32_t length, uin
   const bool first = data == item.data;
   packets_[count_] = {data, length, first ? net::kHeadroom : 0, tailroom, protocol_of(item.kind)};
   about_[count_] = {&item};
-  inside_[count_] = false;
+  place_[count_] = Place::on_its_way;
   ++count_;
+}
+
+void Inbound::count_drops(LinkCounters& counters, DropReason reason, uint32_t packets) {
+  counters.ierrors.add(packets);
+  counters.drops_in[static_cast<size_t>(reason)].add(packets);
 }
 
 // Steps 2 to 5 for what was taken.
@@ -193,6 +218,7 @@ DropReason Inbound::find_sa(uint32_t index, sad::SaType type, uint32_t spi_offse
   const WireReceived& item = *about_[index].item;
   if (packet.length < spi_offset + kEspHeaderBytes) return DropReason::truncated;
   const sad::Spi spi{load_be32(packet.data + spi_offset)};
+  about_[index].spi = static_cast<uint32_t>(spi);
   // A train is of one SA.
   if (index > 0 && type == sad::SaType::esp && about_[index - 1].item == &item) {
     sad::Sa* const before = about_[index - 1].esp;
@@ -204,10 +230,12 @@ DropReason Inbound::find_sa(uint32_t index, sad::SaType type, uint32_t spi_offse
   sad::Sa* const sa =
       context_.snapshot->sas == nullptr ? nullptr : context_.snapshot->sas->find(spi, type, item.destination);
   if (sa == nullptr) return DropReason::unknown_spi;
-  const sad::SaState state = sa->state.load(std::memory_order_relaxed);
-  if (state != sad::SaState::mature && state != sad::SaState::dying) return DropReason::sa_not_valid;
-  if (sa->spec.outbound && !sa->spec.inbound) return DropReason::sa_not_valid;
-  if (!is_of_outer(*sa, item)) return DropReason::wrong_outer;
+  if (!receives(*sa)) return DropReason::sa_not_valid;
+  if (!is_of_outer(*sa, item)) {  // told to whoever has this SA, not to nobody
+    if (about_[index].link == nullptr)
+      about_[index].link = context_.snapshot->by_outer(sa->spec.destination, sa->spec.source);
+    return DropReason::wrong_outer;
+  }
   found = sa;
   return DropReason::none;
 }
@@ -245,7 +273,17 @@ void Inbound::open_group(sad::Sa& sa, std::span<const uint16_t> members) {
     // ESP in ESP is none of ours, and must not be taken for what came from the wire.
     if (group[m].protocol == net::kProtoEsp) drop(members[m], DropReason::nested_protocol);
   }
-  if (packets != 0) sa.used(bytes, packets, context_.seconds);
+  if (packets == 0) return;
+  sa.used(bytes, packets, context_.seconds);
+  watch_port(sa, about_[members.back()]);
+}
+
+// A NAT that has given the peer another port: answers go to the port that the SA names, and are lost there.
+void Inbound::watch_port(const sad::Sa& sa, const About& about) {
+  if (about.item->kind != WireKind::udp || !sa.spec.nat.has_value() || about.link == nullptr) return;
+  const uint16_t port = about.item->source_port == sa.spec.nat->remote_port ? 0 : about.item->source_port;
+  std::atomic<uint16_t>& told = context_.counters(about.link).other_port;
+  if (told.load(std::memory_order_relaxed) != port) told.store(port, std::memory_order_relaxed);
 }
 
 // Opening is done in place: what may have to wait is kept as it came. (Not behind AH, which would not open twice.)
@@ -297,6 +335,7 @@ DropReason Inbound::admit_inner(uint32_t index) {
   if (const DropReason reason = cut_padding(packet); reason != DropReason::none) return reason;
   switch (net::read_flow(packet.bytes(), about.flow)) {
     case net::FlowError::none:
+      about.described = true;
       break;
     case net::FlowError::truncated:
       return DropReason::truncated;
@@ -306,34 +345,47 @@ DropReason Inbound::admit_inner(uint32_t index) {
   if (is_martian(*about.link, about.flow.source)) return DropReason::martian;
   DropReason reason = tunnel::fold_ecn(about.item->traffic_class, packet.mutable_bytes());
   if (reason != DropReason::none) return reason;
-  const bool needs_whole = about.flow.fragment && about.link->head != nullptr && about.link->head->uses_ports();
-  if (needs_whole && (about.esp != nullptr || about.ah != nullptr)) return reassemble(index);
+  if (about.flow.fragment && must_be_whole(about)) return reassemble(index);
   reason = check_policy(about, packet.bytes());
   if (reason != DropReason::none) return reason;
   if (about.ah != nullptr) about.ah->used(packet.length, 1, context_.seconds);
   if (about.link->clamp_mss && about.flow.protocol == net::kProtoTcp)
     net::clamp_mss(packet.mutable_bytes(), about.link->mtu, net::FieldState::complete);
-  inside_[index] = true;
+  place_[index] = Place::inside;
   return DropReason::none;
 }
 
 DropReason Inbound::check_policy(About& about, ByteSpan inner) {
   const Arrival arrival{about.link, about.esp, about.ah};
-  if (last_.generation == context_.snapshot->generation && last_.arrival == arrival && last_.flow == about.flow)
+  if (last_.generation == context_.snapshot->generation && last_.arrival == arrival && last_.flow == about.flow) {
+    about.rule = last_.admission.rule;
     return last_.admission.drop;
+  }
   net::Flow embedded;
   const bool is_error = net::read_embedded_flow(inner, about.flow, embedded);
   if (is_error) embedded.icmp_error = true;
   const net::Flow& subject = is_error ? embedded : about.flow;
   Admission admission{admit_arrival(arrival, about.flow, subject)};
   if (admission.drop == DropReason::none) admission = admit(arrival, about.flow, subject);
+  about.rule = admission.rule;
   // An ICMP error's verdict hangs on more than its own flow.
   if (!is_error) last_ = {arrival, about.flow, admission, context_.snapshot->generation};
   return admission.drop;
 }
 
-// A fragment under a policy that looks at ports (policy.md §3.2): nothing of the packet goes on before all of it is
-// there.
+// Ports or ICMP types decide about it, and it does not show them itself.
+bool Inbound::must_be_whole(const About& about) {
+  const auto names_ports = [](const sad::Sa* sa) {
+    return sa != nullptr && sa->spec.inner.has_value() &&
+           (sa->spec.inner->source_port != 0 || sa->spec.inner->destination_port != 0);
+  };
+  if (about.esp == nullptr && about.ah == nullptr) return false;  // in the clear no fragment comes in
+  return (about.link->head != nullptr && about.link->head->uses_ports()) || names_ports(about.esp) ||
+         names_ports(about.ah);
+}
+
+// Such a fragment waits until all of its packet is there (policy.md §3.2); the packet is judged whole, and then the
+// fragments go on as they came: joined they might be larger than the way behind takes (RFC 8200 §5, RFC 4301 §7).
 DropReason Inbound::reassemble(uint32_t index) {
   About& about = about_[index];
   const net::Packet& packet = packets_[index];
@@ -344,82 +396,126 @@ DropReason Inbound::reassemble(uint32_t index) {
   uint32_t length = 0;
   DropReason reason =
       fragments_.add(scope, packet.bytes(), header, context_.now(), {whole_.get(), kWholeBytes}, length);
-  count_evicted(*about.link);
+  count_losses();
   if (reason != DropReason::none || length == 0) return reason;
   const ByteSpan whole{whole_.get(), length};
-  if (net::read_flow(whole, about.flow) != net::FlowError::none) return DropReason::bad_header;
-  reason = check_policy(about, whole);
-  if (reason == DropReason::none) write(*about.link, {&whole, 1}, {}, 1, length);
-  return reason;
+  reason =
+      net::read_flow(whole, about.flow) == net::FlowError::none ? check_policy(about, whole) : DropReason::bad_header;
+  deliver_fragments(about, reason);
+  return DropReason::none;
 }
 
-void Inbound::count_evicted(const Link& link) {
-  const uint64_t now = fragments_.evicted();
-  context_.counters(&link).drops_in[static_cast<size_t>(DropReason::reassembly_limit)].add(now - evicted_);
-  evicted_ = now;
+void Inbound::deliver_fragments(const About& about, DropReason verdict) {
+  for (const ByteSpan piece : fragments_.pieces()) {
+    const auto bytes = static_cast<uint32_t>(piece.size());
+    DropReason reason = verdict;
+    if (reason == DropReason::none)
+      reason = write(*about.link, {&piece, 1}, {}, 1, bytes);
+    else
+      count_drops(context_.counters(about.link), reason, 1);
+    if (reason == DropReason::none && about.ah != nullptr) about.ah->used(bytes, 1, context_.wall_seconds);
+    if (context_.tracing) trace(about, bytes, 0, reason);
+  }
+}
+
+// Fragments that were kept and will not go on.
+void Inbound::count_losses() {
+  for (const net::Reassembler::Loss& loss : fragments_.take_losses()) {
+    About about;
+    const tunnel::LinkId id{static_cast<uint32_t>(loss.scope >> 32)};
+    about.link = context_.snapshot == nullptr ? nullptr : context_.snapshot->by_id(id);
+    count_drops(context_.counters(about.link), loss.reason, loss.fragments);
+    if (!context_.tracing) continue;
+    about.spi = static_cast<uint32_t>(loss.scope);
+    about.flow.source = loss.source;
+    about.flow.destination = loss.destination;
+    about.described = true;
+    for (uint32_t i = 0; i < loss.fragments; ++i) trace(about, 0, 0, loss.reason);
+  }
 }
 
 void Inbound::expire_fragments() {
   if (fragments_.waiting() == 0) return;
-  const uint32_t late = fragments_.expire(context_.now());
-  context_.unlinked.drops_in[static_cast<size_t>(DropReason::reassembly_timeout)].add(late);
+  fragments_.expire(context_.now());
+  count_losses();
 }
 
 // Step 5. One link at a time, in the order in which they first appear.
 void Inbound::deliver() {
   for (uint32_t first = 0; first < count_; ++first) {
-    if (!inside_[first]) continue;
+    if (place_[first] != Place::inside) continue;
     const Link& link = *about_[first].link;
     for (uint32_t i = first; i < count_; ++i) {
-      if (!inside_[i] || about_[i].link != &link) continue;
-      inside_[i] = false;
+      if (place_[i] != Place::inside || about_[i].link != &link) continue;
+      place_[i] = Place::in_a_train;
       coalescer_.add(packets_[i].mutable_bytes());
-      if (context_.tracing) trace(i, DropReason::none);
     }
     for (uint32_t t = 0; t < coalescer_.trains(); ++t) {
       const net::Train train = coalescer_.train(t);
       // As many bytes as the packets had: each but the first gave its header up.
-      write(link, train.pieces, train.offload, train.packets,
-            train.bytes + (train.packets - 1) * train.offload.header_length);
+      const DropReason reason = write(link, train.pieces, train.offload, train.packets,
+                                      train.bytes + (train.packets - 1) * train.offload.header_length);
+      if (context_.tracing) trace_train(link, train.pieces, reason);
     }
     coalescer_.clear();
   }
 }
 
-void Inbound::write(const Link& link, std::span<const ByteSpan> pieces, const Offload& offload, uint32_t packets,
-                    uint32_t bytes) {
+// What became of those. Counted.
+DropReason Inbound::write(const Link& link, std::span<const ByteSpan> pieces, const Offload& offload, uint32_t packets,
+                          uint32_t bytes) {
   LinkCounters& counters = context_.counters(&link);
   TunPort* const tun = context_.tun(link.id);
   const int error = tun == nullptr ? -EIO : tun->write(pieces, offload);
   if (error == 0) {
     counters.ipackets.add(packets);
     counters.rbytes.add(bytes);
-    return;
+    return DropReason::none;
   }
-  const DropReason reason = error == -EAGAIN || error == -ENOBUFS ? DropReason::tun_backlog : DropReason::link_down;
-  counters.ierrors.add(packets);
-  counters.drops_in[static_cast<size_t>(reason)].add(packets);
-  if (error != -EAGAIN && error != -ENOBUFS && error != -EIO) context_.report_rarely(LinkIoFailed{link.id, error});
+  const DropReason reason = reason_of_write(error);
+  count_drops(counters, reason, packets);
+  if (reason == DropReason::link_down && error != -EIO) context_.report_rarely(LinkIoFailed{link.id, error});
+  return reason;
 }
 
 void Inbound::drop(uint32_t index, DropReason reason) {
   packets_[index].drop = reason;
-  LinkCounters& counters = context_.counters(about_[index].link);
-  counters.ierrors.add();
-  counters.drops_in[static_cast<size_t>(reason)].add();
-  if (context_.tracing) trace(index, reason);
+  count_drops(context_.counters(about_[index].link), reason, 1);
+  if (context_.tracing) trace(about_[index], packets_[index].length, packets_[index].sequence, reason);
 }
 
-void Inbound::trace(uint32_t index, DropReason reason) {
-  const About& about = about_[index];
-  TraceRecord record{context_.now_ns, about.link == nullptr ? tunnel::LinkId{} : about.link->id, false, about.flow,
-                     packets_[index].length};
-  const Arrival arrival{about.link, about.esp, about.ah};
-  if (context_.snapshot != nullptr && last_.generation == context_.snapshot->generation && last_.arrival == arrival &&
-      last_.flow == about.flow && last_.admission.rule != nullptr)
-    record.rule_index = last_.admission.rule->index;
-  if (const sad::Sa* sa = about.esp != nullptr ? about.esp : about.ah) record.spi = static_cast<uint32_t>(sa->spec.spi);
-  record.sequence = packets_[index].sequence;
+// A train holds pieces of its packets' own memory.
+void Inbound::trace_train(const Link& link, std::span<const ByteSpan> pieces, DropReason reason) {
+  for (uint32_t i = 0; i < count_; ++i) {
+    if (place_[i] != Place::in_a_train || about_[i].link != &link) continue;
+    const net::Packet& packet = packets_[i];
+    const bool inside = std::ranges::any_of(pieces, [&](ByteSpan piece) {
+      return piece.data() >= packet.data && piece.data() < packet.data + packet.length;
+    });
+    if (inside) trace(about_[i], packet.length, packet.sequence, reason);
+  }
+}
+
+void Inbound::trace(const About& about, uint32_t length, uint64_t sequence, DropReason reason) {
+  TraceRecord record;
+  record.when_ns = context_.now_ns;
+  if (about.link != nullptr) record.link = about.link->id;
+  record.length = length;
+  record.flow = about.flow;
+  if (!about.described && about.item != nullptr) {
+    record.outer = true;
+    record.flow = {};
+    record.flow.source = about.item->source;
+    record.flow.destination = about.item->destination;
+    record.flow.protocol = about.item->kind == WireKind::udp ? net::kProtoUdp : protocol_of(about.item->kind);
+    record.flow.has_ports = about.item->kind == WireKind::udp;
+    record.flow.source_port = about.item->source_port;
+    record.flow.destination_port = kUdpPort;
+  }
+  if (about.rule != nullptr) record.rule_index = about.rule->index;
+  const sad::Sa* const sa = about.esp != nullptr ? about.esp : about.ah;
+  record.spi = sa == nullptr ? about.spi : static_cast<uint32_t>(sa->spec.spi);
+  record.sequence = sequence;
   record.drop = reason;
   context_.shared.trace.put(record);
 }

@@ -39,6 +39,14 @@ class Inbound {
     const Link* link = nullptr;
     net::Flow flow;
     std::optional<HeldPacket> aside;  // as it came, while it may have to wait
+    bool described = false;  // `flow` was read from the inner packet
+    const spd::Rule* rule = nullptr;
+    uint32_t spi = 0;  // as it stands in the packet
+  };
+  enum class Place : uint8_t {
+    on_its_way,
+    inside,      // an inner packet that may go to its link's TUN
+    in_a_train,  // on its way there
   };
 
   void take(const WireReceived& item);
@@ -55,14 +63,19 @@ class Inbound {
   void drop_or_hold(uint32_t index, const sad::Sa& sa);
   void push_held(HeldPacket& held);
   DropReason admit_inner(uint32_t index);
+  static bool must_be_whole(const About& about);
   DropReason reassemble(uint32_t index);
-  void count_evicted(const Link& link);
+  void deliver_fragments(const About& about, DropReason verdict);
+  void count_losses();
+  void watch_port(const sad::Sa& sa, const About& about);
   DropReason check_policy(About& about, ByteSpan inner);
   void deliver();
-  void write(const Link& link, std::span<const ByteSpan> pieces, const Offload& offload, uint32_t packets,
-             uint32_t bytes);
+  DropReason write(const Link& link, std::span<const ByteSpan> pieces, const Offload& offload, uint32_t packets,
+                   uint32_t bytes);
+  static void count_drops(LinkCounters& counters, DropReason reason, uint32_t packets);
   void drop(uint32_t index, DropReason reason);
-  void trace(uint32_t index, DropReason reason);
+  void trace_train(const Link& link, std::span<const ByteSpan> pieces, DropReason reason);
+  void trace(const About& about, uint32_t length, uint64_t sequence, DropReason reason);
 
   Context& context_;
   std::unique_ptr<uint8_t[]> memory_;  // the buffers, one behind the other
@@ -72,7 +85,7 @@ class Inbound {
   uint32_t count_ = 0;
   std::array<net::Packet, esp::kMaxBurst> packets_;
   std::array<About, esp::kMaxBurst> about_;
-  std::array<bool, esp::kMaxBurst> inside_;  // an inner packet that may go to its link's TUN
+  std::array<Place, esp::kMaxBurst> place_;
 
   struct Remembered {  // the last verdict: a train is of one flow
     Arrival arrival;
@@ -84,7 +97,6 @@ class Inbound {
   Held held_;
   net::Coalescer coalescer_;
   net::Reassembler fragments_;
-  uint64_t evicted_ = 0;
   std::unique_ptr<uint8_t[]> whole_;  // a reassembled packet
 };
 

@@ -42,7 +42,7 @@ class OutBurst {
   // Every packet whose drop is none, in as few sends as can be; range(i) says which of them sends()[i] carries.
   std::span<const WireSend> gather();
   [[nodiscard]] Range range(uint32_t send) const { return ranges_[send]; }
-  [[nodiscard]] std::span<int> results() { return results_; }
+  [[nodiscard]] std::span<WireResult> results() { return results_; }
 
   void clear();
 
@@ -59,7 +59,7 @@ class OutBurst {
   std::array<About, esp::kMaxBurst> about_;
   std::array<WireSend, esp::kMaxBurst> sends_;
   std::array<Range, esp::kMaxBurst> ranges_;
-  std::array<int, esp::kMaxBurst> results_;
+  std::array<WireResult, esp::kMaxBurst> results_;
 };
 
 }  // namespace adit::datapath

@@ -1,6 +1,7 @@
 // The way of a packet out of here:
 //   1. read from the TUN, a super-packet whole
-//   2. describe: its headers become a flow; what is malformed, or is the tunnel's own outer packet, ends here
+//   2. describe: its headers become a flow; what is malformed, or is the tunnel's own outer packet, ends here; a
+//      fragment whose first one shows the ports waits for that
 //   3. decide (I1): the link's policy head and the SAD say how it leaves, if at all; without an SA it waits
 //   4. prepare: checksum, TCP MSS, the outer header's marks
 //   5. lay out: segments or fragments, each with its SA's room around it, or an ICMP answer when it is too big
@@ -10,6 +11,7 @@
 // Nothing is dropped but by drop() and settle(), which count.
 #include "datapath/outbound.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "datapath/sa_limits.h"
@@ -17,6 +19,7 @@
 #include "net/ip_header.h"
 #include "net/mss.h"
 #include "net/segment.h"
+#include "tunnel/encap_limit.h"
 
 namespace adit::datapath {
 
@@ -52,6 +55,54 @@ bool is_own_outer(const Snapshot& snapshot, const net::Flow& flow) {
   return snapshot.by_outer(flow.source, flow.destination) != nullptr;
 }
 
+DropReason reason_of_send(int error) {
+  switch (error) {
+    case EPERM:
+    case EACCES:
+      return DropReason::send_refused;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN:
+    case ENODEV:
+    case ENXIO:
+    case ENONET:
+      return DropReason::send_unreachable;
+    case EINVAL:
+    case EADDRNOTAVAIL:
+      return DropReason::send_no_source;
+    case EMSGSIZE:
+      return DropReason::send_too_big;
+    case EAGAIN:
+    case ENOBUFS:
+    case ENOMEM:
+      return DropReason::send_queue_full;
+    case EAFNOSUPPORT:
+      return DropReason::send_no_socket;
+    default:
+      return DropReason::send_failed;
+  }
+}
+
+// Of a packet that has not been described, as far as it can be read.
+void read_addresses(ByteSpan packet, net::Flow& flow) {
+  net::Flow read;
+  if (net::read_flow(packet, read) == net::FlowError::none) {
+    flow = read;
+    return;
+  }
+  net::IpHeader header;
+  if (net::read_ip_header(packet, header, net::Extent::quoted) != DropReason::none) return;
+  flow.source = net::source_of(packet, header);
+  flow.destination = net::destination_of(packet, header);
+  flow.protocol = header.protocol;
+}
+
+uint32_t spi_of(const Way& way) {
+  const sad::Sa* const sa = way.esp != nullptr ? way.esp : way.ah;
+  return sa == nullptr ? 0 : static_cast<uint32_t>(sa->spec.spi);
+}
+
 }  // namespace
 
 struct Outbound::Item {
@@ -63,7 +114,9 @@ struct Outbound::Item {
   net::Flow own;   // the packet's own; differs for an ICMP error
   Way way;
   tunnel::InnerMarks marks;
-  bool placed = false;  // a part of it is in the burst
+  bool placed = false;        // a part of it is in the burst
+  bool waits = false;         // a fragment that came before its first
+  uint64_t parked_under = 0;  // the rule that it waited for an SA of
 };
 
 Outbound::Outbound(Context& context, Answers& answers)
@@ -84,13 +137,15 @@ Outbound::Read Outbound::carry_from(tunnel::LinkId id, TunPort& tun) {
 }
 
 void Outbound::carry(tunnel::LinkId id, MutByteSpan packet, const Offload& offload) {
-  Item item{id, context_.snapshot == nullptr ? nullptr : context_.snapshot->by_id(id), packet, offload};
+  Item item{id, link_of(id), packet, offload};
   const DropReason reason = item.link == nullptr ? DropReason::link_down : go(item);
   if (reason != DropReason::none) drop(item, reason);
+  if (item.own.fragment && !item.waits) release_fragments(item);
 }
 
 DropReason Outbound::go(Item& item) {
   DropReason reason = describe(item);
+  if (item.waits) return reason;
   if (reason == DropReason::none) reason = decide_way(item);
   if (reason == DropReason::no_sa) return wait_for_sa(item);
   if (reason == DropReason::none) reason = prepare(item);
@@ -106,11 +161,8 @@ DropReason Outbound::describe(Item& item) {
     context_.report_rarely(LoopCaught{item.id});
     return DropReason::loop;
   }
-  const spd::Head* head = item.link->head.get();
-  if (item.own.fragment && head != nullptr && head->uses_ports()) {
-    net::IpHeader header;
-    if (net::read_ip_header(item.packet, header) != DropReason::none) return DropReason::bad_header;
-    if (!fragments_.complete(item.id, header, item.own, context_.now())) return DropReason::reassembly_timeout;
+  if (item.own.fragment) {
+    if (const DropReason reason = follow_first(item); reason != DropReason::none || item.waits) return reason;
   }
   item.flow = item.own;
   if (net::read_embedded_flow(item.packet, item.own, item.flow))
@@ -118,6 +170,25 @@ DropReason Outbound::describe(Item& item) {
   else
     item.flow = item.own;
   return DropReason::none;
+}
+
+DropReason Outbound::follow_first(Item& item) {
+  const spd::Head* head = item.link->head.get();
+  if (head == nullptr || !head->uses_ports()) return DropReason::none;
+  net::IpHeader header;
+  if (net::read_ip_header(item.packet, header) != DropReason::none) return DropReason::bad_header;
+  if (fragments_.complete(item.id, header, item.own, context_.now())) return DropReason::none;
+  item.waits = true;
+  return fragments_.keep(item.id, header, item.own, item.packet, context_.now()) ? DropReason::none
+                                                                                 : DropReason::reassembly_limit;
+}
+
+// Behind a first fragment those that came before it.
+void Outbound::release_fragments(const Item& first) {
+  net::IpHeader header;
+  if (!fragments_.waiting() || net::read_ip_header(first.packet, header) != DropReason::none) return;
+  if (header.later_fragment()) return;
+  fragments_.release(first.id, header, first.own, [&](MutByteSpan packet) { carry(first.id, packet, {}); });
 }
 
 // Step 3.
@@ -167,6 +238,9 @@ DropReason Outbound::read_marks(Item& item) {
     answers_.send(context_, item.id, item.packet, {net::IcmpError::Kind::parameter_problem, item.marks.problem_offset});
   if (reason == DropReason::hop_limit)
     answers_.send(context_, item.id, item.packet, {net::IcmpError::Kind::time_exceeded});
+  // An option that is handed on and that the link's MTU has no room for.
+  if (item.marks.has_encaplimit && tunnel::outer_header_bytes(item.link->outer) == net::kIpv6HeaderBytes)
+    item.way.largest = std::max(tunnel::kMinMtu, item.way.largest - tunnel::kEncapLimitBytes);
   if (item.way.ah != nullptr) {  // its ICV covers the outer header: nothing in it that others may add or cut
     item.marks.allow_fragmenting = false;
     item.marks.has_encaplimit = false;
@@ -291,10 +365,14 @@ void Outbound::send() {
   const auto results = burst_.results().first(sends.size());
   if (!sends.empty()) context_.wire.send(sends, results);
   for (uint32_t s = 0; s < sends.size(); ++s) {
-    if (results[s] == 0) continue;
+    const int error = -results[s].error;
+    if (error == 0) continue;
     const auto [first, count] = burst_.range(s);
-    refuse(burst_.packets().subspan(first, count), DropReason::send_failed);
-    if (results[s] == -EMSGSIZE) report_path_mtu(*burst_.about(first).way.link);
+    const uint32_t left = std::min(results[s].left, count);
+    refuse(burst_.packets().subspan(first + left, count - left), reason_of_send(error));
+    const Link* const link = burst_.about(first).way.link;
+    context_.counters(link).send_error.store(error, std::memory_order_relaxed);
+    if (error == EMSGSIZE) report_path_mtu(*link);
   }
   const auto same_way = [this](uint32_t i) { return burst_.about(i).way; };
   for (uint32_t first = 0, end = 0; first < burst_.count(); first = end) {
@@ -342,17 +420,29 @@ void Outbound::drop(const Item& item, DropReason reason) {
   counters.oerrors.add();
   counters.drops_out[static_cast<size_t>(reason)].add();
   if (!context_.tracing) return;
-  TraceRecord record{context_.now_ns, item.id, true, item.own, static_cast<uint32_t>(item.packet.size())};
-  record.rule_index = item.way.rule == nullptr ? 0 : item.way.rule->index;
+  TraceRecord record;
+  record.when_ns = context_.now_ns;
+  record.link = item.id;
+  record.outbound = true;
+  record.length = static_cast<uint32_t>(item.packet.size());
+  record.flow = item.own;
+  if (item.own.source.is_unspecified()) read_addresses(item.packet, record.flow);
+  record.rule_index = item.way.rule == nullptr ? item.parked_under : item.way.rule->index;
+  record.spi = spi_of(item.way);
   record.drop = reason;
   context_.shared.trace.put(record);
 }
 
 void Outbound::trace(const OutBurst::About& about, const net::Packet& packet) {
   const Way& way = about.way;
-  TraceRecord record{context_.now_ns, way.link->id, true, about.flow, about.inner_bytes};
+  TraceRecord record;
+  record.when_ns = context_.now_ns;
+  record.link = way.link->id;
+  record.outbound = true;
+  record.flow = about.flow;
+  record.length = about.inner_bytes;
   record.rule_index = way.rule == nullptr ? 0 : way.rule->index;
-  if (const sad::Sa* sa = way.esp != nullptr ? way.esp : way.ah) record.spi = static_cast<uint32_t>(sa->spec.spi);
+  record.spi = spi_of(way);
   record.sequence = packet.sequence;
   record.drop = packet.drop;
   context_.shared.trace.put(record);
@@ -370,11 +460,21 @@ void Outbound::expire_parked() {
   if (parking_.empty()) return;
   for (Parking::Queue& queue : parking_.take_expired(context_.now_ns)) {
     for (Parking::Parked& packet : queue.packets) {
-      Item item{queue.link, context_.snapshot == nullptr ? nullptr : context_.snapshot->by_id(queue.link), packet.bytes,
-                packet.offload};
+      Item item{queue.link, link_of(queue.link), packet.bytes, packet.offload};
+      item.parked_under = queue.rule_index;
       drop(item, DropReason::acquire_timeout);
     }
   }
+}
+
+void Outbound::expire_fragments() {
+  fragments_.expire(context_.now(), [&](tunnel::LinkId id, MutByteSpan packet) {
+    drop(Item{id, link_of(id), packet, {}}, DropReason::reassembly_timeout);
+  });
+}
+
+const Link* Outbound::link_of(tunnel::LinkId id) const {
+  return context_.snapshot == nullptr ? nullptr : context_.snapshot->by_id(id);
 }
 
 }  // namespace adit::datapath

@@ -30,6 +30,8 @@ class Outbound {
   // After a new snapshot: parked packets try again. Each round: those whose wait is over go.
   void retry_parked();
   void expire_parked();
+  void expire_fragments();
+  [[nodiscard]] bool waits_for_fragments() const { return fragments_.waiting(); }
   [[nodiscard]] std::optional<uint64_t> next_deadline_ns() const { return parking_.next_deadline_ns(); }
 
  private:
@@ -37,6 +39,8 @@ class Outbound {
   void carry(tunnel::LinkId id, MutByteSpan packet, const Offload& offload);
   DropReason go(Item& item);
   DropReason describe(Item& item);
+  DropReason follow_first(Item& item);
+  void release_fragments(const Item& first);
   DropReason decide_way(Item& item);
   DropReason wait_for_sa(Item& item);
   DropReason prepare(Item& item);
@@ -51,6 +55,7 @@ class Outbound {
   void authenticate();
   void send();
   void settle(uint32_t first, uint32_t end);
+  [[nodiscard]] const Link* link_of(tunnel::LinkId id) const;
   void report_path_mtu(const Link& link);
   void drop(const Item& item, DropReason reason);
   void trace(const OutBurst::About& about, const net::Packet& packet);

@@ -1,6 +1,7 @@
 // What real networks do to packets: SAs that come late, MTUs, ECN, fragments, ICMP; and what the operator sees of it.
 #include <thread>
 
+#include "datapath/fragment_memo.h"
 #include "datapath/two_sites.h"
 #include "net/segment.h"
 
@@ -172,7 +173,7 @@ TEST(Sizes, RefusedByTheUnderlayTellsTheEngineThePathMtu) {
     sites.alice.host->send(datagram(1350));
     sites.run();
   }
-  EXPECT_EQ(sites.alice.dropped_out(DropReason::send_failed), 3u);
+  EXPECT_EQ(sites.alice.dropped_out(DropReason::send_too_big), 3u);
   const auto events = events_of<PathMtuChanged>(sites.alice);
   ASSERT_EQ(events.size(), 1u);
   EXPECT_EQ(events[0].path_mtu, 1400u);
@@ -274,7 +275,47 @@ TEST(Marks, HopLimitOfTheLinkAndEncapsulationLimitOfIpv6) {
   const auto sent = sites.alice.node->sent();
   ASSERT_EQ(sent.size(), 1u);
   EXPECT_EQ(sent[0].hoplimit, 17);
-  EXPECT_EQ(sent[0].encaplimit, tunnel::kDefaultEncapLimit);
+  EXPECT_FALSE(sent[0].has_encaplimit) << "off unless asked for";
+
+  sites.alice.link.outer.encaplimit = 3;
+  sites.publish();
+  sites.alice.host->send(datagram(100));
+  sites.run();
+  const auto asked = sites.alice.node->sent();
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_TRUE(asked[0].has_encaplimit);
+  EXPECT_EQ(asked[0].encaplimit, 3);
+}
+
+// Eight bytes more than the link's MTU foresees: said to the sender, not lost at the socket.
+TEST(Marks, AnOptionThatIsHandedOnCountsInTheMtu) {
+  TwoSites sites(true);
+  sites.alice.link.outer.hoplimit = 17;  // so counted, the header is 40 bytes
+  sites.alice.link.mtu = tunnel::link_mtu(sites.alice.link.outer, 1500, tunnel::kEspOverhead);
+  sites.protect({});
+  const auto with_option = [](size_t bytes) {
+    Bytes options{net::kProtoUdp, 0, 4, 1, 3, 1, 1, 0};
+    options.resize(bytes - net::kIpv6HeaderBytes, 0);
+    made::Ip inner = made::v6();
+    inner.protocol = net::kNextDestination;
+    return made::ip(inner, options);
+  };
+  sites.alice.host->send(with_option(1300));
+  sites.run();
+  ASSERT_EQ(sites.alice.node->sent().size(), 1u);
+  // The largest without the option that still goes.
+  uint32_t largest = 0;
+  for (uint32_t bytes = 1300; bytes <= 1500; ++bytes) {
+    sites.alice.host->send(datagram(bytes - 48, made::v6()));
+    sites.run();
+    if (sites.alice.node->sent().size() == 1) largest = bytes;
+  }
+  sites.alice.host->send(with_option(largest));
+  sites.run();
+  EXPECT_TRUE(sites.alice.node->sent().empty());
+  sites.alice.host->send(with_option(largest - 8));
+  sites.run();
+  EXPECT_EQ(sites.alice.node->sent().size(), 1u);
 }
 
 // ---- fragments of inner packets
@@ -299,24 +340,134 @@ class Fragments : public testing::Test {
     spec.fragment = 1024 / 8;
     second = made::ip(spec, Bytes(whole.begin() + 20 + 1024, whole.end()));
   }
+
+  void expect_as_sent(const std::vector<Bytes>& sent) {
+    std::vector<Bytes> received;
+    for (const auto& item : sites.bob.host->received()) received.push_back(item.bytes);
+    EXPECT_EQ(received, sent);
+    EXPECT_EQ(sites.bob.counters().ipackets.get(), sent.size());
+    EXPECT_EQ(sites.bob.counters().ierrors.get(), 0u);
+  }
+  void wait_too_long() {
+    for (Site* site : {&sites.alice, &sites.bob}) site->worker->pass_time(Seconds(6));
+    sites.run();
+  }
+  // Of the datagram another part, at `offset`.
+  static Bytes part(const Bytes& whole, uint32_t offset, uint32_t bytes, bool more, uint16_t identification = 0x1234) {
+    made::Ip spec;
+    spec.identification = identification;
+    spec.fragment = static_cast<uint16_t>((more ? 0x2000 : 0) | offset / 8);
+    const auto from = whole.begin() + 20 + offset;
+    return made::ip(spec, Bytes(from, from + bytes));
+  }
+
+ public:
   TwoSites sites;
   Bytes first, second;
 };
 
-TEST_F(Fragments, FollowTheFirstOneOutAndArePutTogetherBeforeTheyAreJudged) {
+TEST_F(Fragments, ComeOutAsTheyWereSent) {
   sites.alice.host->send(first);
   sites.alice.host->send(second);
   sites.run();
-  const auto received = sites.bob.host->received();
-  ASSERT_EQ(received.size(), 1u);
-  EXPECT_EQ(Bytes(received[0].bytes.begin() + 28, received[0].bytes.end()), made::pattern(2000));
+  expect_as_sent({first, second});
 }
 
-TEST_F(Fragments, LaterOneWithoutTheFirstStays) {
+TEST_F(Fragments, OfIpv6ComeOutAsTheyWereSent) {
+  const Bytes whole = datagram(2000, made::v6());
+  const auto piece = [&](uint32_t offset, uint32_t bytes, bool more) {
+    Bytes header{net::kProtoUdp, 0, 0, 0, 0, 0, 0, 9};
+    store_be16(&header[2], static_cast<uint16_t>(offset | (more ? 1 : 0)));
+    const auto from = whole.begin() + 40 + offset;
+    return made::ip(made::v6(net::kNextFragment), made::operator+(header, Bytes(from, from + bytes)));
+  };
+  const std::vector<Bytes> sent{piece(0, 1200, true), piece(1200, 808, false)};
+  for (const Bytes& one : sent) sites.alice.host->send(one);
+  sites.run();
+  expect_as_sent(sent);
+}
+
+TEST_F(Fragments, NothingOfADatagramGoesInThatTheRuleDoesNotPass) {
+  auto rules = rules_of(action_of({}), {});
+  for (spd::Rule& rule : rules) rule.selector.protocol = net::kProtoUdp;
+  auto here = rules;
+  for (spd::Rule& rule : here) rule.selector.remote_port = 2000;
+  sites.alice.link.head = head_of(here);
+  for (spd::Rule& rule : rules) rule.selector.local_port = 2001;
+  sites.bob.link.head = head_of(rules);
+  sites.publish();
+  sites.alice.host->send(first);
   sites.alice.host->send(second);
   sites.run();
+  EXPECT_TRUE(sites.bob.host->received().empty());
+  EXPECT_EQ(sites.bob.dropped_in(DropReason::no_inbound_rule), 2u) << "each fragment is counted";
+}
+
+TEST_F(Fragments, ThatComeBeforeTheirFirstWaitForIt) {
+  const Bytes whole = datagram(2000);
+  const Bytes middle = part(whole, 1024, 512, true), last = part(whole, 1536, 472, false);
+  sites.alice.host->send(last);
+  sites.alice.host->send(middle);
+  sites.run();
+  EXPECT_TRUE(sites.alice.node->sent().empty()) << "nobody knows yet whether they may";
+  EXPECT_EQ(sites.alice.counters().oerrors.get(), 0u);
+  sites.alice.host->send(first);
+  sites.run();
+  expect_as_sent({first, middle, last});
+  EXPECT_EQ(sites.alice.counters().opackets.get(), 3u);
+}
+
+TEST_F(Fragments, WhoseFirstDoesNotPassDoNotPassEither) {
+  auto rules = rules_of(action_of({}));
+  for (spd::Rule& rule : rules) {
+    rule.selector.protocol = net::kProtoUdp;
+    rule.selector.remote_port = 2001;
+  }
+  sites.alice.link.head = head_of(rules);
+  sites.publish();
+  sites.alice.host->send(second);
+  sites.alice.host->send(first);
+  sites.run();
+  EXPECT_TRUE(sites.alice.node->sent().empty());
+  EXPECT_EQ(sites.alice.dropped_out(DropReason::no_rule), 2u);
+}
+
+TEST_F(Fragments, WhoseFirstNeverComesAreCountedWhenTheirTimeIsOver) {
+  sites.alice.host->send(second);
+  sites.run();
+  EXPECT_EQ(sites.alice.counters().oerrors.get(), 0u);
+  wait_too_long();
   EXPECT_TRUE(sites.alice.node->sent().empty());
   EXPECT_EQ(sites.alice.dropped_out(DropReason::reassembly_timeout), 1u);
+}
+
+TEST_F(Fragments, BeyondTheBoundAreDroppedAndSaySo) {
+  const Bytes whole = datagram(2000);
+  for (uint16_t id = 1; id <= 100; ++id) sites.alice.host->send(part(whole, 1024, 984, false, id));
+  sites.run();
+  EXPECT_EQ(sites.alice.dropped_out(DropReason::reassembly_limit), 100 - FragmentMemo::kMostOfLink);
+  wait_too_long();
+  EXPECT_EQ(sites.alice.dropped_out(DropReason::reassembly_timeout), FragmentMemo::kMostOfLink);
+  EXPECT_EQ(sites.alice.counters().oerrors.get(), 100u);
+}
+
+// Each that came under an SA is delivered or has a reason, whatever became of its datagram.
+TEST_F(Fragments, AreAllCountedAtTheFarEnd) {
+  const Bytes whole = datagram(2000);
+  sites.alice.host->send(first);                          // 1: never whole
+  sites.alice.host->send(part(whole, 0, 1024, true, 2));  // 2: whole, with a part that comes twice
+  sites.alice.host->send(part(whole, 0, 1024, true, 2));
+  sites.alice.host->send(part(whole, 1024, 984, false, 2));
+  sites.alice.host->send(part(whole, 0, 1024, true, 3));  // 3: overlaps
+  sites.alice.host->send(part(whole, 1016, 992, false, 3));
+  sites.run();
+  wait_too_long();
+  EXPECT_EQ(sites.bob.counters().ipackets.get(), 2u);
+  EXPECT_EQ(sites.bob.dropped_in(DropReason::reassembly_timeout), 1u);
+  EXPECT_EQ(sites.bob.dropped_in(DropReason::reassembly_duplicate), 1u);
+  EXPECT_EQ(sites.bob.dropped_in(DropReason::reassembly_overlap), 2u);
+  EXPECT_EQ(sites.bob.counters().ipackets.get() + sites.bob.counters().ierrors.get(),
+            sites.alice.counters().opackets.get());
 }
 
 // ---- the underlay's errors
@@ -401,6 +552,87 @@ TEST(Devices, ALoopOrABrokenDeviceDoesNotFloodTheEventQueue) {
   EXPECT_EQ(sites.alice.shared.events.lost(), 0u);
 }
 
+// ---- sends that fail
+
+TEST(Sends, EachKindOfErrorHasAReasonOfItsOwn) {
+  const std::vector<std::pair<int, DropReason>> kinds{
+      {EPERM, DropReason::send_refused},           {EACCES, DropReason::send_refused},
+      {ENETUNREACH, DropReason::send_unreachable}, {EHOSTUNREACH, DropReason::send_unreachable},
+      {ENETDOWN, DropReason::send_unreachable},    {EINVAL, DropReason::send_no_source},
+      {EADDRNOTAVAIL, DropReason::send_no_source}, {EMSGSIZE, DropReason::send_too_big},
+      {EAGAIN, DropReason::send_queue_full},       {ENOBUFS, DropReason::send_queue_full},
+      {EAFNOSUPPORT, DropReason::send_no_socket},  {EPROTO, DropReason::send_failed}};
+  for (const auto& [error, reason] : kinds) {
+    TwoSites sites;
+    sites.protect({});
+    sites.alice.node->fail_sends(error);
+    sites.alice.host->send(datagram(100));
+    sites.run();
+    EXPECT_EQ(sites.alice.dropped_out(reason), 1u) << strerror(error);
+    EXPECT_EQ(sites.alice.counters().oerrors.get(), 1u);
+    EXPECT_EQ(sites.alice.counters().send_error.load(), error);
+  }
+}
+
+TEST(Sends, OfATrainThatLeavesInPartOnlyTheRestIsDropped) {
+  TwoSites sites;
+  sites.protect({.udp = true});
+  sites.alice.node->fail_sends(ENOBUFS, 3);
+  for (int i = 0; i < 10; ++i) sites.alice.host->send(datagram(100));
+  sites.run();
+  EXPECT_EQ(sites.alice.counters().opackets.get(), 3u);
+  EXPECT_EQ(sites.alice.dropped_out(DropReason::send_queue_full), 7u);
+}
+
+// ---- a NAT on the way
+
+TEST(Nat, AnotherPortOfThePeerIsSeenOnceThePacketIsProven) {
+  TwoSites sites;
+  uint16_t port = 4500;
+  bool forge = false;
+  sites.alice.node->connect(sites.bob.node.get(), [&](FakeNode::Datagram& datagram) {
+    datagram.source_port = port;
+    if (forge) datagram.bytes.back() ^= 1;
+    return true;
+  });
+  sites.protect({.udp = true});
+  const auto ping = [&] {
+    sites.alice.host->send(datagram(100));
+    sites.run();
+    return sites.bob.counters().other_port.load();
+  };
+  EXPECT_EQ(ping(), 0);
+  port = 61001;
+  forge = true;
+  EXPECT_EQ(ping(), 0) << "anybody may say anything";
+  forge = false;
+  EXPECT_EQ(ping(), 61001);
+  port = 4500;
+  EXPECT_EQ(ping(), 0) << "and is over when it is";
+}
+
+TEST(Nat, AnotherAddressIsToldToTheSAsLink) {
+  TwoSites sites;
+  sites.alice.node->connect(sites.bob.node.get(), [&](FakeNode::Datagram& datagram) {
+    datagram.source = made::address("203.0.113.9");
+    return true;
+  });
+  sites.protect({});
+  sites.alice.host->send(datagram(100));
+  sites.run();
+  EXPECT_EQ(sites.bob.dropped_in(DropReason::wrong_outer), 1u);
+}
+
+TEST(Port4500, IkeThatNobodyTakesIsCounted) {
+  TwoSites sites;
+  sites.protect({.udp = true});
+  FakeNode::Datagram ike{WireKind::udp, sites.a, sites.b, 4500, 4500};
+  ike.bytes = Bytes(40);
+  sites.bob.node->deliver(ike);
+  sites.run();
+  EXPECT_EQ(sites.bob.worker->unlinked().drops_in[static_cast<size_t>(DropReason::no_ike)].get(), 1u);
+}
+
 // ---- devices
 
 TEST(Devices, AFullOrLostDeviceIsCounted) {
@@ -457,6 +689,66 @@ TEST(Trace, TellsRuleSaAndReasonOfEachPacket) {
   EXPECT_EQ(in[0].rule_index, 3u);
   EXPECT_EQ(in[0].spi, 0x1001u);
   EXPECT_EQ(in[0].drop, DropReason::none);
+}
+
+// A drop says of which packet, also where nobody knows what is inside.
+TEST(Trace, OfADropHasAddressesSpiAndRule) {
+  TwoSites sites;
+  sites.protect({});
+  sites.bob.shared.trace.enable(true);
+  uint32_t spi = 0x7777;
+  bool forge = false;
+  sites.alice.node->connect(sites.bob.node.get(), [&](FakeNode::Datagram& datagram) {
+    if (forge) datagram.bytes.back() ^= 1;
+    if (spi != 0) store_be32(datagram.bytes.data(), spi);
+    return true;
+  });
+  const auto dropped = [&](DropReason reason) {
+    sites.alice.host->send(datagram(100));
+    sites.run();
+    const auto records = sites.bob.shared.trace.take();
+    EXPECT_EQ(records.size(), 1u);
+    if (records.empty()) return TraceRecord{};
+    EXPECT_EQ(records[0].drop, reason);
+    EXPECT_GT(records[0].when_ns, 0u);
+    return records[0];
+  };
+  const TraceRecord unknown = dropped(DropReason::unknown_spi);
+  EXPECT_TRUE(unknown.outer);
+  EXPECT_EQ(unknown.flow.source, sites.a);
+  EXPECT_EQ(unknown.flow.destination, sites.b);
+  EXPECT_EQ(unknown.flow.protocol, net::kProtoEsp);
+  EXPECT_EQ(unknown.spi, 0x7777u);
+  spi = 0;
+  forge = true;
+  const TraceRecord bad = dropped(DropReason::bad_icv);
+  EXPECT_TRUE(bad.outer);
+  EXPECT_EQ(bad.flow.source, sites.a);
+  EXPECT_EQ(bad.spi, 0x1001u);
+  EXPECT_EQ(bad.sequence, 2u);
+  forge = false;
+  sites.bob.host->fail_writes(-EAGAIN);
+  const TraceRecord full = dropped(DropReason::tun_backlog);
+  EXPECT_FALSE(full.outer);
+  EXPECT_EQ(full.flow.destination_port, 2000);
+  EXPECT_EQ(full.rule_index, 3u);
+}
+
+TEST(Trace, OfWhatWaitedInVainHasAddressesAndRule) {
+  TwoSites sites;
+  sites.alice.link.head = head_of(rules_of(action_of({})));
+  sites.publish();
+  sites.alice.shared.trace.enable(true);
+  sites.alice.host->send(datagram(100));
+  sites.run();
+  sites.alice.worker->pass_time(Seconds(11));
+  sites.run();
+  const auto records = sites.alice.shared.trace.take();
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].drop, DropReason::acquire_timeout);
+  EXPECT_EQ(records[0].flow.source, made::Ip{}.source);
+  EXPECT_EQ(records[0].flow.destination_port, 2000);
+  EXPECT_EQ(records[0].rule_index, 1u);
 }
 
 TEST(Trace, BoundedAndCounted) {

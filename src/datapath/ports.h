@@ -69,6 +69,11 @@ struct WireError {
   uint32_t quoted_length = 0;
 };
 
+struct WireResult {
+  int error = 0;      // 0 or -errno (EMSGSIZE: path MTU; then path_mtu() tells)
+  uint32_t left = 0;  // after an error: so many of a train's datagrams left all the same, the first ones
+};
+
 // One worker's sockets to the underlay: raw 4, 41, 50, 51 and UDP 4500, IPv4 and IPv6. The kernel makes and checks
 // outer IP headers, fragments and reassembles; sends carry the mark that the guard and the routing rule know
 // (linux/mark.h).
@@ -76,8 +81,8 @@ class WirePort {
  public:
   virtual ~WirePort() = default;
   [[nodiscard]] virtual std::span<const int> fds() const = 0;  // readable: there is something to receive, or an error
-  // Sends in as few system calls as it can. results[i]: 0 or -errno (EMSGSIZE: path MTU; then path_mtu() tells).
-  virtual void send(std::span<const WireSend> items, std::span<int> results) = 0;
+  // Sends in as few system calls as it can. results[i] is items[i]'s.
+  virtual void send(std::span<const WireSend> items, std::span<WireResult> results) = 0;
   // Fills up to items.size() entries; `buffers` (kBufferBytes each, with kHeadroom kept free in front) are given by the
   // caller, one an entry. Returns how many.
   virtual size_t receive(std::span<uint8_t* const> buffers, std::span<WireReceived> items) = 0;
@@ -85,6 +90,9 @@ class WirePort {
   virtual size_t errors(std::span<WireError> items) = 0;
   // The kernel's path MTU to that destination from that source, 0: unknown.
   virtual uint32_t path_mtu(const net::Address& source, const net::Address& destination) = 0;
+  // Packets that came while a socket was full, since the beginning; a train that the kernel had joined counts once.
+  // Any thread.
+  [[nodiscard]] virtual uint64_t overflow() const = 0;
 };
 
 // What UDP GSO takes in one send (RFC 768's length field; UDP_MAX_SEGMENTS), and the gso_max_size of a TUN that lets

@@ -21,6 +21,10 @@ namespace adit::datapath {
 struct LinkCounters {
   Counter ipackets, rbytes, opackets, obytes, ierrors, oerrors;
   std::array<Counter, kDropReasons> drops_in, drops_out;
+  std::atomic<int> send_error{0};  // errno of the last send that failed
+  // ESP in UDP that passed its integrity check and did not come from the port that its SA names: that port. 0: the last
+  // one did.
+  std::atomic<uint16_t> other_port{0};
 };
 
 struct Link {  // one tunnel, as packets see it

@@ -88,6 +88,7 @@ struct Worker::Impl {
   std::vector<tunnel::LinkId> without_fd;  // fakes that cannot be waited for are read each round
 
   int poll_fd, wake_fd;
+  uint64_t ahead_ns = 0;  // tests
   std::thread thread;
   std::atomic<bool> stopping{false};
 
@@ -133,7 +134,9 @@ void Worker::Impl::run() {
 // Milliseconds until something must be done without being asked; -1: nothing.
 int Worker::Impl::sleep_ms() const {
   if (!without_fd.empty()) return 1;
-  int longest = inbound.holds() ? 100 : inbound.waits_for_fragments() ? 1000 : -1;
+  int longest = inbound.holds()                                                          ? 100
+                : inbound.waits_for_fragments() || outbound.waits_for_fragments() ? 1000
+                                                                                  : -1;
   if (const auto deadline = outbound.next_deadline_ns()) {
     const uint64_t now = clock_ns(CLOCK_MONOTONIC);
     const uint64_t left_ms = *deadline > now ? (*deadline - now) / 1'000'000 + 1 : 0;
@@ -156,10 +159,11 @@ size_t Worker::Impl::round(int timeout_ms) {
 
 void Worker::Impl::begin_round() {
   context.seconds = boot_seconds();
-  context.now_ns = clock_ns(CLOCK_MONOTONIC_COARSE);
+  context.now_ns = clock_ns(CLOCK_MONOTONIC_COARSE) + ahead_ns;
   context.tracing = shared.trace.on();
   if (shared.publisher.refresh(context.snapshot)) outbound.retry_parked();
   outbound.expire_parked();
+  outbound.expire_fragments();
   inbound.expire_fragments();
   inbound.retry_held();
 }
@@ -282,8 +286,17 @@ void Worker::settle() {
   impl_->on_worker([] {});
 }
 
+void Worker::pass_time(Seconds seconds) {
+  CHECK(!impl_->thread.joinable());
+  impl_->ahead_ns += static_cast<uint64_t>(seconds.count()) * 1'000'000'000;
+}
+
 size_t Worker::run_once() {
   return impl_->round(0);
+}
+
+uint64_t Worker::overflow() const {
+  return impl_->wire->overflow();
 }
 
 const LinkCounters& Worker::unlinked() const {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "base/clock.h"
 #include "crypto/transform.h"
 #include "datapath/events.h"
 #include "datapath/ports.h"
@@ -47,9 +48,12 @@ class Worker {
 
   // What no link could be found for (no_tunnel, unknown_spi …). Any thread.
   [[nodiscard]] const LinkCounters& unlinked() const;
+  // What the sockets lost before it could be read. Any thread.
+  [[nodiscard]] uint64_t overflow() const;
 
   // One round without a thread, for tests: reads what is there, carries it, flushes; returns packets moved.
   size_t run_once();
+  void pass_time(Seconds seconds);  // the clock of the rounds to come is so much ahead
 
  private:
   struct Impl;

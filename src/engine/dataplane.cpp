@@ -60,6 +60,12 @@ std::vector<const datapath::LinkCounters*> Dataplane::unlinked() const {
   return all;
 }
 
+uint64_t Dataplane::socket_backlog() const {
+  uint64_t packets = 0;
+  for (const auto& worker : workers_) packets += worker->overflow();
+  return packets;
+}
+
 std::vector<std::shared_ptr<datapath::LinkCounters>> Dataplane::make_counters() const {
   std::vector<std::shared_ptr<datapath::LinkCounters>> counters;
   for (size_t i = 0; i < workers_.size(); ++i) counters.push_back(std::make_shared<datapath::LinkCounters>());

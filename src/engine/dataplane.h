@@ -22,6 +22,8 @@ class Dataplane {
   [[nodiscard]] uint32_t workers() const { return static_cast<uint32_t>(workers_.size()); }
   [[nodiscard]] datapath::Shared& shared() { return shared_; }
   [[nodiscard]] std::vector<const datapath::LinkCounters*> unlinked() const;
+  // Packets that the sockets to the underlay lost before a worker could read them.
+  [[nodiscard]] uint64_t socket_backlog() const;
   // One set of counters a worker, for a new link.
   [[nodiscard]] std::vector<std::shared_ptr<datapath::LinkCounters>> make_counters() const;
 

@@ -46,6 +46,7 @@ Result<Explanation> Explainer::begin(const ExplainRequest& request, const net::A
   if (request.tunnel && !links_.tunnel(*request.tunnel))
     return fail(ENOENT, "object not found: there is no tunnel {}", *request.tunnel);
   Explanation about;
+  ruleset_.reset();
   about.own = is_own(near);
   about.guard = guard_.verdict_on(far);
   return about;
@@ -62,12 +63,12 @@ Result<Explanation> Explainer::explain(const ExplainRequest& request) {
   if (about.own && !host_allows(flow, spd::Direction::out, about)) return about;
   if (links_.tunnel(tunnel)) {
     through_tunnel(tunnel, flow, about);
-    return about;
+  } else if (unguarded(about) && reaches(tunnel, flow, about)) {
+    about.passes = about.clear = true;
+    about.verdict =
+        fmt::format("It leaves over {} in the clear: no tunnel is on its way, and no guard closes it.", tunnel);
   }
-  if (!unguarded(about)) return about;
-  about.passes = about.clear = true;
-  about.verdict =
-      fmt::format("It leaves over {} in the clear: no tunnel is on its way, and no guard closes it.", tunnel);
+  tell_not_followed(about);
   return about;
 }
 
@@ -174,6 +175,8 @@ void Explainer::through_tunnel(const std::string& name, const net::Flow& flow, E
   if (link == nullptr) return;
   const auto decision = datapath::decide(*snapshot, *link, flow);
   tell_sas(decision, *link, about);
+  if (decision.drop == DropReason::none && (!reaches(name, flow, about) || !leaves_host(decision.way, flow, about)))
+    return;
   tell_verdict(decision, about);
 }
 
@@ -211,6 +214,8 @@ void Explainer::tell_sas(const datapath::Decision& decision, const datapath::Lin
     const bool ah = sa->spec.type == sad::SaType::ah;
     if (!usable(*sa))
       told.why_not = "it is " + told.state;
+    else if (sa->spec.inbound && !sa->spec.outbound)
+      told.why_not = "it is for the other direction: it was loaded as inbound";
     else if (!sad::Table::satisfies(*way.rule, ah ? nullptr : sa.get(), ah ? sa.get() : nullptr))
       told.why_not = "its algorithms are not what the rule asks for";
     else

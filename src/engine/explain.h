@@ -12,6 +12,7 @@
 #include "engine/keys.h"
 #include "engine/links.h"
 #include "engine/policy.h"
+#include "linux/ruleset_walk.h"
 
 namespace adit::engine {
 
@@ -44,11 +45,15 @@ struct Explanation {
   std::vector<ExplainedSa> sas;  // those that would carry it; where the rule asks for one and none would: those between
                                  // the tunnel's ends, and why not
   bool acquiring = false;        // a key manager has been asked for one and may answer yet
+  std::optional<ExplainedRoute> outer;    // going out: the outer packet's way over the underlay
+  std::vector<std::string> not_followed;  // what may drop it on this host and cannot be told from here: rules of others
   std::optional<MtuSum> mtu;
   uint32_t largest = 0;  // bytes of the largest packet that goes whole this way; 0: none goes
 
   bool passes = false, clear = false;  // it leaves, or is let in; clear: readable on its way
-  std::string reason;   // when it does not: a drop reason's name, or guard, no_route, forwarding, host_rule
+  // When it does not: a drop reason's name, or guard, no_route, forwarding, host_rule, firewall, no_outer_route,
+  // rp_filter.
+  std::string reason;
   std::string verdict;  // one sentence
 };
 
@@ -77,7 +82,22 @@ class Explainer {
   void tell_sas(const datapath::Decision& decision, const datapath::Link& link, Explanation& about);
   void tell_verdict(const datapath::Decision& decision, Explanation& about);
   void in_through_tunnel(const std::string& name, const net::Flow& flow, Explanation& about);
-  static void tell_inbound_verdict(Explanation& about);
+  void tell_inbound_verdict(Explanation& about);
+
+  // explain_wire.cpp: each false when it ends there, and reason and verdict stand
+  bool firewall_passes(const platform::WalkedPacket& packet, const std::vector<platform::Hook>& hooks,
+                       std::string_view what, Explanation& about);
+  bool reaches(const std::string& device, const net::Flow& flow, Explanation& about);
+  bool leaves_host(const datapath::Way& way, const net::Flow& flow, Explanation& about);
+  bool device_carries(const platform::Route& route, const std::string& tunnel, const net::Address& remote,
+                      Explanation& about);
+  bool outer_arrives(const datapath::Link& link, uint8_t protocol, Explanation& about);
+  bool inner_arrives(const std::string& tunnel, const net::Flow& flow, Explanation& about);
+  bool reverse_path_passes(const platform::WalkedPacket& packet, std::string_view what, Explanation& about);
+  [[nodiscard]] int reverse_path_filter(const std::string& device) const;
+  void know_way_back(platform::WalkedPacket& packet) const;
+  [[nodiscard]] std::string device_of(const net::Address& own) const;
+  static void tell_not_followed(Explanation& about);
 
   [[nodiscard]] bool is_own(const net::Address& address) const;
   [[nodiscard]] std::string interface_name(int index) const;
@@ -91,6 +111,7 @@ class Explainer {
   const Guard& guard_;
   const Policy& policy_;
   Keys& keys_;
+  std::optional<Result<std::string>> ruleset_;  // read once for each question
 };
 
 }  // namespace adit::engine

@@ -34,12 +34,19 @@ bool lets_in(const datapath::Link& link, const sad::Sa& sa, const PeerSas& sas, 
   const bool is_ah = sa.spec.type == sad::SaType::ah;
   if (passes(is_ah ? Arrival{&link, nullptr, &sa} : Arrival{&link, &sa, nullptr}, flow)) return true;
   return std::ranges::any_of(is_ah ? sas.esp : sas.ah, [&](const sad::Sa* other) {
-    return usable(*other) && passes(is_ah ? Arrival{&link, other, &sa} : Arrival{&link, &sa, other}, flow);
+    return datapath::receives(*other) && passes(is_ah ? Arrival{&link, other, &sa} : Arrival{&link, &sa, other}, flow);
   });
+}
+
+// AH is outside of ESP.
+uint8_t outer_protocol(const sad::Sa& sa, std::optional<uint8_t> known) {
+  if (sa.spec.type == sad::SaType::ah) return net::kProtoAh;
+  return known.value_or(sa.spec.nat.has_value() ? net::kProtoUdp : net::kProtoEsp);
 }
 
 std::string why_refused(const datapath::Link& link, const sad::Sa& sa, const net::Flow& flow) {
   if (!usable(sa)) return fmt::format("it is {}", name_of(sa.state.load(std::memory_order_relaxed)));
+  if (!datapath::receives(sa)) return "it is for the other direction: it was loaded as outbound";
   const bool is_ah = sa.spec.type == sad::SaType::ah;
   const auto drop =
       datapath::admit(is_ah ? Arrival{&link, nullptr, &sa} : Arrival{&link, &sa, nullptr}, flow, flow).drop;
@@ -61,6 +68,7 @@ Result<Explanation> Explainer::explain_inbound(const ExplainRequest& request) {
   if (about.own && !host_allows(flow, spd::Direction::in, about)) return about;
   if (links_.tunnel(tunnel)) {
     in_through_tunnel(tunnel, flow, about);
+    tell_not_followed(about);
     return about;
   }
   if (about.guard) {
@@ -90,15 +98,22 @@ void Explainer::in_through_tunnel(const std::string& name, const net::Flow& flow
   about.clear = passes(Arrival{link}, flow);
   const auto all = keys_.keys().table()->all();
   const PeerSas sas = sas_from_peer(all, link->outer);
+  std::optional<uint8_t> protocol;  // of the outer packet, under an SA that lets it in
   for (const auto* list : {&sas.esp, &sas.ah})
     for (const sad::Sa* sa : *list) {
       ExplainedSa told = described(*sa);
-      if (usable(*sa) && lets_in(*link, *sa, sas, flow))
-        about.passes = true;
+      if (datapath::receives(*sa) && lets_in(*link, *sa, sas, flow))
+        protocol = outer_protocol(*sa, protocol);
       else
         told.why_not = why_refused(*link, *sa, flow);
       about.sas.push_back(std::move(told));
     }
+  about.passes = protocol.has_value();
+  if (about.clear) protocol = flow.source.is_v4() ? net::kProtoIpv4 : net::kProtoIpv6;
+  if (protocol && (!outer_arrives(*link, *protocol, about) || !inner_arrives(name, flow, about))) {
+    about.passes = false;
+    return;
+  }
   tell_inbound_verdict(about);
 }
 

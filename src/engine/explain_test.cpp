@@ -37,8 +37,11 @@ class ExplainTest : public ::testing::Test {
     ASSERT_TRUE(world.add_route({"10.0.1.0/24", "10.0.1.1"}));
   }
   Explanation coming(const char* source, const char* destination) { return explain(source, destination, {}, true); }
-  void add_sa(uint32_t spi, size_t key_bytes = 16, const char* from = "1.2.3.4", const char* to = "5.6.7.8") {
+  void add_sa(uint32_t spi, size_t key_bytes = 16, const char* from = "1.2.3.4", const char* to = "5.6.7.8",
+              bool inbound = false, bool outbound = false) {
     sad::SaRequest request;
+    request.spec.inbound = inbound;
+    request.spec.outbound = outbound;
     request.spec.spi = sad::Spi{spi};
     request.spec.source = address_of(from);
     request.spec.destination = address_of(to);
@@ -224,6 +227,118 @@ TEST_F(ExplainTest, NonsenseIsRefused) {
   EXPECT_EQ(world.engine->explainer().explain(request).error().code, ENOENT);
   request.flow.destination = address_of("::1");
   EXPECT_EQ(world.engine->explainer().explain(request).error().code, EINVAL);
+}
+
+// ---- to the wire
+
+class ToTheWire : public ExplainTest {
+ protected:
+  void SetUp() override {
+    ExplainTest::SetUp();
+    make_tunnel(true);
+    ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("v4_bob0")));
+    add_sa(0x2001);
+    add_sa(0x2002, 16, "5.6.7.8", "1.2.3.4");
+  }
+  static std::string chain(const char* hook, const char* rule) {
+    return std::string(
+               R"({"nftables": [{"chain": {"family": "inet", "table": "fw", "name": "c", "handle": 1, "type": "filter", "hook": ")") +
+           hook +
+           R"(", "policy": "accept"}}, {"rule": {"family": "inet", "table": "fw", "chain": "c", "handle": 4, "expr": [)" +
+           rule + R"({"drop": null}]}}]})";
+  }
+  static constexpr const char* kEsp =
+      R"({"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "esp"}},)";
+};
+
+TEST_F(ExplainTest, AKeyOfTheWrongDirectionIsNamed) {
+  make_tunnel(true);
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("v4_bob0")));
+  add_sa(0x2001, 16, "1.2.3.4", "5.6.7.8", true, false);
+  add_sa(0x2002, 16, "5.6.7.8", "1.2.3.4", false, true);
+  const auto out = explain("10.0.0.1", "10.0.1.2");
+  EXPECT_EQ(out.reason, "no_sa");
+  ASSERT_EQ(out.sas.size(), 1u);
+  EXPECT_THAT(out.sas[0].why_not, HasSubstr("for the other direction"));
+  const auto in = coming("10.0.1.2", "10.0.0.1");
+  EXPECT_FALSE(in.passes);
+  ASSERT_EQ(in.sas.size(), 1u);
+  EXPECT_THAT(in.sas[0].why_not, HasSubstr("for the other direction"));
+}
+
+TEST_F(ToTheWire, TheUnderlaysRouteIsShownAndItsLossIsTold) {
+  EXPECT_EQ(explain("10.0.0.1", "10.0.1.2").outer->interface, "net0");
+  world.platform.others_remove_route(world.foreign_route("0.0.0.0/0"));
+  const auto about = explain("10.0.0.1", "10.0.1.2");
+  EXPECT_FALSE(about.passes);
+  EXPECT_EQ(about.reason, "no_outer_route");
+  EXPECT_THAT(about.verdict, HasSubstr("no route of the underlay leads to 5.6.7.8"));
+}
+
+TEST_F(ToTheWire, AnotherFirewallsRuleIsNamed) {
+  world.platform.ruleset_json = chain("output", kEsp);
+  const auto about = explain("10.0.0.1", "10.0.1.2");
+  EXPECT_EQ(about.reason, "firewall");
+  EXPECT_EQ(about.verdict,
+            "Its outer packet (ESP 1.2.3.4 > 5.6.7.8) is dropped by the firewall: table inet fw, chain c, rule 4.");
+  world.platform.ruleset_json = chain("output", R"({"limit": {"rate": 1, "per": "second"}},)");
+  const auto perhaps = explain("10.0.0.1", "10.0.1.2");
+  EXPECT_TRUE(perhaps.passes);
+  EXPECT_EQ(perhaps.verdict,
+            "It leaves through v4_bob0, protected. Not followed: table inet fw, chain c, rule 4 may drop it.");
+}
+
+TEST_F(ToTheWire, ComingInTheFirewallIsAskedToo) {
+  EXPECT_TRUE(coming("10.0.1.2", "10.0.0.1").passes);
+  world.platform.ruleset_json = chain("input", kEsp);
+  const auto about = coming("10.0.1.2", "10.0.0.1");
+  EXPECT_FALSE(about.passes);
+  EXPECT_EQ(about.reason, "firewall");
+}
+
+TEST_F(ToTheWire, AStrictReversePathFilterIsNamed) {
+  world.platform.sysctls["net/ipv4/conf/v4_bob0/rp_filter"] = "1";
+  EXPECT_TRUE(coming("10.0.1.2", "10.0.0.1").passes);
+  auto route = world.foreign_route("10.0.1.2/32");
+  world.platform.others_add_route(route);
+  const auto about = explain("10.0.1.2", "10.0.0.1", "v4_bob0", true);
+  EXPECT_FALSE(about.passes);
+  EXPECT_EQ(about.reason, "rp_filter");
+}
+
+TEST_F(ToTheWire, SendsThatFailAreSaidWithTheirErrno) {
+  auto& counters = *world.engine->dataplane().shared().publisher.get()->links[0]->counters[0];
+  const auto second = [&] {
+    world.clock.advance(Seconds(1));
+    world.engine->tick();
+  };
+  second();
+  counters.drops_out[static_cast<size_t>(DropReason::send_refused)].add(3);
+  counters.send_error = EPERM;
+  second();
+  const auto about = explain("10.0.0.1", "10.0.1.2");
+  EXPECT_EQ(about.reason, "send_failed");
+  EXPECT_THAT(about.verdict, HasSubstr("Operation not permitted (EPERM)"));
+  const auto links = world.engine->links().show_link("v4_bob0");
+  ASSERT_TRUE(links);
+  EXPECT_EQ(links->front().state, "failing");
+  EXPECT_THAT(links->front().why_down, HasSubstr("(EPERM)"));
+  const auto events = world.engine->events().notable();
+  EXPECT_EQ(std::ranges::count(events, "link.send-failed", &LogEvent::kind), 1);
+  counters.opackets.add();
+  second();
+  EXPECT_TRUE(explain("10.0.0.1", "10.0.1.2").passes);
+  EXPECT_EQ(world.engine->links().show_link("v4_bob0")->front().state, "up");
+}
+
+// What a daemon's sockets and devices lost is in the sums of the link and of what has none.
+TEST_F(ToTheWire, WhatTheDeviceLostIsCounted) {
+  world.platform.links.at("v4_bob0").info.counters.lost = 17;
+  const auto info = world.engine->links().show_link("v4_bob0")->front();
+  EXPECT_EQ(info.oerrors, 17u);
+  EXPECT_THAT(info.drops_out, ::testing::Contains(std::pair<std::string, uint64_t>("tun_backlog", 17)));
+  world.platform.wires[0]->overflow = 23;
+  EXPECT_EQ(world.engine->dataplane().socket_backlog(), 23u);
 }
 
 }  // namespace

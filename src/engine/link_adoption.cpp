@@ -60,6 +60,7 @@ Result<> Links::open_device(Tunnel& tunnel) {
   TRY_ASSIGN(auto ports, context_.platform.open_tun(tunnel.active.name, dataplane_.workers()));
   TRY_ASSIGN(const auto made, context_.platform.interface(tunnel.active.name));
   tunnel.index = made.index;
+  begin_losses(tunnel);
   tunnel.carrier = false;
   tunnel.underlay_mtu = underlay_mtu(tunnel.ends);
   tunnel.device_mtu = mtu_of(tunnel, policy_.head_of(tunnel.active.name).get()).mtu;
@@ -196,6 +197,7 @@ void Links::tick() {
       again = true;
     }
     if (again) touched.push_back(&tunnel);
+    watch(tunnel, now);
   }
   if (!touched.empty()) (void)refresh(touched);
 }

@@ -74,4 +74,10 @@ void Links::fit_super_packets(const Tunnel& tunnel) {
   (void)context_.platform.set_gso_max(tunnel.active.name, bytes, segments);  // without it more sends, nothing else
 }
 
+// What a device that outlived its daemon had lost before is not this daemon's.
+void Links::begin_losses(Tunnel& tunnel) {
+  const auto device = context_.platform.interface(tunnel.active.name);
+  tunnel.lost_before = device ? device->counters.lost : 0;
+}
+
 }  // namespace adit::engine

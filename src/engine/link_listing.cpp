@@ -25,7 +25,8 @@ std::vector<std::pair<std::string, uint64_t>> not_zero(const Drops& drops) {
   return named;
 }
 
-void add_up(const std::vector<std::shared_ptr<datapath::LinkCounters>>& workers, LinkInfo& info) {
+// `lost`: what the device's queue could not take.
+void add_up(const std::vector<std::shared_ptr<datapath::LinkCounters>>& workers, uint64_t lost, LinkInfo& info) {
   Drops in{}, out{};
   for (const auto& counters : workers) {
     info.ipackets += counters->ipackets.get();
@@ -39,6 +40,8 @@ void add_up(const std::vector<std::shared_ptr<datapath::LinkCounters>>& workers,
       out[i] += counters->drops_out[i].get();
     }
   }
+  info.oerrors += lost;
+  out[static_cast<size_t>(DropReason::tun_backlog)] += lost;
   info.drops_in = not_zero(in);
   info.drops_out = not_zero(out);
 }
@@ -66,9 +69,27 @@ Result<std::vector<IptunInfo>> Links::show_iptun(const std::string& name, bool p
   return all;
 }
 
+LinkInfo Links::info_of(const Tunnel& tunnel, const platform::InterfaceInfo* device) const {
+  LinkInfo info{tunnel.active.name, "iptun", tunnel.usable ? "up" : "down"};
+  info.mtu = tunnel.device_mtu;
+  info.secured = tunnel.active.secured;
+  info.why_down = tunnel.why_closed;
+  if (std::string trouble = send_trouble(tunnel); !trouble.empty()) {
+    info.state = "failing";
+    info.why_down = std::move(trouble);
+  } else if (tunnel.usable) {
+    info.why_down = peer_trouble(tunnel);
+  }
+  const uint64_t lost = device == nullptr ? 0 : device->counters.lost;
+  add_up(tunnel.counters, lost - std::min(lost, tunnel.lost_before), info);
+  return info;
+}
+
 Result<std::vector<LinkInfo>> Links::show_link(const std::string& name) const {
   std::vector<LinkInfo> all;
   TRY_ASSIGN(const auto interfaces, context_.platform.interfaces());
+  std::unordered_map<std::string_view, const platform::InterfaceInfo*> by_name;
+  for (const auto& device : interfaces) by_name.emplace(device.name, &device);
   for (const auto& device : interfaces) {
     if (device.loopback || device.ours || tunnels_.contains(device.name)) continue;
     if (!name.empty() && device.name != name) continue;
@@ -84,12 +105,8 @@ Result<std::vector<LinkInfo>> Links::show_link(const std::string& name) const {
   }
   for (const auto& [key, tunnel] : tunnels_) {
     if (!name.empty() && key != name) continue;
-    LinkInfo info{key, "iptun", tunnel.usable ? "up" : "down"};
-    info.mtu = tunnel.device_mtu;
-    info.secured = tunnel.active.secured;
-    info.why_down = tunnel.why_closed;
-    add_up(tunnel.counters, info);
-    all.push_back(std::move(info));
+    const auto device = by_name.find(key);
+    all.push_back(info_of(tunnel, device == by_name.end() ? nullptr : device->second));
   }
   if (!name.empty() && all.empty()) return fail(ENOENT, "object not found: there is no link {}", name);
   return all;

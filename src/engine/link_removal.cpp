@@ -27,7 +27,7 @@ std::string kept_note(const std::vector<net::Prefix>& networks, const std::strin
 }
 
 // "the address v4_bob0/v4 ('ipadm delete-addr v4_bob0/v4'), the route ..."
-std::string told(const std::vector<LinkUser::Obstacle>& obstacles) {
+std::string listed(const std::vector<LinkUser::Obstacle>& obstacles) {
   std::string text;
   for (const auto& [what, remedy] : obstacles)
     text += fmt::format("{}{} ('{}')", text.empty() ? "" : ", ", what, remedy);
@@ -49,7 +49,7 @@ Result<> Links::may_delete(const std::string& name) const {
     if (user->may_delete(name)) continue;
     return fail(EBUSY,
                 "link busy; {} has {}; remove them first, or all of them with the tunnel: 'dladm delete-iptun -r {}'",
-                name, told(obstacles(name)), name);
+                name, listed(obstacles(name)), name);
   }
   return {};
 }

@@ -15,6 +15,7 @@
 #include "engine/dataplane.h"
 #include "engine/endpoints.h"
 #include "engine/guard.h"
+#include "engine/link_trouble.h"
 #include "engine/mtu_sum.h"
 #include "engine/seams.h"
 #include "engine/tunnel_policy.h"
@@ -73,6 +74,10 @@ class Links final : public LinkView {
   [[nodiscard]] std::vector<TunnelView> tunnels() const override;
   [[nodiscard]] bool up_with(const std::string& name, bool policy) const override;
   [[nodiscard]] std::string why_closed(const std::string& name) const;  // empty: usable, or not a tunnel of ours
+  // It is up, and its outer packets do not leave at this moment, or what its peer sends cannot be opened: one sentence.
+  // Empty: all is well, as far as anybody knows.
+  [[nodiscard]] std::string send_trouble(const std::string& name) const;
+  [[nodiscard]] std::string peer_trouble(const std::string& name) const;
   [[nodiscard]] std::optional<MtuSum> mtu_sum(const std::string& name) const;
   [[nodiscard]] std::string name_of(tunnel::LinkId id) const;  // empty: unknown
   [[nodiscard]] std::optional<tunnel::LinkId> id_of(const std::string& name) const;
@@ -130,6 +135,8 @@ class Links final : public LinkView {
     bool carrier = false;
     bool usable = false;
     std::string why_closed;
+    LinkTrouble trouble;
+    uint64_t lost_before = 0;  // what the device had lost when its queues were opened
   };
 
   // links.cpp
@@ -207,6 +214,7 @@ class Links final : public LinkView {
   [[nodiscard]] uint32_t underlay_mtu(const Endpoints& ends);
   const UnderlayInterfaces& underlay();
   Result<> check_local(const net::Address& local);
+  void begin_losses(Tunnel& tunnel);
   bool know_underlay(const std::vector<platform::InterfaceInfo>& interfaces);  // true: an MTU is another
 
   // link_state.cpp
@@ -220,6 +228,15 @@ class Links final : public LinkView {
   void refresh_all();
   void remember_policies(const std::vector<Tunnel*>& tunnels);
   [[nodiscard]] TunnelView view_of(const Tunnel& tunnel) const;
+
+  // link_listing.cpp
+  LinkInfo info_of(const Tunnel& tunnel, const platform::InterfaceInfo* device) const;
+
+  // link_watch.cpp
+  void watch(Tunnel& tunnel, MonoTime now);
+  [[nodiscard]] std::string told(Trouble trouble, const Tunnel& tunnel) const;
+  [[nodiscard]] std::string send_trouble(const Tunnel& tunnel) const;
+  [[nodiscard]] std::string peer_trouble(const Tunnel& tunnel) const;
 
   // link_adoption.cpp
   void adopt(TunnelRecord active, std::optional<TunnelRecord> stored);

@@ -41,11 +41,12 @@ class FakeWire final : public datapath::WirePort {
       : queue_(std::move(queue)), path_mtus_(path_mtus) {}
   ~FakeWire() override { queue_->open = false; }
   std::span<const int> fds() const override { return {}; }
-  void send(std::span<const datapath::WireSend> items, std::span<int> results) override {
+  void send(std::span<const datapath::WireSend> items, std::span<datapath::WireResult> results) override {
     for (size_t i = 0; i < items.size(); ++i) {
       const auto& item = items[i];
+      results[i] = {-queue_->send_error};
+      if (queue_->send_error != 0) continue;
       queue_->sent.push_back({item.kind, item.source, item.destination, {item.payload.begin(), item.payload.end()}});
-      results[i] = 0;
     }
   }
   size_t receive(std::span<uint8_t* const> buffers, std::span<datapath::WireReceived> items) override {
@@ -65,6 +66,7 @@ class FakeWire final : public datapath::WirePort {
     return count;
   }
   size_t errors(std::span<datapath::WireError>) override { return 0; }
+  uint64_t overflow() const override { return queue_->overflow; }
   uint32_t path_mtu(const net::Address&, const net::Address& destination) override {
     const auto found = path_mtus_.find(destination);
     return found == path_mtus_.end() ? 0 : found->second;

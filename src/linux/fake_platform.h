@@ -22,6 +22,8 @@ struct FakeQueue {
   std::deque<Outer> to_receive;  // wire
   std::vector<Outer> sent;       // wire
   bool open = true;              // the port still exists
+  int send_error = 0;            // wire: what every send fails with
+  uint64_t overflow = 0;         // wire: what came while a socket was full
 };
 
 class FakePlatform final : public Platform {
@@ -68,6 +70,7 @@ class FakePlatform final : public Platform {
   } layers;
   bool guardian = true;  // it can be reached, or started
   std::vector<LeakCount> leaks;
+  std::string ruleset_json = R"({"nftables": []})";  // others' tables, as nft prints them
   std::map<std::string, std::string> sysctls;
   std::vector<std::shared_ptr<FakeQueue>> wires;  // by worker
   std::map<net::Address, uint32_t> path_mtus;     // by outer destination
@@ -105,6 +108,7 @@ class FakePlatform final : public Platform {
   std::string render_firewall(const Firewall& firewall) override;
   Result<bool> firewall_stands() override;
   Result<std::vector<LeakCount>> leak_counts() override;
+  Result<std::string> ruleset() override { return ruleset_json; }
   Result<std::string> sysctl(const std::string& path) override;
   Result<> set_sysctl(const std::string& path, const std::string& value) override;
   Result<int> change_fd() override;

@@ -9,6 +9,7 @@
 #include "linux/netlink_links.h"
 #include "linux/netlink_routes.h"
 #include "linux/nft_apply.h"
+#include "linux/nft_program.h"
 #include "linux/nft_render.h"
 #include "linux/platform.h"
 #include "linux/sysctl_file.h"
@@ -70,6 +71,7 @@ class LinuxPlatform final : public Platform {
   std::string render_firewall(const Firewall& firewall) override { return render_table(firewall); }
   Result<bool> firewall_stands() override { return nftables_.stands(); }
   Result<std::vector<LeakCount>> leak_counts() override { return guardian_.leak_counts(); }
+  Result<std::string> ruleset() override;
 
   // --- settings
   Result<std::string> sysctl(const std::string& path) override { return read_sysctl(path); }
@@ -183,6 +185,11 @@ Result<> LinuxPlatform::remove_address(const std::string& name, const net::Prefi
 Result<> LinuxPlatform::apply_firewall(const Firewall& firewall) {
   if (!monitor_.start() || monitor_.table_touched()) nftables_.distrust();
   return nftables_.apply(firewall);
+}
+
+Result<std::string> LinuxPlatform::ruleset() {
+  TRY_ASSIGN(NftAnswer answer, run_nft({"-j", "list", "ruleset"}, ""));
+  return std::move(answer.output);
 }
 
 // --- changes

@@ -46,7 +46,8 @@ InterfaceCounters parse_counters(const nlattr* attribute) {
   rtnl_link_stats64 stats{};
   if (attribute == nullptr) return {};
   std::memcpy(&stats, nla_data(attribute), std::min(sizeof stats, static_cast<size_t>(nla_len(attribute))));
-  return {stats.rx_packets, stats.rx_bytes, stats.rx_errors, stats.tx_packets, stats.tx_bytes, stats.tx_errors};
+  return {stats.rx_packets, stats.rx_bytes,  stats.rx_errors, stats.tx_packets,
+          stats.tx_bytes,   stats.tx_errors, stats.tx_dropped};
 }
 
 Result<> said_of(const std::string& name, Result<> result) {

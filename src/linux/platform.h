@@ -19,6 +19,7 @@ namespace adit::platform {
 
 struct InterfaceCounters {
   uint64_t ipackets = 0, rbytes = 0, ierrors = 0, opackets = 0, obytes = 0, oerrors = 0;
+  uint64_t lost = 0;  // of a TUN: what the host sent into it while its queue was full (tx_dropped)
 };
 struct InterfaceInfo {
   int index = 0;
@@ -149,6 +150,8 @@ class Platform {
   virtual std::string render_firewall(const Firewall& firewall) = 0;
   virtual Result<bool> firewall_stands() = 0;  // just as applied last: nobody took a part away
   virtual Result<std::vector<LeakCount>> leak_counts() = 0;  // of the guard's tables; they go on over replacements
+  // Everybody's tables, as `nft -j list ruleset` prints them. Some ms, more where others have many rules.
+  virtual Result<std::string> ruleset() = 0;
 
   // --- settings: "net/ipv4/ip_forward" and the like
   virtual Result<std::string> sysctl(const std::string& path) = 0;

@@ -1,5 +1,6 @@
 #include "linux/wire.h"
 
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -42,10 +43,11 @@ class LinuxWire final : public datapath::WirePort {
 
   // One descriptor that is readable when any socket is.
   std::span<const int> fds() const override { return fds_; }
-  void send(std::span<const datapath::WireSend> items, std::span<int> results) override;
+  void send(std::span<const datapath::WireSend> items, std::span<datapath::WireResult> results) override;
   size_t receive(std::span<uint8_t* const> buffers, std::span<datapath::WireReceived> items) override;
   size_t errors(std::span<datapath::WireError> items) override;
   uint32_t path_mtu(const net::Address& source, const net::Address& destination) override;
+  uint64_t overflow() const override;
 
  private:
   Result<> watch(int fd, size_t slot) {
@@ -66,7 +68,7 @@ class LinuxWire final : public datapath::WirePort {
   WireReceiver receiver_;
 };
 
-void LinuxWire::send(std::span<const datapath::WireSend> items, std::span<int> results) {
+void LinuxWire::send(std::span<const datapath::WireSend> items, std::span<datapath::WireResult> results) {
   for (size_t start = 0; start < items.size();) {
     const size_t slot = slot_of(items[start].destination.family(), items[start].kind);
     size_t end = start + 1;
@@ -74,7 +76,7 @@ void LinuxWire::send(std::span<const datapath::WireSend> items, std::span<int> r
     if (sockets_[slot].fd.valid())
       sender_.send(sockets_[slot], items.subspan(start, end - start), results.subspan(start, end - start));
     else
-      for (size_t i = start; i < end; ++i) results[i] = -EAFNOSUPPORT;
+      for (size_t i = start; i < end; ++i) results[i] = {-EAFNOSUPPORT};
     start = end;
   }
 }
@@ -108,6 +110,18 @@ size_t LinuxWire::errors(std::span<datapath::WireError> items) {
     }
   }
   return filled;
+}
+
+// The descriptors stand from construction to destruction, and the kernel's count is an atomic one.
+uint64_t LinuxWire::overflow() const {
+  uint64_t packets = 0;
+  for (const WireSocket& socket : sockets_) {
+    std::array<uint32_t, SK_MEMINFO_VARS> info{};
+    socklen_t size = sizeof info;
+    if (socket.fd.valid() && getsockopt(socket.fd.get(), SOL_SOCKET, SO_MEMINFO, info.data(), &size) == 0)
+      packets += info[SK_MEMINFO_DROPS];
+  }
+  return packets;
 }
 
 // A connected socket of the same mark asks the same routing question as the packets do.

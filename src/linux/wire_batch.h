@@ -29,13 +29,13 @@ class WireSender {
  public:
   // In order, as few system calls as the socket's DF setting allows. REQUIRES: all items are the socket's, results as
   // long.
-  void send(WireSocket& socket, std::span<const datapath::WireSend> items, std::span<int> results);
+  void send(WireSocket& socket, std::span<const datapath::WireSend> items, std::span<datapath::WireResult> results);
 
  private:
-  void send_run(WireSocket& socket, std::span<const datapath::WireSend> items, std::span<int> results);
+  void send_run(WireSocket& socket, std::span<const datapath::WireSend> items, std::span<datapath::WireResult> results);
   void fill(size_t slot, const WireSocket& socket, const datapath::WireSend& item);
-  int send_one(WireSocket& socket, size_t slot, const datapath::WireSend& item);
-  int send_segments(WireSocket& socket, const datapath::WireSend& item);
+  datapath::WireResult send_one(WireSocket& socket, size_t slot, const datapath::WireSend& item);
+  datapath::WireResult send_segments(WireSocket& socket, const datapath::WireSend& item);
   WireBatch batch_{};
   bool trains_ = true;  // the devices here take UDP GSO
 };

@@ -9,6 +9,7 @@
 namespace adit::platform {
 namespace {
 
+using datapath::WireResult;
 using datapath::WireSend;
 
 // Appends control messages to one message's buffer.
@@ -107,7 +108,7 @@ void WireSender::fill(size_t slot, const WireSocket& socket, const WireSend& ite
 
 // The IPv4 header says DF or not, so the socket is switched between runs. IPv6 has no such bit: there only a packet
 // that turns out too big for the path is sent again with fragments allowed (send_one).
-void WireSender::send(WireSocket& socket, std::span<const WireSend> items, std::span<int> results) {
+void WireSender::send(WireSocket& socket, std::span<const WireSend> items, std::span<WireResult> results) {
   for (size_t start = 0; start < items.size();) {
     size_t end = start + 1;
     const bool df = items[start].dont_fragment;
@@ -118,7 +119,7 @@ void WireSender::send(WireSocket& socket, std::span<const WireSend> items, std::
   }
 }
 
-void WireSender::send_run(WireSocket& socket, std::span<const WireSend> items, std::span<int> results) {
+void WireSender::send_run(WireSocket& socket, std::span<const WireSend> items, std::span<WireResult> results) {
   for (size_t i = 0; i < items.size(); ++i) fill(i, socket, items[i]);
   for (size_t done = 0; done < items.size();) {
     const bool alone = is_train(items[done]) && !trains_;
@@ -126,24 +127,24 @@ void WireSender::send_run(WireSocket& socket, std::span<const WireSend> items, s
                            : sendmmsg(socket.fd.get(), &batch_.messages[done],
                                       static_cast<unsigned>(items.size() - done), MSG_NOSIGNAL);
     if (sent > 0) {
-      std::fill_n(results.begin() + static_cast<ptrdiff_t>(done), sent, 0);
+      std::fill_n(results.begin() + static_cast<ptrdiff_t>(done), sent, WireResult{});
       done += static_cast<size_t>(sent);
       continue;
     }
     if (!alone && errno == EINTR) continue;
-    results[done] = alone ? send_segments(socket, items[done]) : -errno;
-    const bool full = results[done] == -EAGAIN || results[done] == -ENOBUFS;
+    results[done] = alone ? send_segments(socket, items[done]) : WireResult{-errno};
+    const bool full = results[done].error == -EAGAIN || results[done].error == -ENOBUFS;
     if (!alone && !full) results[done] = send_one(socket, done, items[done]);
     ++done;
     if (full) {
-      std::fill(results.begin() + static_cast<ptrdiff_t>(done), results.end(), -EAGAIN);
+      std::fill(results.begin() + static_cast<ptrdiff_t>(done), results.end(), WireResult{-EAGAIN});
       return;
     }
   }
 }
 
 // After an error: again alone, in the way that the error asks for.
-int WireSender::send_one(WireSocket& socket, size_t slot, const WireSend& item) {
+WireResult WireSender::send_one(WireSocket& socket, size_t slot, const WireSend& item) {
   const auto attempt = [&] {
     return sendmsg(socket.fd.get(), &batch_.messages[slot].msg_hdr, MSG_NOSIGNAL) >= 0 ? 0 : -errno;
   };
@@ -158,15 +159,15 @@ int WireSender::send_one(WireSocket& socket, size_t slot, const WireSend& item) 
     result = attempt();
     allow_fragmenting(socket, false);
   }
-  return result;
+  return {result};
 }
 
-// A train as the datagrams that it stands for; the first failure counts.
-int WireSender::send_segments(WireSocket& socket, const WireSend& item) {
+// A train as the datagrams that it stands for, up to the first failure.
+WireResult WireSender::send_segments(WireSocket& socket, const WireSend& item) {
   WireBatch::Control control;
   sockaddr_in6 name;
-  int result = 0;
-  for (size_t at = 0; at < item.payload.size() && result == 0; at += item.segment_bytes) {
+  WireResult result;
+  for (size_t at = 0; at < item.payload.size() && result.error == 0; at += item.segment_bytes) {
     WireSend one = item;
     one.payload = item.payload.subspan(at, std::min<size_t>(item.segment_bytes, item.payload.size() - at));
     one.segment_bytes = 0;
@@ -183,7 +184,10 @@ int WireSender::send_segments(WireSocket& socket, const WireSend& item) {
         name_v6(one, name, message), control_v6(one, writer);
     }
     if (!socket.is_v4()) allow_fragmenting(socket, !item.dont_fragment);
-    if (sendmsg(socket.fd.get(), &message, MSG_NOSIGNAL) < 0) result = -errno;
+    if (sendmsg(socket.fd.get(), &message, MSG_NOSIGNAL) < 0)
+      result.error = -errno;
+    else
+      ++result.left;
   }
   if (!socket.is_v4()) allow_fragmenting(socket, false);
   return result;

@@ -55,9 +55,11 @@ class Wire : public OwnNamespace {
     return all;
   }
   static std::vector<int> send(WirePort& wire, const std::vector<WireSend>& items) {
-    std::vector<int> results(items.size(), 99);
+    std::vector<datapath::WireResult> results(items.size(), datapath::WireResult{99});
     wire.send(items, results);
-    return results;
+    std::vector<int> errors;
+    for (const datapath::WireResult& result : results) errors.push_back(result.error);
+    return errors;
   }
   static WireSend item(WireKind kind, const char* from, const char* to, ByteSpan payload) {
     WireSend one;

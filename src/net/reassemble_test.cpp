@@ -23,6 +23,18 @@ struct Answer {
 
 struct Bench {
   explicit Bench(ReassemblyLimits limits = {}) : reassembler(limits) {}
+  // Fragments that were kept and given up since the last question; 0: none for that reason.
+  uint32_t lost(DropReason reason) {
+    uint32_t fragments = 0;
+    for (const Reassembler::Loss& loss : reassembler.take_losses())
+      if (loss.reason == reason) fragments += loss.fragments;
+    return fragments;
+  }
+  [[nodiscard]] std::vector<Bytes> pieces() const {
+    std::vector<Bytes> all;
+    for (const ByteSpan piece : reassembler.pieces()) all.emplace_back(piece.begin(), piece.end());
+    return all;
+  }
   Answer add(const Bytes& fragment, uint64_t scope = 1) {
     IpHeader header;
     EXPECT_EQ(read_ip_header(fragment, header), DropReason::none);
@@ -77,6 +89,7 @@ TEST(Reassemble, Ipv4InEveryOrder) {
       EXPECT_TRUE(answer.packet.empty());
     }
     EXPECT_EQ(bench.add(pieces[order[3]]).packet, packet);
+    EXPECT_EQ(bench.pieces(), pieces) << "as they came, by their place";
     EXPECT_EQ(bench.reassembler.waiting(), 0u);
   } while (std::next_permutation(order.begin(), order.end()));
 }
@@ -103,6 +116,50 @@ TEST(Reassemble, Ipv6WithoutOtherHeaders) {
   EXPECT_EQ(bench.add(v6_piece(payload, 1000, 1000, false)).packet, made::ip(made::v6(kProtoUdp), payload));
 }
 
+// What stands behind the fragment header belongs to what was cut (RFC 8200 §4.5).
+TEST(Reassemble, Ipv6WithHeadersBehindTheFragmentHeader) {
+  const Bytes payload = Bytes{kProtoUdp, 0, 1, 4, 0, 0, 0, 0} + made::pattern(2000);
+  Bench bench;
+  const std::vector<Bytes> pieces{v6_piece(payload, 0, 1000, true, kNextDestination),
+                                  v6_piece(payload, 1000, 1008, false, kNextDestination)};
+  bench.add(pieces[0]);
+  EXPECT_EQ(bench.add(pieces[1]).packet, made::ip(made::v6(kNextDestination), payload));
+  EXPECT_EQ(bench.pieces(), pieces);
+}
+
+// Whatever becomes of a datagram, each fragment is somewhere.
+TEST(Reassemble, EveryFragmentIsToldOnce) {
+  const Bytes payload = made::pattern(2400);
+  Bench refused;
+  refused.add(v4_piece(payload, 0, 800, true));
+  refused.add(v4_piece(payload, 1600, 800, true));
+  EXPECT_EQ(refused.lost(DropReason::reassembly_overlap), 0u);
+  EXPECT_EQ(refused.add(v4_piece(payload, 1200, 800, true)).drop, DropReason::reassembly_overlap);
+  EXPECT_EQ(refused.lost(DropReason::reassembly_overlap), 2u);
+  EXPECT_EQ(refused.lost(DropReason::reassembly_overlap), 0u) << "told once";
+  refused.add(v4_piece(payload, 0, 800, true));
+  refused.now += Seconds(6);
+  refused.reassembler.expire(refused.now);
+  EXPECT_EQ(refused.lost(DropReason::reassembly_timeout), 0u) << "all were told";
+
+  Bench evicted({.datagrams = 1});
+  evicted.add(v4_piece(payload, 0, 800, true, 1));
+  evicted.add(v4_piece(payload, 1600, 800, false, 1));
+  evicted.add(v4_piece(payload, 0, 800, true, 2));
+  EXPECT_EQ(evicted.lost(DropReason::reassembly_limit), 2u);
+  evicted.now += Seconds(6);
+  evicted.reassembler.expire(evicted.now);
+  EXPECT_EQ(evicted.lost(DropReason::reassembly_timeout), 1u);
+
+  Bench impossible;  // refused only when the last has come
+  Bytes first = v4_piece(payload, 0, 800, true), last = v4_piece(payload, 800, 800, false);
+  last[1] = 3;
+  set_ipv4_checksum(last.data());
+  impossible.add(first);
+  EXPECT_EQ(impossible.add(last).drop, DropReason::bad_header);
+  EXPECT_EQ(impossible.lost(DropReason::bad_header), 1u);
+}
+
 TEST(Reassemble, DifferentDatagramsDoNotMeet) {
   const Bytes payload = made::pattern(1600);
   Bench bench;
@@ -119,10 +176,12 @@ TEST(Reassemble, DifferentDatagramsDoNotMeet) {
   EXPECT_FALSE(bench.add(v4_piece(payload, 800, 800, false)).packet.empty());
 }
 
-TEST(Reassemble, ExactDuplicatesAreIgnored) {
+TEST(Reassemble, ExactDuplicatesChangeNothing) {
   const Bytes payload = made::pattern(1600);
   Bench bench;
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(bench.add(v4_piece(payload, 0, 800, true)).drop, DropReason::none);
+  EXPECT_EQ(bench.add(v4_piece(payload, 0, 800, true)).drop, DropReason::none);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(bench.add(v4_piece(payload, 0, 800, true)).drop, DropReason::reassembly_duplicate);
   EXPECT_EQ(bench.add(v4_piece(payload, 800, 800, false)).packet.size(), 1620u);
 }
 
@@ -218,9 +277,11 @@ TEST(Reassemble, WaitingEndsAfterItsTime) {
   Bench bench;
   bench.add(v4_piece(payload, 0, 800, true));
   bench.now += Millis(4999);
-  EXPECT_EQ(bench.reassembler.expire(bench.now), 0u);
+  bench.reassembler.expire(bench.now);
+  EXPECT_EQ(bench.lost(DropReason::reassembly_timeout), 0u);
   bench.now += Millis(1);
-  EXPECT_EQ(bench.reassembler.expire(bench.now), 1u);
+  bench.reassembler.expire(bench.now);
+  EXPECT_EQ(bench.lost(DropReason::reassembly_timeout), 1u);
   EXPECT_EQ(bench.reassembler.waiting(), 0u);
   EXPECT_TRUE(bench.add(v4_piece(payload, 800, 800, false)).packet.empty());
 }
@@ -231,7 +292,7 @@ TEST(Reassemble, OldPiecesDoNotMeetNewOnesEvenWhenNobodyCalledExpire) {
   bench.add(v4_piece(payload, 0, 800, true));
   bench.now += Seconds(6);
   EXPECT_TRUE(bench.add(v4_piece(payload, 800, 800, false)).packet.empty());
-  EXPECT_EQ(bench.reassembler.expire(bench.now), 1u) << "the old one is told";
+  EXPECT_EQ(bench.lost(DropReason::reassembly_timeout), 1u) << "the old one is told";
 }
 
 TEST(Reassemble, TheOldestGivesWayWhenAllPlacesAreTaken) {
@@ -241,7 +302,7 @@ TEST(Reassemble, TheOldestGivesWayWhenAllPlacesAreTaken) {
     bench.now += Millis(1);
     bench.add(v4_piece(payload, 0, 800, true, id));
   }
-  EXPECT_EQ(bench.reassembler.evicted(), 1u);
+  EXPECT_EQ(bench.lost(DropReason::reassembly_limit), 1u);
   EXPECT_EQ(bench.reassembler.waiting(), 4u);
   EXPECT_FALSE(bench.add(v4_piece(payload, 800, 800, false, 1)).packet.empty());
   EXPECT_TRUE(bench.add(v4_piece(payload, 800, 800, false, 0)).packet.empty());

@@ -27,13 +27,14 @@ type Mtu (path: int, learned: bool, outer: int, reserved: int, pinned: bool, mtu
 
 # Nothing is sent and nothing changes. own: the near address is this host's (the source going out, the destination coming in);
 # else the packet would be forwarded. tunnel: as if it were routed there, or came through it. reason "": it passes; else a drop
-# reason, or guard, no_route, forwarding, host_rule. route: coming in, the way back.
+# reason, or guard, no_route, forwarding, host_rule, firewall, no_outer_route, rp_filter. route: coming in, the way back. outer:
+# the outer packet's way over the underlay. not_followed: what may drop it on this host and cannot be told, with rules by name.
 method Outbound(source: string, destination: string, protocol: int, source_port: ?int, destination_port: ?int, icmp_type: ?int,
   icmp_code: ?int, tunnel: ?string) -> (own: bool, route: ?Route, guard: ?Guard, host_rule: ?Rule, tunnel: ?Tunnel, rule: ?Rule,
-  associations: []Association, acquiring: bool, mtu: ?Mtu, passes: bool, clear: bool, reason: string, verdict: string)
+  associations: []Association, acquiring: bool, outer: ?Route, not_followed: []string, mtu: ?Mtu, passes: bool, clear: bool, reason: string, verdict: string)
 method Inbound(source: string, destination: string, protocol: int, source_port: ?int, destination_port: ?int, icmp_type: ?int,
   icmp_code: ?int, tunnel: ?string) -> (own: bool, route: ?Route, guard: ?Guard, host_rule: ?Rule, tunnel: ?Tunnel, rule: ?Rule,
-  associations: []Association, acquiring: bool, mtu: ?Mtu, passes: bool, clear: bool, reason: string, verdict: string)
+  associations: []Association, acquiring: bool, outer: ?Route, not_followed: []string, mtu: ?Mtu, passes: bool, clear: bool, reason: string, verdict: string)
 error io.adit.Failed (code: int, text: string)
 )";
 
@@ -87,16 +88,21 @@ json association_json(const engine::ExplainedSa& sa) {
       {"namespace", sa.name_space},       {"why_not", sa.why_not}, {"overhead", sa.overhead}};
 }
 
+json route_json(const engine::ExplainedRoute& route) {
+  return {{"destination", route.destination},
+          {"gateway", route.gateway},
+          {"interface", route.interface},
+          {"error", route.error}};
+}
+
 json answer(const Explanation& about, const crypto::AlgorithmTable& table) {
   const config::PolicyPrinter printer{table, nullptr};
   json out = {{"own", about.own},        {"associations", json::array()}, {"acquiring", about.acquiring},
               {"passes", about.passes},  {"clear", about.clear},          {"reason", about.reason},
               {"verdict", about.verdict}};
-  if (about.route)
-    out["route"] = {{"destination", about.route->destination},
-                    {"gateway", about.route->gateway},
-                    {"interface", about.route->interface},
-                    {"error", about.route->error}};
+  out["not_followed"] = about.not_followed;
+  if (about.route) out["route"] = route_json(*about.route);
+  if (about.outer) out["outer"] = route_json(*about.outer);
   if (about.guard) out["guard"] = {{"network", about.guard->network.str()}, {"tunnels", about.guard->tunnels}};
   if (about.host_rule) out["host_rule"] = rule_json(printer, "", *about.host_rule);
   if (about.tunnel) out["tunnel"] = tunnel_json(about);

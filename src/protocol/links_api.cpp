@@ -169,6 +169,7 @@ Result<json> show_unlinked(const engine::Dataplane& dataplane) {
       packets_in += counters->drops_in[reason].get();
       packets_out += counters->drops_out[reason].get();
     }
+    if (reason == static_cast<size_t>(DropReason::socket_backlog)) packets_in += dataplane.socket_backlog();
     if (packets_in > 0) in.emplace_back(kDropReasonTexts[reason].name, packets_in);
     if (packets_out > 0) out.emplace_back(kDropReasonTexts[reason].name, packets_out);
   }

@@ -1,4 +1,6 @@
 // io.adit.trace
+#include <chrono>
+#include <ctime>
 #include <map>
 
 #include "engine/dataplane.h"
@@ -15,7 +17,8 @@ constexpr const char* kDescription = R"(# Live packets: which rule and SA decide
 interface io.adit.trace
 
 # rule 0: no rule decided; origin: file:line of the rule. spi 0: no SA. drop "": the packet went on.
-type Packet (time_ns: int, tunnel: string, direction: string, source: string, destination: string, protocol: int, source_port: ?int,
+# time: RFC 3339, of this host's clock. outer: the addresses are the outer packet's, for nobody knows what is inside.
+type Packet (time_ns: int, time: string, outer: bool, tunnel: string, direction: string, source: string, destination: string, protocol: int, source_port: ?int,
   destination_port: ?int, icmp_type: ?int, icmp_code: ?int, length: int, rule: int, origin: string, spi: int, sequence: int,
   drop: string, sentence: string)
 
@@ -32,9 +35,24 @@ std::string origin_of(const spd::Head* head, uint64_t index) {
   return "";
 }
 
+// Of a moment of the monotonic clock.
+std::string wall_time(uint64_t when_ns) {
+  using namespace std::chrono;
+  const auto ago = steady_clock::now().time_since_epoch() - nanoseconds(when_ns);
+  const auto wall = time_point_cast<milliseconds>(system_clock::now() - duration_cast<system_clock::duration>(ago));
+  const std::time_t seconds =
+      system_clock::to_time_t(time_point_cast<std::chrono::seconds>(floor<std::chrono::seconds>(wall)));
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
+                     utc.tm_hour, utc.tm_min, utc.tm_sec, wall.time_since_epoch().count() % 1000);
+}
+
 json packet_json(const datapath::TraceRecord& record, const datapath::Snapshot& snapshot) {
   const datapath::Link* link = snapshot.by_id(record.link);
   json row = {{"time_ns", record.when_ns},
+              {"time", wall_time(record.when_ns)},
+              {"outer", record.outer},
               {"tunnel", link == nullptr ? "" : link->name},
               {"direction", record.outbound ? "out" : "in"},
               {"source", record.flow.source.str()},

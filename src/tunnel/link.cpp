@@ -16,6 +16,7 @@ using net::kIpv6HeaderBytes;
 uint32_t outer_header_bytes(const Outer& outer) {
   if (outer.type == Type::ipv4) return kIpv4HeaderBytes;
   // As the reference has it: without the option the header is only counted short when the hop limit was set as well.
+  // The room serves packets that bring an option of their own, which is handed on.
   const bool bare = outer.encaplimit == 0 && outer.hoplimit != kDefaultHopLimit;
   return bare ? kIpv6HeaderBytes : kIpv6HeaderBytes + kEncapLimitBytes;
 }

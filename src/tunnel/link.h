@@ -18,7 +18,8 @@ enum class LinkId : uint32_t {};
 enum class Type : uint8_t { ipv4, ipv6 };  // the outer family
 
 constexpr uint8_t kDefaultHopLimit = 64;
-constexpr uint8_t kDefaultEncapLimit = 4;
+// Off unless asked for: many ways drop an IPv6 packet with destination options (RFC 7872).
+constexpr uint8_t kDefaultEncapLimit = 0;
 constexpr uint32_t kMinMtu = 1280;
 
 // Links name rules: dladm(8). EINVAL with what is wrong (too long: 15 characters here; must end in a digit …).

@@ -65,8 +65,7 @@ TEST(LinkMtu, BoundsAndTheQuirkOfTheMissingOption) {
   EXPECT_EQ(link_mtu(outer6(), 65535, 0), 65487u);
   EXPECT_EQ(link_mtu(outer4(), 4000000000u, 0), 65515u);
   Outer outer = outer6();
-  outer.encaplimit = 0;
-  EXPECT_EQ(link_mtu(outer, 1500, 0), 1452u);
+  EXPECT_EQ(link_mtu(outer, 1500, 0), 1452u) << "room for an option that is handed on";
   outer.hoplimit = 63;
   EXPECT_EQ(link_mtu(outer, 1500, 0), 1460u);
 }
@@ -91,20 +90,28 @@ TEST(ReadMarks, SmallInnerPacketsMayBeFragmentedOutside) {
   EXPECT_FALSE(marks.allow_fragmenting);
 }
 
-TEST(ReadMarks, EncapsulationLimit) {
+TEST(ReadMarks, EncapsulationLimitIsOffUnlessAskedFor) {
   InnerMarks marks;
   ASSERT_EQ(read_marks(outer6(), made::udp({}, 1, 2, {1}), marks), DropReason::none);
+  EXPECT_FALSE(marks.has_encaplimit);
+}
+
+TEST(ReadMarks, EncapsulationLimit) {
+  InnerMarks marks;
+  Outer on = outer6();
+  on.encaplimit = 4;
+  ASSERT_EQ(read_marks(on, made::udp({}, 1, 2, {1}), marks), DropReason::none);
   EXPECT_TRUE(marks.has_encaplimit);
   EXPECT_EQ(marks.encaplimit, 4);
-  ASSERT_EQ(read_marks(outer6(), with_limit(200), marks), DropReason::none);
+  ASSERT_EQ(read_marks(on, with_limit(200), marks), DropReason::none);
   EXPECT_EQ(marks.encaplimit, 4) << "not above the link's own";
-  ASSERT_EQ(read_marks(outer6(), with_limit(3), marks), DropReason::none);
+  ASSERT_EQ(read_marks(on, with_limit(3), marks), DropReason::none);
   EXPECT_EQ(marks.encaplimit, 2);
-  ASSERT_EQ(read_marks(outer6(), with_limit(1), marks), DropReason::none);
+  ASSERT_EQ(read_marks(on, with_limit(1), marks), DropReason::none);
   EXPECT_TRUE(marks.has_encaplimit);
   EXPECT_EQ(marks.encaplimit, 0);
 
-  ASSERT_EQ(read_marks(outer6(), with_limit(0), marks), DropReason::encap_limit);
+  ASSERT_EQ(read_marks(on, with_limit(0), marks), DropReason::encap_limit);
   EXPECT_EQ(marks.problem_offset, 49u);
   EXPECT_EQ(with_limit(77)[marks.problem_offset], 77);
 

@@ -290,7 +290,7 @@ def test_cleartext_tunnel_with_the_kernels_ipip(pair):
 
 
 def test_v6_outer_cleartext_with_the_kernels_ip6tnl(pair):
-    """4in6 and 6in6, with the encapsulation limit option (RFC 2473)."""
+    """4in6 and 6in6, without and with the encapsulation limit option (RFC 2473)."""
     alice = pair.alice
     alice.adit("ipadm delete-if tun0", check=False)
     alice.adit("dladm delete-iptun -t tun0", check=False)
@@ -300,5 +300,8 @@ def test_v6_outer_cleartext_with_the_kernels_ip6tnl(pair):
     alice.adit("dladm create-iptun -t -T ipv6 -a local=2001:db8:2::1,remote=2001:db8:2::2 tun0")
     alice.adit("ipadm create-addr -t -T static -a local=10.0.0.1,remote=10.0.1.2 tun0/v4")
     alice.adit("ipadm create-addr -t -T static -a local=2001:470:24:c66::1,remote=2001:470:24:c67::2 tun0/v6")
+    assert alice.ping("10.0.1.2", count=3, options="-I 10.0.0.1") == 3
+    assert alice.ping("2001:470:24:c67::2", count=3, options="-I 2001:470:24:c66::1") == 3
+    alice.adit("dladm set-linkprop -t -p encaplimit=4 tun0")
     assert alice.ping("10.0.1.2", count=3, options="-I 10.0.0.1") == 3
     assert alice.ping("2001:470:24:c67::2", count=3, options="-I 2001:470:24:c66::1") == 3
