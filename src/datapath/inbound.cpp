@@ -413,7 +413,7 @@ void Inbound::deliver_fragments(const About& about, DropReason verdict) {
       reason = write(*about.link, {&piece, 1}, {}, 1, bytes);
     else
       count_drops(context_.counters(about.link), reason, 1);
-    if (reason == DropReason::none && about.ah != nullptr) about.ah->used(bytes, 1, context_.wall_seconds);
+    if (reason == DropReason::none && about.ah != nullptr) about.ah->used(bytes, 1, context_.seconds);
     if (context_.tracing) trace(about, bytes, 0, reason);
   }
 }

@@ -307,7 +307,7 @@ TEST_F(ToTheWire, AStrictReversePathFilterIsNamed) {
 }
 
 TEST_F(ToTheWire, SendsThatFailAreSaidWithTheirErrno) {
-  auto& counters = *world.engine->dataplane().shared().publisher.get()->links[0]->counters[0];
+  auto& counters = *world.engine->dataplane().shared().publisher.get()->links->all()[0]->counters[0];
   const auto second = [&] {
     world.clock.advance(Seconds(1));
     world.engine->tick();

@@ -48,9 +48,9 @@ TEST_F(LateUdpTest, TheSocketComesToItsWorkerWhenThePortIsFree) {
     pollfd ready{wire->fds()[0], POLLIN, 0};
     EXPECT_EQ(::poll(&ready, 1, 1000), 1) << "its worker is woken";
     (void)wire->receive({}, {});
-    int result = -1;
+    datapath::WireResult result{-1, 0};
     wire->send({&item, 1}, {&result, 1});
-    EXPECT_EQ(result, 0);
+    EXPECT_EQ(result.error, 0);
   }
 }
 

@@ -77,7 +77,7 @@ bool KeyConnection::send(const sad::KeyMessage& message, bool own) {
   if (!own && waiting_ > kMaxWaiting) return false;
   bool fits = true;
   const auto wrong = at_the_door([&] {
-    std::vector<uint8_t> bytes = encode_key_message(message);
+    SecretBytes bytes = encode_key_message(message);
     fits = hold(bytes.size());
     if (fits) enqueue(std::move(bytes));
   });
