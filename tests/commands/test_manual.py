@@ -108,7 +108,7 @@ def test_libadit_3_names_all_of_its_header():
 def test_every_kind_of_event_is_in_libadit_3():
     first = r"(?:link|address|interface|route|property|policy|algorithms|key|guard|service|namespace|name)"
     sources = "".join(file.read_text() for file in (REPO / "src/engine").glob("*.cpp") if not file.name.endswith("_test.cpp"))
-    files = {"guard.routes", "guard.nft", "guard.run", "policy.unconfirmed"}
+    files = {"guard.book", "guard.copy", "guard.nft", "guard.run", "policy.unconfirmed"}
     kinds = set(re.findall(rf'"({first}\.[a-z-]+)"', sources)) - files
     listed = set(re.findall(rf"\b{first}\.[a-z-]+", "\n".join(re.findall(r"^\.It Sy .*", (MAN / "libadit.3").read_text(), re.M))))
     assert len(kinds) > 50 and kinds == listed
@@ -192,11 +192,12 @@ def test_options_of_the_page_are_those_of_help(command):
     assert [option for option in sorted(in_body - in_help) if not is_known(option, command, page)] == []
 
 
-def test_options_of_aditd_are_those_of_help():
-    text = subprocess.run([BUILD / "bin" / "aditd", "--help"], capture_output=True, text=True).stdout
+@pytest.mark.parametrize("daemon", ("aditd", "adit-guard"))
+def test_options_of_a_daemon_are_those_of_help(daemon):
+    text = subprocess.run([BUILD / "bin" / daemon, "--help"], capture_output=True, text=True).stdout
     in_help = {token for token in re.findall(r"(?<![\w-])(--?[A-Za-z][A-Za-z-]*)", text)} - {"-S"}
-    page = MAN / "aditd.8"
-    assert options_in(sections(page)["SYNOPSIS"]) == in_help
+    page = MAN / f"{daemon}.8"
+    assert len(in_help) > 3 and options_in(sections(page)["SYNOPSIS"]) == in_help
     assert options_in(sections(page)["DESCRIPTION"]) == in_help
 
 
