@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <new>
 #include <cstring>
 #include <new>
 
@@ -43,6 +44,12 @@ void* operator new(size_t size) {
 }
 void* operator new[](size_t size) {
   return take(size);
+}
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  return std::malloc(size == 0 ? 1 : size);
+}
+void* operator new[](size_t size, const std::nothrow_t&) noexcept {
+  return std::malloc(size == 0 ? 1 : size);
 }
 void operator delete(void* at) noexcept {
   look_into(at);

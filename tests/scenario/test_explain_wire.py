@@ -97,7 +97,7 @@ def test_a_strict_reverse_path_filter(up):
     up.alice.sysctl("net/ipv4/conf/v4_bob0/rp_filter", 1)
     assert explained(up.alice, f"--in {TARGET} {SOURCE}")["passes"]
     assert up.bob_host.ping(SOURCE) > 0
-    up.alice.sh(f"ip route add {TARGET}/32 via 1.2.3.1")
+    up.alice.sh(f"ip route add {TARGET}/32 via 1.2.3.1 table local")       # before the guard's rule
     assert up.bob_host.ping(SOURCE, wait=1) == 0
     about = explained(up.alice, f"--in -i v4_bob0 {TARGET} {SOURCE}")
     assert (about["passes"], about["reason"]) == (False, "rp_filter")
