@@ -80,9 +80,10 @@ class Host:
         return target
 
     # -- the daemon
-    def start_aditd(self, *options, wait=True, environment=None):
+    def start_aditd(self, *options, wait=True, environment=None, prefix=()):
+        """`prefix`: a program that becomes the daemon, as prlimit or unshare do."""
         log = open(self.daemon_log, "ab")
-        self.daemon = subprocess.Popen(self.argv([BUILD / "bin" / "aditd", *options]), stdout=log, stderr=log,
+        self.daemon = subprocess.Popen(self.argv([*prefix, BUILD / "bin" / "aditd", *options]), stdout=log, stderr=log,
                                        env=dict(self.environment(), **(environment or {})), start_new_session=True)
         self.lab.processes.append(self.daemon)
         if wait:
