@@ -5,11 +5,12 @@ DESTDIR ?=
 JOBS ?= $(shell nproc)
 RELEASE := build/release
 
-.PHONY: help deps deps-test build demo test bench lint fuzz install clean
+.PHONY: help deps deps-test build demo test chaos bench lint fuzz install clean
 
 help:
 	@echo 'make demo     two sites in namespaces: the commands, the traffic, the captures (root)'
 	@echo 'make test     everything: units, vectors, corpora, model, namespaces, other stacks (root)'
+	@echo 'make chaos    faults of all kinds at random for CHAOS_SECONDS (3600), every kind of packet trying to get out (root)'
 	@echo 'make bench    one table: bare veth, Adit, strongSwan, wireguard-go; and micro-benchmarks (root); BENCH=--quick: shorter'
 	@echo 'make fuzz     each fuzz target for FUZZ_SECONDS (60), then FUZZ_MESSAGES (5000) to each server of a daemon (root)'
 	@echo 'make lint     format and static analysis; BASE=COMMIT: of what changed since'
@@ -31,6 +32,10 @@ demo: build
 
 test: deps-test
 	@python3 tests/run
+
+chaos: build
+	@packaging/deps test
+	@python3 tests/chaos/run.py --seconds $(or $(CHAOS_SECONDS),3600) --first-seed $(or $(CHAOS_SEED),$$(date +%s))
 
 bench: build
 	@packaging/deps test bench

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/store.h"
 #include "datapath/snapshot.h"
 #include "engine/addresses.h"
 #include "engine/dataplane.h"
@@ -24,7 +25,6 @@
 #include "engine/policy.h"
 #include "engine/routes.h"
 #include "engine/services.h"
-#include "base/store.h"
 #include "linux/fake_platform.h"
 
 namespace adit::engine {
@@ -37,6 +37,19 @@ inline net::Prefix prefix_of(const char* text) {
 }
 
 struct Killed {};  // thrown by crash points of a test
+
+// What a packet is to the layers of the guard. Bound to the underlay's device, and multicast sent there, it asks no
+// routing rule; with the mark of outer packets, but of somebody else's socket, nothing is to be different for it.
+enum class PacketKind : uint8_t { forwarded, local, marked, bound, multicast };
+inline constexpr PacketKind kPacketKinds[] = {PacketKind::forwarded, PacketKind::local, PacketKind::marked,
+                                              PacketKind::bound, PacketKind::multicast};
+inline bool asks_routing(PacketKind kind) {
+  return kind != PacketKind::bound && kind != PacketKind::multicast;
+}
+inline const char* name_of(PacketKind kind) {
+  constexpr const char* kNames[] = {"forwarded", "local", "marked", "bound", "multicast"};
+  return kNames[static_cast<size_t>(kind)];
+}
 
 class EngineWorld {
  public:
@@ -134,6 +147,17 @@ class EngineWorld {
     return std::nullopt;
   }
 
+  [[nodiscard]] std::optional<std::string> leak(PacketKind kind, const char* destination) const {
+    if (asks_routing(kind)) return leak(destination);
+    const auto& out = platform.links.at("net0").info;
+    if (!out.up || stopped_by_tables(address_of(destination), out.index)) return std::nullopt;
+    return "over net0, to which the socket is bound";
+  }
+  // How many layers that can stop a packet of this kind stand.
+  [[nodiscard]] int layers_for(PacketKind kind) const {
+    return int{platform.layers.lasting} + int{platform.layers.owned} + int{asks_routing(kind) && platform.layers.rule};
+  }
+
   // A route of somebody else's over the underlay.
   [[nodiscard]] platform::Route foreign_route(const char* network) const {
     platform::Route route;
@@ -159,10 +183,15 @@ class EngineWorld {
 
   // What the guardian does at boot, before the network and any daemon: closes what the book says; nothing carries it.
   void load_guard_as_at_boot() {
-    guard::BookFile file(root + "/etc/adit/guard.book", Lasting::disk, "boot");
-    const auto lines = file.load();
-    if (!lines || !*lines) return;
-    const guard::Book book = (*lines)->book();
+    guard::Lines lines;
+    for (const char* name : {"/etc/adit/guard.book", "/etc/adit/guard.book.copy"}) {
+      const auto loaded = guard::BookFile(root + name, Lasting::disk, "boot").load();
+      if (!loaded || !*loaded) continue;
+      for (const auto& [network, line] : (*loaded)->networks) lines.take(line);
+      for (const auto& [interface, line] : (*loaded)->interfaces) lines.take(line);
+    }
+    const guard::Book book = lines.book();
+    if (book.networks().empty()) return;
     platform::GuardPlan plan;
     plan.book = root;
     plan.generation = book.generation;
@@ -215,22 +244,19 @@ class EngineWorld {
     const Way way = way_to(destination, ignore_linkdown);
     if (way.route == nullptr || way.route->unreachable || way.route->blackhole) return std::nullopt;
     const auto* out = device(way.route->interface_index);
-    if (out->is_tun) return leak_inside(*out);
+    if (out->is_tun && (!out->carrier || passes_protected(*out))) return std::nullopt;
     return stopped_by_tables(destination, out->index)
                ? std::nullopt
                : std::optional(fmt::format("over {} by {}", out->name, way.route->destination.str()));
   }
 
-  // Into the device. With the carrier on, what the workers see must be a policy.
-  [[nodiscard]] std::optional<std::string> leak_inside(const platform::InterfaceInfo& out) const {
-    if (!out.carrier || !engine) return std::nullopt;
+  // Into a device with its carrier on: what the workers see must be a policy.
+  [[nodiscard]] bool passes_protected(const platform::InterfaceInfo& out) const {
+    if (!engine) return true;  // nobody reads it
     const auto snapshot = engine->dataplane().shared().publisher.get();
-    for (const auto& link : snapshot->links->all()) {
-      if (link->name != out.name) continue;
-      if (!link->up || link->secured || (link->head && link->head->active())) return std::nullopt;
-      return fmt::format("through {} in the clear", out.name);
-    }
-    return std::nullopt;
+    for (const auto& link : snapshot->links->all())
+      if (link->name == out.name) return !link->up || link->secured || (link->head && link->head->active());
+    return true;
   }
 
   [[nodiscard]] bool stopped_by_tables(const net::Address& destination, int out) const {

@@ -36,6 +36,7 @@ class FakePlatform final : public Platform {
   // The nth call from now (1: the next) of that method ("add_route", "apply_firewall" …) fails with `code`, and does
   // nothing.
   void fail_call(const std::string& method, int nth, int code, std::string text = {});
+  void fail_no_more() { planned_.clear(); }
   // Every changing call in order, as "method argument": "open_tun t0", "apply_firewall", "add_route 10.0.1.0/24 t0",
   // "add_route 10.0.1.0/24 unreachable", "set_carrier t0 on". Failed calls stand as "method argument !".
   std::vector<std::string> journal;

@@ -1,0 +1,67 @@
+"""Each kind of fault once, and ten short random sequences: all kinds of packets try, and nothing is readable (run.py does both for hours)."""
+import pathlib
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import sequences                                 # noqa: E402
+from faults import FAULTS                        # noqa: E402
+from rounds import Sites, repetition             # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def all_sites():
+    sites = Sites()
+    yield sites
+    sites.drop()
+
+
+@pytest.fixture
+def sites(all_sites, request):
+    """One lab for many tests; one that a test broke is not used again."""
+    failed = request.session.testsfailed
+    yield all_sites
+    if request.session.testsfailed > failed:
+        all_sites.drop()
+
+
+def ordered(faults):
+    return sorted(faults, key=lambda one: one.everything)
+
+
+@pytest.mark.parametrize("fault", ordered(FAULTS), ids=lambda one: one.name.replace(" ", "_"))
+def test_chaos_a_fault_lets_nothing_out(sites, fault):
+    site = sites.for_fault(fault)
+    if not site.has(fault):
+        # Not a skip: what the kernel does not have cannot open anything, and that it does not is what was looked at.
+        return
+    tried = repetition(site, fault)
+    assert sum(tried.values()) > 0 and set(tried) == set(site.kinds)
+
+
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_chaos_random_sequence(sites, seed):
+    acts, packets = sequences.run(sites.get(), sequences.draw(seed, length=8))
+    assert acts >= 3 and packets > 100
+
+
+def test_chaos_the_tap_sees_every_kind_without_adit(sites):
+    """The control on which all others rest: made anew in each lab before Adit starts."""
+    site = sites.get()
+    assert all(site.seen_without_adit[kind] >= 3 for kind in site.kinds)
+
+
+def test_chaos_a_leak_is_found(sites):
+    """Others take all layers away at once, which is out of the promise: then the same count is not zero."""
+    site = sites.get()
+    site.kill_aditd()
+    site.alice.kill_guardian()
+    site.shell.run("nft flush ruleset; ip rule del pref 0 lookup 174; ip link del v4_bob0")
+    with pytest.raises(AssertionError, match="LEAK"):
+        for _ in range(50):
+            site.nothing_readable("everything taken away")
+            time.sleep(0.1)
+    sites.drop()
