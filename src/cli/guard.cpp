@@ -27,7 +27,8 @@ constexpr const char* kUsageText =
     "       adit guard outside INTERFACE\n"
     "       adit guard restore\n"
     "  list     what is closed but for its tunnels, why, and how many packets tried otherwise\n"
-    "  open     opens a network that 'dladm delete-iptun -k' kept closed, that a rule named, or that a lost tunnel left;\n"
+    "  open     opens a network that 'dladm delete-iptun -k' kept closed, that a rule named, or that a lost tunnel "
+    "left;\n"
     "           works without aditd too; --offline: only writes it down for the next start\n"
     "  close    closes a network but for a secured tunnel\n"
     "  inside   the networks of an interface, present and future, are reachable although a wider network is closed\n"
@@ -50,8 +51,9 @@ void tell_state(Context& context, const json& state) {
   if (cut == state.end() || !cut->is_array()) return;
   for (const json& one : *cut) {
     const std::string network = one.value("network", ""), interface = one.value("interface", "");
-    context.err << context.self << ": " << network << ", on " << interface
-                << ", lies in a closed network; 'adit guard inside " << interface << "' makes it reachable\n";
+    context.err << context.self << ": " << network << ", on "
+                << interface << ", lies in a closed network; 'adit guard inside "
+                << interface << "' makes it reachable\n";
   }
 }
 

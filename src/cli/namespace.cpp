@@ -15,8 +15,10 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kUsageText =
-    "usage: adit namespace create [-u USER,...] [-t TUNNEL,...] [-n NETWORK,...] [-q RULES] [-k SAS] [-l SECONDS] [-b] NAME\n"
-    "       adit namespace delegate [-u USER,...] [-t TUNNEL,...] [-n NETWORK,...] [-q RULES] [-k SAS] [-l SECONDS] [-b] NAME\n"
+    "usage: adit namespace create [-u USER,...] [-t TUNNEL,...] [-n NETWORK,...] [-q RULES] [-k SAS] [-l SECONDS] [-b] "
+    "NAME\n"
+    "       adit namespace delegate [-u USER,...] [-t TUNNEL,...] [-n NETWORK,...] [-q RULES] [-k SAS] [-l SECONDS] "
+    "[-b] NAME\n"
     "       adit namespace revoke [-u USER,...] [-t TUNNEL,...] [-n NETWORK,...] [-b] NAME\n"
     "       adit namespace delete [-r] NAME\n"
     "       adit namespace list [-p] [-o FIELD,...] [--json]\n"
@@ -161,17 +163,17 @@ struct Form {
 };
 
 const std::vector<Form>& forms() {
-  static const std::vector<Option> bounds = {{'u', "user", true}, {'t', "tunnel", true}, {'n', "network", true},
-                                             {'q', "rules", true}, {'k', "sas", true},  {'l', "lease", true},  {'b', "bypass"}};
+  static const std::vector<Option> bounds = {{'u', "user", true},  {'t', "tunnel", true}, {'n', "network", true},
+                                             {'q', "rules", true}, {'k', "sas", true},    {'l', "lease", true},
+                                             {'b', "bypass"}};
   static const std::vector<Option> listing = {{'p', ""}, {'o', "", true}, {'J', "json"}};
-  static const std::vector<Form> all = {{"create", bounds, true},
-                                        {"delegate", bounds, true},
-                                        {"revoke",
-                                         {{'u', "user", true}, {'t', "tunnel", true}, {'n', "network", true}, {'b', "bypass"}},
-                                         true},
-                                        {"delete", {{'r', "records"}}, true},
-                                        {"list", listing, false},
-                                        {"show", listing, true}};
+  static const std::vector<Form> all = {
+      {"create", bounds, true},
+      {"delegate", bounds, true},
+      {"revoke", {{'u', "user", true}, {'t', "tunnel", true}, {'n', "network", true}, {'b', "bypass"}}, true},
+      {"delete", {{'r', "records"}}, true},
+      {"list", listing, false},
+      {"show", listing, true}};
   return all;
 }
 

@@ -39,7 +39,7 @@ class Inbound {
     const Link* link = nullptr;
     net::Flow flow;
     std::optional<HeldPacket> aside;  // as it came, while it may have to wait
-    bool described = false;  // `flow` was read from the inner packet
+    bool described = false;           // `flow` was read from the inner packet
     const spd::Rule* rule = nullptr;
     uint32_t spi = 0;  // as it stands in the packet
   };

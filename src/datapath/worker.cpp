@@ -134,9 +134,7 @@ void Worker::Impl::run() {
 // Milliseconds until something must be done without being asked; -1: nothing.
 int Worker::Impl::sleep_ms() const {
   if (!without_fd.empty()) return 1;
-  int longest = inbound.holds()                                                          ? 100
-                : inbound.waits_for_fragments() || outbound.waits_for_fragments() ? 1000
-                                                                                  : -1;
+  int longest = inbound.holds() ? 100 : inbound.waits_for_fragments() || outbound.waits_for_fragments() ? 1000 : -1;
   if (const auto deadline = outbound.next_deadline_ns()) {
     const uint64_t now = clock_ns(CLOCK_MONOTONIC);
     const uint64_t left_ms = *deadline > now ? (*deadline - now) / 1'000'000 + 1 : 0;

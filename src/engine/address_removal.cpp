@@ -1,6 +1,6 @@
 // What stands on a link, and its end together with the link.
-#include "engine/addresses.h"
 #include "base/store.h"
+#include "engine/addresses.h"
 
 namespace adit::engine {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <set>
 
-#include "engine/host_name.h"
 #include "base/store.h"
+#include "engine/host_name.h"
 #include "linux/mark.h"
 #include "net/interface_id.h"
 
@@ -216,8 +216,7 @@ Result<> Addresses::place(AddressRecord& record, By by) {
   const bool tunnel = links_.tunnel(record.interface).has_value();
   bool closed_now = false;
   if (tunnel && wanted.peer) {
-    TRY_ASSIGN(closed_now,
-               guard_.protect(Prefix::host(*wanted.peer), record.interface, GuardSource::address));
+    TRY_ASSIGN(closed_now, guard_.protect(Prefix::host(*wanted.peer), record.interface, GuardSource::address));
   }
   if (!tunnel) TRY(context_.platform.set_link_up(record.interface, true));
   auto added = put_in(record, wanted);

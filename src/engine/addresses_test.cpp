@@ -31,7 +31,7 @@ struct AddressesTest : ::testing::Test {
 TEST_F(AddressesTest, GuardHearsOfThePeerBeforeTheKernel) {
   ASSERT_TRUE(create("v4_bob0/v4", "10.0.0.1", "10.0.1.1"));
   EXPECT_EQ(host.platform.journal, (Journal{"protect 10.0.1.1/32 v4_bob0", "add_address 10.0.0.1/32 v4_bob0",
-                                             "add_route 10.0.1.1/32 v4_bob0"}));
+                                            "add_route 10.0.1.1/32 v4_bob0"}));
   const AddressObject object = shown("v4_bob0/v4");
   EXPECT_EQ(object.state, "ok");
   EXPECT_EQ(object.address, "10.0.0.1->10.0.1.1");
@@ -227,7 +227,7 @@ TEST_F(AddressesTest, DeleteTakesTheKernelFirstAndSaysWhatIsOpen) {
   const auto done = addresses.delete_address("v4_bob0/v4");
   ASSERT_TRUE(done);
   EXPECT_EQ(host.platform.journal, (Journal{"remove_route 10.0.1.1/32 v4_bob0", "remove_address 10.0.0.1/32 v4_bob0",
-                                             "release 10.0.1.1/32 v4_bob0"}));
+                                            "release 10.0.1.1/32 v4_bob0"}));
   ASSERT_EQ(done->notes.size(), 1u);
   EXPECT_EQ(done->notes[0],
             "10.0.1.1 is no longer kept to v4_bob0: it is reachable in the clear if a route leads there");

@@ -1,7 +1,7 @@
 #include "engine/algorithms.h"
 
-#include "config/ipsecalgs_file.h"
 #include "base/store.h"
+#include "config/ipsecalgs_file.h"
 
 namespace adit::engine {
 

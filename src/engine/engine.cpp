@@ -1,6 +1,7 @@
 // The wiring, and the order of a start (docs/model/tunnel.pml).
 #include "engine/engine.h"
 
+#include "base/store.h"
 #include "config/system_resolver.h"
 #include "engine/addresses.h"
 #include "engine/algorithms.h"
@@ -17,7 +18,6 @@
 #include "engine/routes.h"
 #include "engine/run_lock.h"
 #include "engine/services.h"
-#include "base/store.h"
 
 namespace adit::engine {
 namespace {

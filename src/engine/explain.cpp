@@ -113,9 +113,7 @@ bool Explainer::routed(const net::Flow& flow, Explanation& about) {
                 fmt::format("It does not leave: {} is an address of this host itself.", flow.destination.str()));
   }
   about.route = ExplainedRoute{.error = way.error().text};
-  if (about.guard)
-    return stop(about, "guard",
-                fmt::format("It is stopped by the guard: {}", what_opens(*about.guard)));
+  if (about.guard) return stop(about, "guard", fmt::format("It is stopped by the guard: {}", what_opens(*about.guard)));
   return stop(about, "no_route", fmt::format("It does not leave: {}.", way.error().text));
 }
 

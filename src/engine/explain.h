@@ -35,9 +35,9 @@ struct ExplainedSa {
 
 struct Explanation {
   bool own = true;  // this host's own: the source going out, the destination coming in; else it would be forwarded
-  std::optional<ExplainedRoute> route;        // coming in: the way back, which says through which tunnel it should come
-  std::optional<GuardVerdict> guard;  // the guarded network that the far address is in
-  std::optional<spd::Rule> host_rule;         // of the host's policy: it looks at own packets before any tunnel
+  std::optional<ExplainedRoute> route;  // coming in: the way back, which says through which tunnel it should come
+  std::optional<GuardVerdict> guard;    // the guarded network that the far address is in
+  std::optional<spd::Rule> host_rule;   // of the host's policy: it looks at own packets before any tunnel
   std::optional<TunnelView> tunnel;
   std::string why_down;  // of the tunnel: what is closed, why, what opens it
   bool policy = false;   // the tunnel has rules

@@ -131,8 +131,7 @@ std::string state_of(const EngineWorld& world) {
   const auto tunnels = world.engine->links().show_iptun("", false);
   for (const auto& tunnel : *tunnels)
     text += fmt::format("{} {} {} {}\n", tunnel.name, tunnel.flags, tunnel.local, tunnel.remote);
-  for (const char* path :
-       {"/etc/dladm/datalink.conf", "/etc/ipadm/ipadm.conf", "/run/links.cache"}) {
+  for (const char* path : {"/etc/dladm/datalink.conf", "/etc/ipadm/ipadm.conf", "/run/links.cache"}) {
     std::istringstream lines(world.file(path));
     for (std::string line; std::getline(lines, line);) {
       if (!line.starts_with("# ")) text += line + "\n";

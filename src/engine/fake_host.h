@@ -54,9 +54,13 @@ struct FakeHost {
     (void)platform.open_tun(name, 1);
     (void)platform.set_link_up(name, true);
     (void)platform.set_carrier(name, true);
-    links.all[name] = {
-        .name = name, .local = address(local), .remote = address(remote), .secured = secured, .up = true, .mtu = 1402,
-        .device = platform.links.at(name).info.index};
+    links.all[name] = {.name = name,
+                       .local = address(local),
+                       .remote = address(remote),
+                       .secured = secured,
+                       .up = true,
+                       .mtu = 1402,
+                       .device = platform.links.at(name).info.index};
   }
   [[nodiscard]] std::string file(const std::string& path) const {
     std::ifstream stream(directory + path);

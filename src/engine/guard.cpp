@@ -116,10 +116,11 @@ Result<> Guard::rules_gone(const std::string& tunnel, const std::string& owner,
   }
   TRY(enact(before, ""));
   for (const auto& [network, entry] : before)
-    context_.events.add(Severity::warning, "guard.rule-gone", network.str(),
-                        fmt::format("{0} stays closed for {1}, although no rule names it any more; 'adit guard open {0}' "
-                                    "opens it",
-                                    network.str(), tunnel));
+    context_.events.add(
+        Severity::warning, "guard.rule-gone", network.str(),
+        fmt::format("{0} stays closed for {1}, although no rule names it any more; 'adit guard open {0}' "
+                    "opens it",
+                    network.str(), tunnel));
   return {};
 }
 
@@ -153,12 +154,14 @@ Result<> Guard::enact(const Book::Before& before, const std::string& because) {
   const auto undo = [&](const Error& error) {
     const Book::Before after = now_of(before);
     book_.put_back(before);
+    carry_rule_networks(touched(before));
     if (auto undone = write(after, "the change failed"); !undone)
       context_.events.add(Severity::warning, "guard.failed", "", undone.error().text);
     return fail(error.code, "cannot guard {}: {}; nothing was changed", joined(touched(before)), error.text);
   };
   if (auto written = write(before, because); !written) return undo(written.error());
   crash_point("guard:saved");
+  carry_rule_networks(touched(before), Carry::comes);
   platform::GuardChange change;
   add_facts(before, change);
   // At a start the book counts: all of it is sent again until the layers take it, and no tunnel opens before.
@@ -179,7 +182,8 @@ std::vector<guard::Line> Guard::lines_for(const Book::Before& before, const std:
   std::vector<guard::Line> lines;
   for (const auto& [network, was] : before) {
     const Entry* entry = book_.find(network);
-    guard::Line line{.network = network, .interface = {}, .generation = book_.generation, .entry = {}, .because = because};
+    guard::Line line{
+        .network = network, .interface = {}, .generation = book_.generation, .entry = {}, .because = because};
     if (entry != nullptr) line.entry = lasting ? entry->lasting() : std::optional(*entry);
     if (lasting && (was ? was->lasting() : std::nullopt) == line.entry) continue;
     if (!line.entry && because.empty()) line.because = "only temporary tunnels hold it";
@@ -258,8 +262,8 @@ Result<std::vector<net::Prefix>> Guard::relax(const Book::Before& before, const 
 }
 
 Result<bool> Guard::release(const net::Prefix& network, const std::string& tunnel, GuardSource source) {
-  TRY_ASSIGN(const auto opened, drop({{network, tunnel, source}}, fmt::format("the {} of {} was deleted",
-                                                                              name_of(source), tunnel)));
+  TRY_ASSIGN(const auto opened,
+             drop({{network, tunnel, source}}, fmt::format("the {} of {} was deleted", name_of(source), tunnel)));
   return !opened.empty();
 }
 

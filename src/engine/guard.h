@@ -146,8 +146,9 @@ class Guard final : public GuardDoor, public FirewallDoor {
   void see(const platform::Route& route, const TunnelView& tunnel);
   [[nodiscard]] std::string why_not_closed(const net::Prefix& network) const;
   void copy(const platform::Route& route);
-  void carry(const net::Prefix& network);
-  void carry_rule_networks(const std::vector<net::Prefix>& changed);
+  enum class Carry : uint8_t { comes, all };  // comes: before the layers close what is carried, so that nothing is lost
+  void carry(const net::Prefix& network, Carry what);
+  void carry_rule_networks(const std::vector<net::Prefix>& changed, Carry what = Carry::all);
   void let_withdrawn_go();
   Result<> apply_host_table();
   [[nodiscard]] platform::Firewall firewall() const;

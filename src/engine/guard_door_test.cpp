@@ -6,7 +6,8 @@
 namespace adit::engine {
 namespace {
 
-constexpr const char* kRule = "{ tunnel t0 negotiate tunnel raddr 10.0.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n";
+constexpr const char* kRule =
+    "{ tunnel t0 negotiate tunnel raddr 10.0.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n";
 
 bool told(const EngineWorld& world, const std::string& kind, const std::string& part = "") {
   return std::ranges::any_of(world.engine->events().since(0), [&](const LogEvent& event) {
@@ -125,7 +126,8 @@ TEST(Book, LostEverywhereAndTheTunnelsTooItIsKeptClosedAndTold) {
   EngineWorld world;
   with_rule(world);
   world.kill();
-  for (const char* path : {"/etc/adit", "/run", "/etc/dladm", "/etc/inet"}) std::filesystem::remove_all(world.root + path);
+  for (const char* path : {"/etc/adit", "/run", "/etc/dladm", "/etc/inet"})
+    std::filesystem::remove_all(world.root + path);
   ASSERT_TRUE(world.start());
   EXPECT_TRUE(world.closed("10.0.1.0/24"));
   EXPECT_TRUE(told(world, "guard.adopted", "10.0.1.0/24"));
@@ -236,8 +238,8 @@ TEST(RulesThatGo, WhatARuleClosedStaysClosedWhenThePolicyGoesAndWhenAnotherComes
   ASSERT_TRUE(entries);
   for (auto& rules : entries->adds) ASSERT_TRUE(world.engine->policy().add_rules(caller, "t0", rules));
   EXPECT_TRUE(world.closed("10.0.1.0/24")) << "another's rule opens nothing";
-  ASSERT_TRUE(world.load_policy(
-      "{ tunnel t0 negotiate tunnel raddr 192.0.2.7 } ipsec { encr_algs aes-gcm sa shared }\n"));
+  ASSERT_TRUE(
+      world.load_policy("{ tunnel t0 negotiate tunnel raddr 192.0.2.7 } ipsec { encr_algs aes-gcm sa shared }\n"));
   EXPECT_TRUE(world.closed("10.0.1.0/24")) << "files that name something else open nothing";
   ASSERT_TRUE(world.engine->guard().open(prefix_of("10.0.1.0/24")));
   EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.0.1.0/24")));
@@ -246,8 +248,7 @@ TEST(RulesThatGo, WhatARuleClosedStaysClosedWhenThePolicyGoesAndWhenAnotherComes
 TEST(RulesThatGo, AFileThatLostARuleOpensNothing) {
   EngineWorld world;
   ASSERT_TRUE(world.start());
-  const std::string second =
-      "{ tunnel t0 negotiate tunnel raddr 10.0.2.0/24 } ipsec { encr_algs aes-gcm sa shared }\n";
+  const std::string second = "{ tunnel t0 negotiate tunnel raddr 10.0.2.0/24 } ipsec { encr_algs aes-gcm sa shared }\n";
   ASSERT_TRUE(world.load_policy(kRule + second));
   ASSERT_TRUE(world.create("t0", true));
   ASSERT_TRUE(world.load_policy(second));
@@ -319,7 +320,7 @@ TEST(DefaultRoute, ALateOrHostileLanIsClosedUntilTheOperatorCallsItInside) {
   ASSERT_TRUE(report && !report->failed());
   EXPECT_TRUE(world.platform.guard->inside.contains(prefix_of("10.0.0.0/24"))) << "the LAN that was there";
   EXPECT_FALSE(world.platform.guard->inside.contains(prefix_of("1.2.3.0/24"))) << "the underlay's is not inside";
-  ASSERT_TRUE(world.platform.add_address("net0", prefix_of("10.0.1.77/24"), {}));  // a hostile lease
+  ASSERT_TRUE(world.platform.add_address("net0", prefix_of("10.0.1.77/24"), {}));   // a hostile lease
   ASSERT_TRUE(world.platform.add_address("net1", prefix_of("172.17.0.1/16"), {}));  // a container bridge, later
   world.settle();
   EXPECT_FALSE(world.leak("10.0.1.80"));
@@ -403,8 +404,9 @@ TEST(Guardian, WhileItIsAwayNothingOpensAndNothingIsMade) {
 TEST(NetworksInNetworks, WhatOnlyARuleNamesInsideARoutedNetworkGoesTheSameWay) {
   EngineWorld world;
   ASSERT_TRUE(world.start());
-  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("t0") +
-                                "{ tunnel t0 negotiate tunnel raddr 10.8.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
+  ASSERT_TRUE(
+      world.load_policy(EngineWorld::protect_all("t0") +
+                        "{ tunnel t0 negotiate tunnel raddr 10.8.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
   ASSERT_TRUE(world.create("t0", true));
   ASSERT_TRUE(world.create_address("t0"));
   ASSERT_TRUE(world.add_route({"10.8.0.0/16", "10.0.1.1"}));
@@ -460,7 +462,8 @@ TEST(NamesProveNothing, ARouteIntoAnUnsecuredTunnelOpensNoLayer) {
   EngineWorld world;
   with_route(world);
   ASSERT_TRUE(world.create("u0", false, "5.6.7.9"));
-  ASSERT_TRUE(world.engine->addresses().create_address({.object = "u0/v4", .local = "10.0.0.1", .remote = "10.60.0.1"}));
+  ASSERT_TRUE(
+      world.engine->addresses().create_address({.object = "u0/v4", .local = "10.0.0.1", .remote = "10.60.0.1"}));
   ASSERT_TRUE(world.add_route({"10.0.1.0/26", "10.60.0.1"}));
   for (const auto& route : world.platform.route_list)
     if (route.destination == prefix_of("10.0.1.0/26")) EXPECT_EQ(route.table, 254u);

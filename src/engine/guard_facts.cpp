@@ -50,9 +50,8 @@ bool Guard::thrown(const net::Address& peer) const {
   const auto* wider = entry == nullptr ? book_.enclosing(host) : nullptr;
   if (wider != nullptr && wider->first.length() > kWide) entry = &wider->second;
   if (entry == nullptr) return true;
-  return std::ranges::any_of(ends_, [&](const auto& item) {
-    return item.second.peer == peer && entry->held_by(item.first);
-  });
+  return std::ranges::any_of(ends_,
+                             [&](const auto& item) { return item.second.peer == peer && entry->held_by(item.first); });
 }
 
 void Guard::change_ends(const std::string& name, const Ends& ends, platform::GuardChange& change) {
@@ -144,11 +143,9 @@ std::set<net::Prefix> Guard::inside_networks() const {
     const auto* wider = book_.enclosing(local.network);
     if (wider == nullptr) continue;
     const bool frozen = std::ranges::find(wider->second.except, local.network) != wider->second.except.end();
-    const bool named = std::ranges::any_of(interfaces.value_or(std::vector<platform::InterfaceInfo>{}),
-                                           [&](const auto& device) {
-                                             return device.index == local.interface &&
-                                                    book_.inside().contains(device.name);
-                                           });
+    const bool named = std::ranges::any_of(
+        interfaces.value_or(std::vector<platform::InterfaceInfo>{}),
+        [&](const auto& device) { return device.index == local.interface && book_.inside().contains(device.name); });
     if (frozen || named) inside.insert(local.network);
   }
   return inside;
@@ -179,8 +176,8 @@ void Guard::add_facts(const Book::Before& before, platform::GuardChange& change)
       change.close[network] = devices_of(*entry);
     else
       change.open.insert(network);
-    for (auto peer = peers_.lower_bound(network.address());
-         peer != peers_.end() && network.contains(peer->first); ++peer) {
+    for (auto peer = peers_.lower_bound(network.address()); peer != peers_.end() && network.contains(peer->first);
+         ++peer) {
       const bool wanted = thrown(peer->first), there = plan_.peers.contains(peer->first);
       if (wanted && !there) change.peers.insert(peer->first);
       if (!wanted && there) change.not_peers.insert(peer->first);

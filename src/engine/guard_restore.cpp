@@ -19,10 +19,11 @@ Result<> Guard::load_books() {
   for (guard::BookFile* file : {&disk_, &copy_, &run_}) {
     auto loaded = file->load();
     if (!loaded)
-      return fail(loaded.error().code,
-                  "{}; without it aditd cannot know which networks to keep closed: put it back from {}, or delete it if "
-                  "no secured tunnel needs it",
-                  loaded.error().text, file == &copy_ ? disk_.path() : copy_.path());
+      return fail(
+          loaded.error().code,
+          "{}; without it aditd cannot know which networks to keep closed: put it back from {}, or delete it if "
+          "no secured tunnel needs it",
+          loaded.error().text, file == &copy_ ? disk_.path() : copy_.path());
     read.push_back(*loaded ? std::optional((*loaded)->book()) : std::nullopt);
     if (!*loaded) continue;
     any = true;
@@ -106,8 +107,9 @@ Result<> Guard::restore() {
   TRY(load_books());
   TRY(adopt_what_stands());
   if (auto sent = send({}); !sent)
-    context_.events.add(Severity::alert, "guard.failed", "",
-                        fmt::format("the guard does not stand whole: {}; until it does no tunnel opens", sent.error().text));
+    context_.events.add(
+        Severity::alert, "guard.failed", "",
+        fmt::format("the guard does not stand whole: {}; until it does no tunnel opens", sent.error().text));
   return {};
 }
 
@@ -128,9 +130,10 @@ void Guard::settle() {
     }
   }
   for (const auto& [tunnel, networks] : orphans)
-    context_.events.add(Severity::alert, "guard.orphaned", tunnel,
-                        fmt::format("{} is closed for {}, which {}; 'adit guard open NETWORK' opens it", networks, tunnel,
-                                    links_.tunnel(tunnel) ? "is not secured any more" : "is not there any more"));
+    context_.events.add(
+        Severity::alert, "guard.orphaned", tunnel,
+        fmt::format("{} is closed for {}, which {}; 'adit guard open NETWORK' opens it", networks, tunnel,
+                    links_.tunnel(tunnel) ? "is not secured any more" : "is not there any more"));
   reassert(true, false);
 }
 

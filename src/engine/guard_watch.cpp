@@ -16,9 +16,9 @@ using platform::Route;
 
 namespace {
 
-constexpr size_t kMostSeen = 1024;    // others' routes that close something at one time
-constexpr uint8_t kWide = 1;          // 0/0 and its halves
-constexpr Seconds kWithdrawn{2};      // a route is withdrawn when it is away so long while its device stood
+constexpr size_t kMostSeen = 1024;  // others' routes that close something at one time
+constexpr uint8_t kWide = 1;        // 0/0 and its halves
+constexpr Seconds kWithdrawn{2};    // a route is withdrawn when it is away so long while its device stood
 constexpr const char* kTableFile = "/etc/adit/guard.nft";
 
 bool routed(const Entry& entry, const std::string& tunnel) {
@@ -50,8 +50,7 @@ void Guard::reassert(bool routes_changed, bool nftables_changed) {
 std::string Guard::why_not_closed(const net::Prefix& network) const {
   if (network.length() <= kWide) return "it holds every address";
   if (seen_.size() >= kMostSeen) return fmt::format("{} such routes are closed already", kMostSeen);
-  for (auto peer = peers_.lower_bound(network.address()); peer != peers_.end() && network.contains(peer->first);
-       ++peer)
+  for (auto peer = peers_.lower_bound(network.address()); peer != peers_.end() && network.contains(peer->first); ++peer)
     return fmt::format("it holds {}, the outer address of a tunnel's peer", peer->first.str());
   return {};
 }
@@ -70,10 +69,11 @@ void Guard::see(const Route& route, const TunnelView& tunnel) {
   if (!held) {
     if (const std::string why = why_not_closed(network); !why.empty()) {
       if (told_.insert(network).second)
-        context_.events.add(Severity::alert, "guard.not-closed", network.str(),
-                            fmt::format("somebody routes {0} into {1}, and that does not close it, because {2}: what the "
-                                        "route does not carry leaves in the clear; 'adit guard close {0} {1}' closes it",
-                                        network.str(), tunnel.name, why));
+        context_.events.add(
+            Severity::alert, "guard.not-closed", network.str(),
+            fmt::format("somebody routes {0} into {1}, and that does not close it, because {2}: what the "
+                        "route does not carry leaves in the clear; 'adit guard close {0} {1}' closes it",
+                        network.str(), tunnel.name, why));
       return;
     }
     if (auto closed = hold({{network, tunnel.name, GuardSource::seen, tunnel.temporary}}); !closed)
@@ -124,8 +124,11 @@ void Guard::look_at_others_routes() {
     if (up.contains(key.second)) seen.missing_since = context_.clock.now();
   }
   for (const auto& [network, device] : carried_) {
-    Route route{.destination = network, .interface_index = device, .metric = platform::kCopyMetric,
-                .table = platform::kGuardTable, .protocol = platform::kRouteProtocol};
+    Route route{.destination = network,
+                .interface_index = device,
+                .metric = platform::kCopyMetric,
+                .table = platform::kGuardTable,
+                .protocol = platform::kRouteProtocol};
     (void)context_.platform.add_route(route);
   }
 }
@@ -168,7 +171,7 @@ void Guard::tick() {
 
 // ---- networks that only a rule names, inside one that is routed into the same tunnel: they go the way of the wider
 // one. The guard's table has a more specific entry for them, which would close them otherwise.
-void Guard::carry(const net::Prefix& network) {
+void Guard::carry(const net::Prefix& network, Carry what) {
   const Entry* entry = book_.find(network);
   int device = 0;
   if (entry != nullptr)
@@ -181,8 +184,10 @@ void Guard::carry(const net::Prefix& network) {
     }
   const auto known = carried_.find(network);
   const int before = known == carried_.end() ? 0 : known->second;
-  if (before == device) return;
-  Route route{.destination = network, .metric = platform::kCopyMetric, .table = platform::kGuardTable,
+  if (before == device || (what == Carry::comes && (before != 0 || device == 0))) return;
+  Route route{.destination = network,
+              .metric = platform::kCopyMetric,
+              .table = platform::kGuardTable,
               .protocol = platform::kRouteProtocol};
   if (device != 0) {
     route.interface_index = device;
@@ -196,12 +201,12 @@ void Guard::carry(const net::Prefix& network) {
   }
 }
 
-void Guard::carry_rule_networks(const std::vector<net::Prefix>& changed) {
+void Guard::carry_rule_networks(const std::vector<net::Prefix>& changed, Carry what) {
   for (const auto& network : changed) {
-    carry(network);
+    carry(network, what);
     const auto& all = book_.networks();
     for (auto inner = all.upper_bound(network); inner != all.end() && network.contains(inner->first); ++inner)
-      carry(inner->first);
+      carry(inner->first, what);
   }
 }
 

@@ -2,8 +2,8 @@
 // undone, and what others do to the devices is put back.
 #include <algorithm>
 
-#include "engine/links.h"
 #include "base/store.h"
+#include "engine/links.h"
 
 namespace adit::engine {
 namespace {

@@ -2,9 +2,9 @@
 // (docs/model/tunnel.pml).
 #include <set>
 
+#include "base/store.h"
 #include "engine/links.h"
 #include "engine/names.h"
-#include "base/store.h"
 
 namespace adit::engine {
 namespace {

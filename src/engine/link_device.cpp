@@ -1,8 +1,8 @@
 // A tunnel's device: guarded first, carrier off from its first instant, its queues given to the workers.
 #include <algorithm>
 
-#include "engine/links.h"
 #include "base/store.h"
+#include "engine/links.h"
 #include "linux/mark.h"
 
 namespace adit::engine {
@@ -16,7 +16,8 @@ constexpr uint32_t kTcp4Headers = 52;                            // IPv4 and TCP
 Result<> Links::guard_rules(const Tunnel& tunnel, Undo& undo) {
   if (!tunnel.active.secured) return {};
   const std::string& name = tunnel.active.name;
-  TRY_ASSIGN(const auto before, guard_.hold(policy_.holds_of(name, policy_.head_of(name).get(), tunnel.active.temporary)));
+  TRY_ASSIGN(const auto before,
+             guard_.hold(policy_.holds_of(name, policy_.head_of(name).get(), tunnel.active.temporary)));
   undo.add([this, before] { guard_.take_back(before); });
   return {};
 }

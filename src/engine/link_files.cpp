@@ -1,6 +1,6 @@
 // Where links are remembered: datalink.conf for the next boot, links.cache in the run directory for the next daemon.
-#include "engine/links.h"
 #include "base/store.h"
+#include "engine/links.h"
 
 namespace adit::engine {
 namespace {

@@ -3,9 +3,9 @@
 #include <array>
 #include <charconv>
 
+#include "base/store.h"
 #include "config/ipsecconf_lexer.h"
 #include "engine/links.h"
-#include "base/store.h"
 
 namespace adit::engine {
 namespace {

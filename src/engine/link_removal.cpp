@@ -1,8 +1,8 @@
 // delete-iptun: carrier, what stands on the tunnel, disk, device, guard (docs/model/tunnel.pml).
 #include <ranges>
 
-#include "engine/links.h"
 #include "base/store.h"
+#include "engine/links.h"
 
 namespace adit::engine {
 namespace {

@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <set>
 
-#include "engine/links.h"
 #include "base/store.h"
+#include "engine/links.h"
 
 namespace adit::engine {
 namespace {
@@ -61,8 +61,8 @@ Result<> Links::guard_both(const std::string& name, const std::string& new_name,
   if (!tunnel.active.secured) return {};  // what the name holds from an earlier, secured tunnel is not this one's
   TRY_ASSIGN(const auto before, guard_.hold_also(name, new_name));
   undo.add([this, before] { guard_.take_back(before); });
-  TRY_ASSIGN(const auto rules, guard_.hold(policy_.holds_of(new_name, policy_.head_of(new_name).get(),
-                                                            tunnel.active.temporary)));
+  TRY_ASSIGN(const auto rules,
+             guard_.hold(policy_.holds_of(new_name, policy_.head_of(new_name).get(), tunnel.active.temporary)));
   undo.add([this, rules] { guard_.take_back(rules); });
   return {};
 }

@@ -194,8 +194,16 @@ void Links::handle(const datapath::PathMtuChanged& event) {
 
 TunnelView Links::view_of(const Tunnel& tunnel) const {
   const auto head = policy_.head_of(tunnel.active.name);
-  return {tunnel.active.name,    tunnel.active.id,        tunnel.active.type,     tunnel.ends.local, tunnel.ends.remote,
-          tunnel.active.secured, tunnel.active.temporary, head && head->active(), tunnel.usable,     tunnel.device_mtu,
+  return {tunnel.active.name,
+          tunnel.active.id,
+          tunnel.active.type,
+          tunnel.ends.local,
+          tunnel.ends.remote,
+          tunnel.active.secured,
+          tunnel.active.temporary,
+          head && head->active(),
+          tunnel.usable,
+          tunnel.device_mtu,
           tunnel.device ? tunnel.index : 0};
 }
 

@@ -125,7 +125,7 @@ class Links final : public LinkView {
     bool name_taken = false;
     Seconds patience{0};
     MonoTime try_again{};
-    int index = 0;        // by which it is known, whatever its name or group: of the last one
+    int index = 0;  // by which it is known, whatever its name or group: of the last one
     uint32_t underlay_mtu = 1500;
     uint32_t learned_mtu = 0;  // path MTU; 0: none learned
     MonoTime learned_at{};

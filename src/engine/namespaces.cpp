@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <ranges>
 
+#include "base/store.h"
 #include "engine/permission.h"
 #include "engine/services.h"
-#include "base/store.h"
 
 namespace adit::engine {
 namespace {

@@ -16,10 +16,10 @@ namespace adit::engine {
 
 struct NamespaceRecord {
   std::string name;
-  std::set<uid_t> users;          // who may act in it besides root
-  std::set<std::string> tunnels;  // glob patterns (fnmatch) of the tunnels that they may act on
-  std::set<net::Prefix> networks; // its rules may close these, and what is in them, for the whole host
-  uint32_t rules = 1000;          // quotas: SPD entries, as listings show them, and SAs
+  std::set<uid_t> users;           // who may act in it besides root
+  std::set<std::string> tunnels;   // glob patterns (fnmatch) of the tunnels that they may act on
+  std::set<net::Prefix> networks;  // its rules may close these, and what is in them, for the whole host
+  uint32_t rules = 1000;           // quotas: SPD entries, as listings show them, and SAs
   uint32_t sas = 1000;
   uint32_t lease_seconds = 0;  // 0: records stay without an owner
   bool bypass = false;         // its users may let clear text pass

@@ -127,9 +127,10 @@ void Policy::tell_not_delegated(const spd::HeadSet& next, const std::set<std::st
       if (!namespaces_.may_close(owner, network))
         context_.events.add(
             Severity::warning, "guard.not-delegated", owner,
-            fmt::format("a rule of {} names {}, which is not delegated to it: the rule is in force on {}, but nothing is "
-                        "closed beside the tunnel; 'adit namespace delegate -n {} {}' lets it be closed",
-                        owner, network.str(), name, network.str(), owner));
+            fmt::format(
+                "a rule of {} names {}, which is not delegated to it: the rule is in force on {}, but nothing is "
+                "closed beside the tunnel; 'adit namespace delegate -n {} {}' lets it be closed",
+                owner, network.str(), name, network.str(), owner));
   }
 }
 
@@ -156,12 +157,14 @@ void Policy::guard_less(const spd::HeadSet& next, const std::set<std::string>& c
     std::set<std::string> owners;
     for (auto& hold : holds_of(name, head.get(), false)) wanted.emplace(std::move(hold.owner), hold.network);
     if (head)
-      for (const auto& rule : head->rules()) owners.insert(rule.name_space == kPropertyNamespace ? "" : rule.name_space);
+      for (const auto& rule : head->rules())
+        owners.insert(rule.name_space == kPropertyNamespace ? "" : rule.name_space);
     std::vector<GuardHold> gone;
     std::map<std::string, std::vector<net::Prefix>> stays;
     for (const auto& network : guard_.networks_of(name))
       for (const auto& [key, holder] : guard_.book().find(network)->holders) {
-        if (key.tunnel != name || !holder.sources.contains(GuardSource::policy) || wanted.contains({key.owner, network}))
+        if (key.tunnel != name || !holder.sources.contains(GuardSource::policy) ||
+            wanted.contains({key.owner, network}))
           continue;
         const bool by_its_owner = opener && (*opener == kPropertyNamespace ? "" : *opener) == key.owner;
         if (by_its_owner && owners.contains(key.owner))

@@ -120,9 +120,10 @@ void Policy::deleted(const std::string& name, Outcome& outcome) {
   const auto opened = guard_.retire(name);
   if (!opened) return outcome.notes.push_back(opened.error().text);
   for (const auto& network : *opened)
-    outcome.notes.push_back(fmt::format("{} is no longer kept closed for {}: it is reachable in the clear if a route "
-                                        "leads there",
-                                        network.str(), name));
+    outcome.notes.push_back(
+        fmt::format("{} is no longer kept closed for {}: it is reachable in the clear if a route "
+                    "leads there",
+                    network.str(), name));
 }
 
 }  // namespace adit::engine

@@ -99,7 +99,8 @@ Result<RouteAnswer> Routes::get(std::span<const std::string> words) const {
     TRY_ASSIGN(const auto routes, context_.platform.routes(command.family()));
     std::optional<Prefix> longest;
     for (const Route& route : routes)
-      if ((route.table == kMainTable || route.table == platform::kGuardTable) && route.interface_index == way->interface_index && route.gateway == way->gateway &&
+      if ((route.table == kMainTable || route.table == platform::kGuardTable) &&
+          route.interface_index == way->interface_index && route.gateway == way->gateway &&
           route.destination.contains(command.destination.address()) &&
           (!longest || route.destination.length() > longest->length()))
         longest = route.destination;

@@ -1,6 +1,6 @@
 // Routes that lead into a tunnel, and their end together with it.
-#include "engine/routes.h"
 #include "base/store.h"
+#include "engine/routes.h"
 
 namespace adit::engine {
 

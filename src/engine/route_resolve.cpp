@@ -90,8 +90,8 @@ Result<std::string> Routes::interface_of_gateway(const RouteCommand& command) co
 }
 
 // Ways into secured tunnels stand in the guard's table, which is asked before any other: more specific routes, later
-// rules and other tables do not lead round them. An unsecured tunnel's stands there only where it holds the tunnel's own
-// peer, which that table throws back, and never inside a closed network: it would open that layer.
+// rules and other tables do not lead round them. An unsecured tunnel's stands there only where it holds the tunnel's
+// own peer, which that table throws back, and never inside a closed network: it would open that layer.
 bool Routes::stands_before_others(const std::string& interface, const Prefix& destination) const {
   const auto tunnel = links_.tunnel(interface);
   if (!tunnel) return false;

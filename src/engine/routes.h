@@ -88,7 +88,7 @@ class Routes final : public LinkUser {
   // whatever fails.
   enum class By : uint8_t { command, put_back };
   Result<> place(Wanted& wanted, const platform::Route& route, By by);  // guard, then kernel
-  Result<bool> unplace(Wanted& wanted);                          // kernel, then guard: true when the network is open
+  Result<bool> unplace(Wanted& wanted);  // kernel, then guard: true when the network is open
   Result<> unplace(Wanted& wanted, std::vector<std::string>& notes);
   void place_waiting();
   [[nodiscard]] bool stands_before_others(const std::string& interface, const net::Prefix& destination) const;

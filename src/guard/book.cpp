@@ -85,7 +85,8 @@ Result<uint64_t> number(std::string_view text) {
 
 std::string text_of(const Entry::Key& key, const Entry::Holder& holder) {
   std::string sources;
-  for (const Source source : holder.sources) sources += fmt::format("{}{}", sources.empty() ? "" : "+", name_of(source));
+  for (const Source source : holder.sources)
+    sources += fmt::format("{}{}", sources.empty() ? "" : "+", name_of(source));
   return fmt::format(" hold={};{};{};{}", escaped(key.tunnel), escaped(key.owner),
                      holder.temporary ? "temporary" : "lasting", sources);
 }
@@ -277,8 +278,7 @@ std::string text_of(const Line& line) {
   if (line.entry) {
     if (!line.entry->except.empty()) {
       text += " except=";
-      for (size_t i = 0; i < line.entry->except.size(); ++i)
-        text += (i == 0 ? "" : ",") + line.entry->except[i].str();
+      for (size_t i = 0; i < line.entry->except.size(); ++i) text += (i == 0 ? "" : ",") + line.entry->except[i].str();
     }
     for (const auto& [key, holder] : line.entry->holders) text += text_of(key, holder);
   }

@@ -65,9 +65,11 @@ Book Lines::book() const {
 Lines lines_of(const Book& book) {
   Lines lines;
   for (const auto& [network, entry] : book.networks())
-    lines.networks[network] = {.network = network, .interface = {}, .generation = book.generation, .entry = entry, .because = {}};
+    lines.networks[network] = {
+        .network = network, .interface = {}, .generation = book.generation, .entry = entry, .because = {}};
   for (const auto& name : book.inside())
-    lines.interfaces[name] = {.network = {}, .interface = name, .generation = book.generation, .entry = {}, .inside = true, .because = {}};
+    lines.interfaces[name] = {
+        .network = {}, .interface = name, .generation = book.generation, .entry = {}, .inside = true, .because = {}};
   return lines;
 }
 
@@ -111,7 +113,7 @@ Result<> BookFile::rewrite(const Book& whole) {
 }
 
 void BookFile::know_file() {
-  struct stat now {};
+  struct stat now{};
   if (::stat(path_.c_str(), &now) != 0) now = {};
   size_ = now.st_size;
   inode_ = now.st_ino;
@@ -119,7 +121,7 @@ void BookFile::know_file() {
 
 Result<> BookFile::append(const std::vector<Line>& lines, const std::function<const Book&()>& whole) {
   if (lines.empty()) return {};
-  struct stat now {};
+  struct stat now{};
   // Somebody took it away, cut it, or put another in its place.
   if (::stat(path_.c_str(), &now) != 0 || now.st_size != size_ || now.st_ino != inode_) there_ = false;
   if (!there_ || lines_ + lines.size() > 2 * living_ + kOldLinesKept) return rewrite(whole());
@@ -138,7 +140,7 @@ Result<> BookFile::add_text(const std::string& text) {
                 std::strerror(errno));
   }
   const Closing closing(fd);
-  struct stat before {};
+  struct stat before{};
   int code = ::fstat(fd, &before) == 0 ? 0 : errno;
   crash_point(point_ + ":opened");
   if (code == 0) {

@@ -37,8 +37,9 @@ class BookFile {
   // EINVAL: another line is broken, or it is no book; the text names path and line. Other codes as the system gave
   // them.
   Result<std::optional<Lines>> load();
-  // Appends; on failure the file is as it was. A file that is gone, or is not as this left it, is written anew. `whole`: gives the book with these changes; asked when the file is
-  // rewritten, which is when most of its lines are old.
+  // Appends; on failure the file is as it was. A file that is gone, or is not as this left it, is written anew.
+  // `whole`: gives the book with these changes; asked when the file is rewritten, which is when most of its lines are
+  // old.
   Result<> append(const std::vector<Line>& lines, const std::function<const Book&()>& whole);
   Result<> rewrite(const Book& whole);
   [[nodiscard]] const std::string& path() const { return path_; }
@@ -50,11 +51,11 @@ class BookFile {
   std::string path_;
   Lasting lasting_;
   std::string point_;
-  bool there_ = false;    // with a header, and whole
-  size_t lines_ = 0;      // in the file
-  off_t size_ = 0;        // as this left it
+  bool there_ = false;  // with a header, and whole
+  size_t lines_ = 0;    // in the file
+  off_t size_ = 0;      // as this left it
   ino_t inode_ = 0;
-  size_t living_ = 0;     // when it was last rewritten or loaded
+  size_t living_ = 0;  // when it was last rewritten or loaded
 };
 
 }  // namespace adit::guard

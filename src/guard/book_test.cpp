@@ -102,7 +102,8 @@ TEST_F(File, AJournalOfChangesReadsBackAsTheBook) {
       ASSERT_TRUE(file.append({{.network = network, .generation = book.generation, .because = "test"}}, whole));
     } else {
       book.add({network, "t0", Source::route});
-      ASSERT_TRUE(file.append({{.network = network, .generation = book.generation, .entry = *book.find(network)}}, whole));
+      ASSERT_TRUE(
+          file.append({{.network = network, .generation = book.generation, .entry = *book.find(network)}}, whole));
     }
   }
   BookFile again(path_, Lasting::disk, "test");
@@ -121,8 +122,9 @@ TEST_F(File, ACutLastLineIsNotCountedAndTheNextChangeMendsIt) {
   ASSERT_TRUE(lines && *lines) << lines.error().text;
   EXPECT_EQ((*lines)->book(), sample());
   book.add({prefix("10.78.0.0/16"), "t0", Source::route});
-  ASSERT_TRUE(file.append({{.network = prefix("10.78.0.0/16"), .generation = 9, .entry = *book.find(prefix("10.78.0.0/16"))}},
-                          [&]() -> const Book& { return book; }));
+  ASSERT_TRUE(
+      file.append({{.network = prefix("10.78.0.0/16"), .generation = 9, .entry = *book.find(prefix("10.78.0.0/16"))}},
+                  [&]() -> const Book& { return book; }));
   EXPECT_EQ((*file.load())->book(), book);
 }
 
@@ -144,8 +146,11 @@ TEST_F(File, ABrokenLineInTheMiddleIsNamed) {
 
 TEST(Lines, OfTwoCopiesTheNewerLineCountsAndOfEqualAgeTheOneThatCloses) {
   Lines lines;
-  const Line held{.network = prefix("10.0.0.0/8"), .interface = {}, .generation = 4,
-                  .entry = Entry{{{{"t0", ""}, {{Source::route}, false}}}, {}}, .because = {}};
+  const Line held{.network = prefix("10.0.0.0/8"),
+                  .interface = {},
+                  .generation = 4,
+                  .entry = Entry{{{{"t0", ""}, {{Source::route}, false}}}, {}},
+                  .because = {}};
   Line gone{.network = prefix("10.0.0.0/8"), .interface = {}, .generation = 5, .entry = {}, .because = "x"};
   lines.take(gone);
   lines.take(held);

@@ -439,8 +439,7 @@ Result<> FakePlatform::add_route(const Route& route) {
            there.interface_index == made.interface_index && there.table == made.table && there.metric == made.metric &&
            there.unreachable == made.unreachable && there.blackhole == made.blackhole;
   };
-  if (std::ranges::any_of(route_list, same))
-    return fail(EEXIST, "{}: the route is there", describe(route));
+  if (std::ranges::any_of(route_list, same)) return fail(EEXIST, "{}: the route is there", describe(route));
   route_list.insert(route_list.begin(), made);
   changed(Change::What::route, made.interface_index);
   return {};

@@ -71,8 +71,7 @@ TEST_F(Machine, TheNthCallFailsAndDoesNothing) {
 
 TEST_F(Machine, TheGuardsTableComesFirstAndThrowsPeersBack) {
   ASSERT_TRUE(fake.add_route({.destination = prefix("0.0.0.0/0"), .gateway = at("192.0.2.254"), .metric = 5}));
-  ASSERT_TRUE(
-      fake.add_route({.destination = prefix("0.0.0.0/0"), .interface_index = tunnel(), .table = kGuardTable}));
+  ASSERT_TRUE(fake.add_route({.destination = prefix("0.0.0.0/0"), .interface_index = tunnel(), .table = kGuardTable}));
   GuardPlan plan;
   plan.closed[prefix("198.51.100.0/24")] = {};
   plan.peers = {at("8.8.8.8")};

@@ -30,9 +30,9 @@ class GuardRoutes {
   explicit GuardRoutes(const GuardPlan& plan);
   RouteStep change(const GuardChange& change);
   [[nodiscard]] const std::map<GuardRoute, int>& all() const { return routes_; }  // with how many ask for each
-  [[nodiscard]] bool empty() const { return routes_.empty(); }  // no peer to throw back either
-  [[nodiscard]] bool covers(const net::Prefix& network) const;    // some closed network contains it
-  [[nodiscard]] bool overlaps(const net::Prefix& network) const;  // or lies in it
+  [[nodiscard]] bool empty() const { return routes_.empty(); }                    // no peer to throw back either
+  [[nodiscard]] bool covers(const net::Prefix& network) const;                    // some closed network contains it
+  [[nodiscard]] bool overlaps(const net::Prefix& network) const;                  // or lies in it
 
  private:
   void close(const net::Prefix& network, bool on, RouteStep& step);

@@ -179,7 +179,6 @@ Result<> LinuxPlatform::remove_address(const std::string& name, const net::Prefi
   return platform::remove_address(*netlink_, link->info.index, local, peer);
 }
 
-
 // --- nftables
 
 Result<> LinuxPlatform::apply_firewall(const Firewall& firewall) {

@@ -35,7 +35,7 @@ class Monitor {
   bool drain(int fd, const std::function<void(const nlmsghdr&)>& each);  // false: some were lost
   void drain_table(bool& whole);
   Descriptor routes_, nftables_, bell_, epoll_;
-  int other_ = -1;  // watched too; not ours
+  int other_ = -1;        // watched too; not ours
   bool touched_ = false;  // and not reported yet
   std::vector<uint32_t> own_ports_;
   std::vector<uint8_t> buffer_;

@@ -142,7 +142,8 @@ TEST_F(HostTable, AChangedRuleOfEqualNumberIsSeenAndPutBack) {
   apply(firewall);
   EXPECT_EQ(platform->firewall_stands(), true);
   const std::string handle = output("nft -a list chain inet adit host_out | grep 198.51.100 | grep -o 'handle [0-9]*'");
-  run("nft replace rule inet adit host_out " + handle.substr(0, handle.find('\n')) + " ip daddr 198.51.100.0/24 accept");
+  run("nft replace rule inet adit host_out " + handle.substr(0, handle.find('\n')) +
+      " ip daddr 198.51.100.0/24 accept");
   EXPECT_EQ(platform->firewall_stands(), false);
   (void)platform->poll_changes();
   apply(firewall);

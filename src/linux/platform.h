@@ -148,7 +148,7 @@ class Platform {
   virtual Result<> apply_firewall(const Firewall& firewall) = 0;
   virtual Result<> remove_firewall() = 0;
   virtual std::string render_firewall(const Firewall& firewall) = 0;
-  virtual Result<bool> firewall_stands() = 0;  // just as applied last: nobody took a part away
+  virtual Result<bool> firewall_stands() = 0;                // just as applied last: nobody took a part away
   virtual Result<std::vector<LeakCount>> leak_counts() = 0;  // of the guard's tables; they go on over replacements
   // Everybody's tables, as `nft -j list ruleset` prints them. Some ms, more where others have many rules.
   virtual Result<std::string> ruleset() = 0;

@@ -40,7 +40,7 @@ json state_json(const engine::Guard& guard) {
   json cut = json::array();
   for (const auto& [network, interface] : guard.cut_off())
     cut.push_back({{"network", network.str()}, {"interface", interface}});
-  return {{"rule", state.rule},       {"lasting", state.lasting},         {"owned", state.owned},
+  return {{"rule", state.rule},       {"lasting", state.lasting},        {"owned", state.owned},
           {"trouble", state.trouble}, {"inside", guard.book().inside()}, {"cut_off", std::move(cut)}};
 }
 

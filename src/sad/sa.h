@@ -108,9 +108,9 @@ class Sa {
 
   // What may be sent and accepted of what is remembered.
   Ceiling sent, seen;
-  std::atomic<uint64_t> seen_wanted{0};  // the highest authentic number that was above seen.limit
+  std::atomic<uint64_t> seen_wanted{0};        // the highest authentic number that was above seen.limit
   std::atomic<uint64_t>* seen_mark = nullptr;  // where the highest accepted number is left for a next life; or null
-  std::atomic<bool> numbers_due{false};  // a limit is near: a worker reports it, once
+  std::atomic<bool> numbers_due{false};        // a limit is near: a worker reports it, once
   // Inbound, by the owner, of an authentic number: may it be accepted? False: it is not saved yet.
   [[nodiscard]] bool may_see(uint64_t sequence);
   // By the owner: marks it as seen. False: a replay.
