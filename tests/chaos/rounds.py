@@ -101,6 +101,26 @@ def drop_quietly(sites, row):
         row.troubles.append(f"at the end of its lab: {trouble}")
 
 
+def gather(workers, results):
+    """What these processes put into `results`, until all have ended. When this one is ended, they are, and take their labs away."""
+    for worker in workers:
+        worker.start()
+    try:
+        while True:
+            alive = any(worker.is_alive() for worker in workers)        # asked before the look, so that nothing is missed
+            try:
+                yield results.get(timeout=0.5)
+            except queue.Empty:
+                if not alive:
+                    return
+    finally:
+        for worker in workers:
+            if worker.is_alive():
+                worker.terminate()
+        for worker in workers:
+            worker.join()
+
+
 def work(jobs, results, until):
     sites = Sites()
     try:
@@ -111,8 +131,7 @@ def work(jobs, results, until):
                 return
             results.put(repeat(sites, BY_NAME[name], times))
     finally:
-        drop_quietly(sites, Row(""))
-        results.put(None)
+        sites.drop()
 
 
 def side_by_side(faults, repetitions, labs, portion=25, tell=lambda row: None, seconds=None):
@@ -125,18 +144,9 @@ def side_by_side(faults, repetitions, labs, portion=25, tell=lambda row: None, s
                     jobs.put((one.name, min(portion, repetitions - at)))
     time.sleep(0.5)                                      # the queue's own thread fills it
     until = time.monotonic() + (seconds or 1e9)
-    workers = [multiprocessing.Process(target=work, args=(jobs, results, until)) for _ in range(labs)]
-    for worker in workers:
-        worker.start()
-    rows, ended = {one.name: Row(one.name) for one in faults}, 0
-    while ended < labs:
-        row = results.get()
-        if row is None:
-            ended += 1
-            continue
+    rows = {one.name: Row(one.name) for one in faults}
+    for row in gather([multiprocessing.Process(target=work, args=(jobs, results, until)) for _ in range(labs)], results):
         rows[row.name].take(row)
         tell(row)
     jobs.cancel_join_thread()                            # what nobody took
-    for worker in workers:
-        worker.join()
     return rows

@@ -77,30 +77,24 @@ def explain_leak(seed, length, everything):
 
 
 def roam(number, options, results):
-    """Seeds number, number + labs, … until the time is over; every fifth lab's life with everything guarded."""
+    """Seeds number, number + labs, … until the time is over; three rounds of ten where everything is guarded."""
     sites, end, seed = rounds.Sites(), time.monotonic() + options.seconds, options.first_seed + number
-    while time.monotonic() < end:
-        everything = (seed // options.labs) % 10 >= 7
-        found = one_seed(sites, seed, options.length, everything)
-        extra = explain_leak(seed, options.length, everything) if found[2].startswith("LEAK") and not options.no_shrink else ""
-        results.put((seed, *found, extra))
-        seed += options.labs
-    sites.drop()
-    results.put(None)
+    try:
+        while time.monotonic() < end:
+            everything = (seed // options.labs) % 10 >= 7
+            found = one_seed(sites, seed, options.length, everything)
+            extra = explain_leak(seed, options.length, everything) if found[2].startswith("LEAK") and not options.no_shrink else ""
+            results.put((seed, *found, extra))
+            seed += options.labs
+    finally:
+        sites.drop()
 
 
 def random_mode(options):
     results = multiprocessing.Queue()
     workers = [multiprocessing.Process(target=roam, args=(number, options, results)) for number in range(options.labs)]
-    for worker in workers:
-        worker.start()
-    ended, acts, packets, seeds, wrong = 0, 0, 0, 0, []
-    while ended < len(workers):
-        found = results.get()
-        if found is None:
-            ended += 1
-            continue
-        seed, more_acts, more_packets, trouble, extra = found
+    acts, packets, seeds, wrong = 0, 0, 0, []
+    for seed, more_acts, more_packets, trouble, extra in rounds.gather(workers, results):
         acts, packets, seeds = acts + more_acts, packets + more_packets, seeds + 1
         print(f"{time.strftime('%H:%M:%S')} seed {seed}: {more_acts} acts, {more_packets} packets {trouble} {extra}", flush=True)
         wrong += [seed] if trouble else []
