@@ -24,9 +24,12 @@ Result<std::unique_ptr<GuardLayers>> GuardLayers::open(bool owner) {
   return layers;
 }
 
+// The owned one first: a packet on its way while a table is replaced whole may pass the new chain before it counts and
+// the old one after it did; the other table stands meanwhile.
 std::vector<GuardTable*> GuardLayers::tables() {
-  std::vector<GuardTable*> all{&lasting_};
+  std::vector<GuardTable*> all;
   if (owned_) all.push_back(owned_.get());
+  all.push_back(&lasting_);
   return all;
 }
 
@@ -51,6 +54,7 @@ Result<> GuardLayers::put(const GuardPlan& plan) {
     TRY(rule_.replace(plan));
     return remove_tables();
   }
+  TRY(lasting_.is_not_anothers(plan.book));
   auto content = std::exchange(content_, GuardContent(plan));
   for (GuardTable* table : tables())
     if (auto done = replace_table(*table); !done) {

@@ -112,17 +112,21 @@ Result<GuardTable> GuardTable::open(Kind kind, NftGeneration& generation) {
   return GuardTable(kind, generation, std::move(*netlink));
 }
 
+Result<> GuardTable::is_not_anothers(const std::string& book) {
+  if (kind_ != Kind::lasting || made_) return {};
+  TRY_ASSIGN(const auto before, found());
+  if (before && before->book != book)
+    return fail(EBUSY,
+                "the guard in this network namespace is that of the Adit with root {}; stop that one and let it open "
+                "its networks first",
+                before->book.empty() ? "/" : before->book);
+  return {};
+}
+
 Result<> GuardTable::replace(const GuardContent& content, bool ask_before_routing) {
   if (content.book().size() > kMostComment)
     return fail(ENAMETOOLONG, "{}: the root's name is too long to be kept in the kernel", content.book());
-  if (kind_ == Kind::lasting && !made_) {
-    TRY_ASSIGN(const auto before, found());
-    if (before && before->book != content.book())
-      return fail(EBUSY,
-                  "the guard in this network namespace is that of the Adit with root {}; stop that one and let it open "
-                  "its networks first",
-                  before->book.empty() ? "/" : before->book);
-  }
+  TRY(is_not_anothers(content.book()));
   TRY(count());
   shape_.clear();
   for (int attempt = 0; attempt < kTries; ++attempt) {

@@ -40,6 +40,8 @@ class GuardTable {
   // `generation` is shared by all tables of a process, and outlives them.
   static Result<GuardTable> open(Kind kind, NftGeneration& generation);
 
+  // EBUSY: a lasting table that stands, and that this object did not make, is another root's.
+  Result<> is_not_anothers(const std::string& book);
   // The whole table in one transaction; counts go on. EPERM (owned): another process holds it. EBUSY (lasting): it is
   // another Adit's, whose root the text names.
   Result<> replace(const GuardContent& content, bool ask_before_routing);
