@@ -5,7 +5,8 @@
 //
 //   ADIT_CHAOS_ACTS=1000000 ADIT_CHAOS_SEED=7 engine_test --gtest_filter='Chaos.*'
 //
-// A walk that fails is run again with acts left out, until none can be; what remains is printed.
+// A walk that fails is run again with acts left out, until none can be; what remains is printed, and
+// ADIT_CHAOS_REPLAY='whole:15d6843 kill:be3dd32a' runs that alone and tells what each act called.
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -59,12 +60,15 @@ class Chaos {
       random_.seed(act.word);
       (this->*kKinds[act.kind].run)();
       ++figures_.acts;
+      if (told_ != nullptr) tell(kKinds[act.kind].name);
       judge(kKinds[act.kind].name);
       if (!fault_.empty()) return fault_;
     }
     operator_opens_everything();
     return fault_;
   }
+
+  void tell_to(std::ostream& stream) { told_ = &stream; }
 
   struct Kind {
     const char* name;
@@ -77,6 +81,12 @@ class Chaos {
   // ---- what must hold
   void check(bool holds, const std::string& text) {
     if (!holds && fault_.empty()) fault_ = text;
+  }
+
+  void tell(const char* act) {
+    *told_ << act << (world_.engine ? "" : " (no daemon)") << "\n";
+    for (const auto& call : std::exchange(world_.platform.journal, {})) *told_ << "    " << call << "\n";
+    for (const auto& network : promised_) *told_ << "    promised " << network.str() << "\n";
   }
 
   void judge(const char* act) {
@@ -441,6 +451,7 @@ class Chaos {
 
   EngineWorld world_;
   Figures& figures_;
+  std::ostream* told_ = nullptr;
   std::minstd_rand random_;
   std::set<net::Prefix> promised_,
       lasting_;  // what was to be closed; what the book said of boots when it was last seen
@@ -542,6 +553,20 @@ std::string text_of(const std::vector<Act>& acts) {
   return text;
 }
 
+std::vector<Act> acts_from(const std::string& text) {
+  std::vector<Act> acts;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    const auto colon = word.find(':');
+    const auto kind =
+        std::ranges::find(Chaos::kKinds, word.substr(0, colon), [](const auto& one) { return std::string(one.name); });
+    if (kind == Chaos::kKinds.end() || colon == word.npos) throw std::invalid_argument(word);
+    acts.push_back({static_cast<size_t>(kind - Chaos::kKinds.begin()),
+                    static_cast<uint32_t>(std::stoul(word.substr(colon + 1), nullptr, 16))});
+  }
+  return acts;
+}
+
 uint64_t number_from_environment(const char* name, uint64_t otherwise) {
   const char* text = std::getenv(name);
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 0);
@@ -552,6 +577,12 @@ TEST(Chaos, NoActsInAnyOrderOpenWhatIsPromised) {
   const uint64_t acts = number_from_environment("ADIT_CHAOS_ACTS", 3000);
   uint64_t seed = number_from_environment("ADIT_CHAOS_SEED", 1);
   Figures figures;
+  if (const char* replay = std::getenv("ADIT_CHAOS_REPLAY")) {
+    Chaos chaos(figures);
+    chaos.tell_to(std::cout);
+    EXPECT_EQ(chaos.run(acts_from(replay)), "");
+    return;
+  }
   for (; figures.acts < acts; ++seed) {
     const auto walk = acts_of(static_cast<uint32_t>(seed), kWalk);
     const std::string fault = fault_of(walk, figures);
