@@ -89,6 +89,8 @@ Result<Outcome> Policy::load_files() {
   if (diff.changes_anything() || !nothing_waits("")) {
     TRY_ASSIGN(spd::Draft draft, database_.changed_draft("", diff.heads));
     TRY(change({}, [&] { return database_.flip_all(draft, true); }));
+  } else {
+    TRY(guard_.hold({}));  // nothing is new, and yet a success says that what the files name is closed
   }
   files_ = std::move(files);
   loaded_ = std::move(wanted);

@@ -28,7 +28,7 @@ class Fault:
     breaks: frozenset = frozenset()
     everything: bool = False               # in the lab where all is guarded
     whole: bool = False                    # wait until traffic flows again each time, not only until the layers stand
-    needs: str = ""                        # a script that succeeds where the kernel has what it takes
+    needs: str | Callable = ""             # a script, or a function, that succeeds where the kernel has what it takes
 
 
 def breaks(*layers):
@@ -392,7 +392,7 @@ def uptime_jumps(site):
 
 fault("no descriptor left", few_descriptors, breaks=breaks("lasting"), whole=True)
 fault("disk full", disk_full, disk_has_room, breaks=breaks("lasting"), whole=True)
-fault("little memory", little_memory, memory_again, breaks=breaks("lasting"), whole=True, needs=f"test -w {MEMORY}/cgroup.procs")
+fault("little memory", little_memory, memory_again, breaks=breaks("lasting"), whole=True, needs=lambda: os.path.exists(f"{MEMORY}/memory.limit_in_bytes"))
 fault("monotonic clock jumps at a start", uptime_jumps, start, needs="unshare --time --monotonic 5 true")
 
 # ---- where everything is guarded

@@ -73,7 +73,7 @@ def repeat(sites, fault: Fault, times):
         try:
             site = sites.for_fault(fault)
             if not site.has(fault):
-                row.skipped = f"this kernel cannot: {fault.needs}"
+                row.skipped = "not possible here (faults.py: needs)"
                 return row
             row.tried.update(repetition(site, fault))
         except Leak as leak:

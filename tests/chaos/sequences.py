@@ -20,9 +20,9 @@ class Step:
         return [self.fault, self.hold, self.stays]
 
 
-def draw(seed, length=12, everything=False):
+def draw(seed, length=12, everything=False, without=()):
     source = random.Random(seed)
-    known = [one for one in FAULTS if everything or not one.everything]
+    known = [one for one in FAULTS if (everything or not one.everything) and not any(word in one.name for word in without)]
     return [Step(source.choice(known).name, round(source.choice((0, 0, 0.05, 0.2, 0.4)), 2), source.choice((0, 0, 0, 1, 2, 4))) for _ in range(length)]
 
 

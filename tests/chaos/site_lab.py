@@ -157,6 +157,8 @@ class Site:
 
     def has(self, fault):
         """Whether this kernel can do that."""
+        if callable(fault.needs):
+            return fault.needs()
         return not fault.needs or self.shell.run(fault.needs)[0] == 0
 
     # ---- counting
