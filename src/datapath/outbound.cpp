@@ -364,20 +364,31 @@ void Outbound::send() {
   const auto sends = burst_.gather();
   const auto results = burst_.results().first(sends.size());
   if (!sends.empty()) context_.wire.send(sends, results);
+  bool failed = false;
   for (uint32_t s = 0; s < sends.size(); ++s) {
     const int error = -results[s].error;
     if (error == 0) continue;
+    failed = true;
     const auto [first, count] = burst_.range(s);
     const uint32_t left = std::min(results[s].left, count);
     refuse(burst_.packets().subspan(first + left, count - left), reason_of_send(error));
-    const Link* const link = burst_.about(first).way.link;
-    context_.counters(link).send_error.store(error, std::memory_order_relaxed);
-    if (error == EMSGSIZE) report_path_mtu(*link);
+    if (error == EMSGSIZE) report_path_mtu(*burst_.about(first).way.link);
   }
   const auto same_way = [this](uint32_t i) { return burst_.about(i).way; };
   for (uint32_t first = 0, end = 0; first < burst_.count(); first = end) {
     end = run_end(burst_, first, same_way);
     settle(first, end);
+  }
+  if (failed) note_failures(results);
+}
+
+// For the link's state, after its packets of this burst were counted.
+void Outbound::note_failures(std::span<const WireResult> results) {
+  for (uint32_t s = 0; s < results.size(); ++s) {
+    if (results[s].error == 0) continue;
+    LinkCounters& counters = context_.counters(burst_.about(burst_.range(s).first).way.link);
+    counters.send_error.store(-results[s].error, std::memory_order_relaxed);
+    counters.sent_before_error.store(counters.opackets.get(), std::memory_order_relaxed);
   }
 }
 

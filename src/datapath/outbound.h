@@ -55,6 +55,7 @@ class Outbound {
   void authenticate();
   void send();
   void settle(uint32_t first, uint32_t end);
+  void note_failures(std::span<const WireResult> results);
   [[nodiscard]] const Link* link_of(tunnel::LinkId id) const;
   void report_path_mtu(const Link& link);
   void drop(const Item& item, DropReason reason);

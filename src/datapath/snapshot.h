@@ -21,7 +21,8 @@ namespace adit::datapath {
 struct LinkCounters {
   Counter ipackets, rbytes, opackets, obytes, ierrors, oerrors;
   std::array<Counter, kDropReasons> drops_in, drops_out;
-  std::atomic<int> send_error{0};  // errno of the last send that failed
+  std::atomic<int> send_error{0};              // errno of the last send that failed
+  std::atomic<uint64_t> sent_before_error{0};  // opackets at that moment: equal while nothing has left since
   // ESP in UDP that passed its integrity check and did not come from the port that its SA names: that port. 0: the last
   // one did.
   std::atomic<uint16_t> other_port{0};

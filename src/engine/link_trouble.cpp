@@ -20,7 +20,10 @@ TroubleFacts trouble_facts(const std::vector<std::shared_ptr<datapath::LinkCount
     facts.bad_icv += in(DropReason::bad_icv);
     facts.unknown_spi += in(DropReason::unknown_spi);
     facts.wrong_outer += in(DropReason::wrong_outer);
-    if (const int error = counters->send_error.load(std::memory_order_relaxed); error != 0) facts.error = error;
+    if (const int error = counters->send_error.load(std::memory_order_relaxed); error != 0) {
+      facts.error = error;
+      facts.sent_since += counters->opackets.get() - counters->sent_before_error.load(std::memory_order_relaxed);
+    }
     if (const uint16_t port = counters->other_port.load(std::memory_order_relaxed); port != 0) facts.other_port = port;
   }
   return facts;
@@ -48,7 +51,9 @@ Trouble LinkTrouble::tick(const TroubleFacts& facts, MonoTime now) {
   begun_ = true;
   last_ = facts;
   const uint64_t let_in = facts.let_in - before.let_in;
-  refused_.count(facts.refused - before.refused, facts.sent - before.sent, now);
+  // Many may have left in the second in which the way was cut, and none since.
+  const uint64_t refused = facts.refused - before.refused;
+  refused_.count(refused, refused != 0 && facts.sent_since == 0 ? 0 : facts.sent - before.sent, now);
   bad_icv_.count(facts.bad_icv - before.bad_icv, let_in, now);
   unknown_spi_.count(facts.unknown_spi - before.unknown_spi, let_in, now);
   wrong_outer_.count(facts.wrong_outer - before.wrong_outer, let_in, now);

@@ -16,6 +16,7 @@ namespace adit::engine {
 // The counters of all workers that this needs.
 struct TroubleFacts {
   uint64_t sent = 0, refused = 0;  // outer packets
+  uint64_t sent_since = 0;         // after the last that was refused, by the workers that had one refused
   uint64_t let_in = 0;
   uint64_t bad_icv = 0, unknown_spi = 0, wrong_outer = 0;
   int error = 0;            // errno of the last send that failed

@@ -45,9 +45,19 @@ TEST_F(LinkTroubleTest, WhatIsLongAgoIsNotSaidOfNow) {
   EXPECT_EQ(trouble.sending(now), Trouble::none);
 }
 
+TEST_F(LinkTroubleTest, NothingThatLeftSinceIsTroubleWhateverLeftBefore) {
+  facts.refused = 3;
+  facts.sent = 100;
+  EXPECT_EQ(second(), Trouble::sending);
+  facts.sent = 101;
+  facts.sent_since = 1;
+  second();
+  EXPECT_EQ(trouble.sending(now), Trouble::none);
+}
+
 TEST_F(LinkTroubleTest, AFewOfManyAreNoTrouble) {
   facts.refused = 5;
-  facts.sent = 100;
+  facts.sent = facts.sent_since = 100;
   second();
   EXPECT_EQ(trouble.sending(now), Trouble::none);
 }

@@ -33,9 +33,8 @@ class GuardLayers {
   // Looks, and does nothing. A layer that this process does not keep (owned, outside the guardian) is looked for only.
   GuardState state();
   // Looks at what may have been touched (after suspect, follow, or what failed last time) and puts back what others
-  // broke: a sentence for each thing, that says what it was and whether it is back. `next_try()`: something is not.
+  // broke: a sentence for each thing, that says what it was and whether it is back.
   std::vector<std::string> put_back();
-  [[nodiscard]] bool next_try() const { return rule_suspect_ || tables_suspect_; }
 
   // Notices of rtnetlink and of nfnetlink, as they come; true: put_back has something to look at. Own changes are
   // known.

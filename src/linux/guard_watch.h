@@ -16,10 +16,8 @@ class GuardWatch {
   static Result<GuardWatch> start();
 
   [[nodiscard]] std::array<int, 2> fds() const { return {routes_.get(), tables_.get()}; }  // readable: call drain
-  // Tells the layers everything that has come; devices that are gone lose their pass at once.
+  // Tells the layers everything that has come, at least once a second; devices that are gone lose their pass at once.
   void drain(GuardLayers& layers);
-  // Notices were lost, and the look at everything that this asks for waits for its second: call drain again then.
-  [[nodiscard]] bool owes() const { return lost_; }
 
  private:
   void drain_one(int fd, int protocol, GuardLayers& layers);

@@ -24,6 +24,12 @@ constexpr auto kTryAgain = std::chrono::seconds(1);
 constexpr auto kLook = std::chrono::seconds(30);  // at everything, in case a notice never came
 constexpr auto kLookAtSaved = std::chrono::minutes(1);
 
+// 0: there is no such file.
+ino_t inode_of(const std::string& path) {
+  struct stat found{};
+  return lstat(path.c_str(), &found) == 0 ? found.st_ino : 0;
+}
+
 bool is_root(int socket) {
   ucred peer{};
   socklen_t size = sizeof peer;
@@ -48,13 +54,16 @@ Result<std::unique_ptr<Guardian>> Guardian::start(GuardianSettings settings) {
 // The lock is on a file that only root can open.
 Result<> Guardian::take_directory() {
   const std::string path = settings_.run + "/adit-guard.pid";
-  pid_file_ = Descriptor(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!pid_file_.valid()) return fail(errno, "cannot write {}: {}", path, std::strerror(errno));
-  if (flock(pid_file_.get(), LOCK_EX | LOCK_NB) != 0)
+  if (pid_file_.valid() && inode_of(path) == pid_inode_) return {};
+  Descriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file.valid()) return fail(errno, "cannot write {}: {}", path, std::strerror(errno));
+  if (flock(file.get(), LOCK_EX | LOCK_NB) != 0)
     return fail(EBUSY, "another guardian keeps {}; this one is not needed", settings_.run);
   const std::string pid = std::to_string(getpid()) + "\n";
-  if (ftruncate(pid_file_.get(), 0) != 0 || pwrite(pid_file_.get(), pid.data(), pid.size(), 0) < 0)
+  if (ftruncate(file.get(), 0) != 0 || pwrite(file.get(), pid.data(), pid.size(), 0) < 0)
     return fail(errno, "cannot write {}: {}", path, std::strerror(errno));
+  pid_file_ = std::move(file);
+  pid_inode_ = inode_of(path);
   return {};
 }
 
@@ -92,23 +101,33 @@ Result<> Guardian::close_by_book() {
   return {};
 }
 
+// It appears under its name when it listens, and not before.
 Result<> Guardian::listen() {
-  const std::string path = settings_.run + "/guard.sock";
+  const std::string path = settings_.run + "/guard.sock", made = path + ".new";
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
-  if (path.size() >= sizeof name.sun_path) return fail(ENAMETOOLONG, "{}: too long for a socket's name", path);
-  path.copy(name.sun_path, path.size());
-  listener_ = Descriptor(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!listener_.valid()) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
-  unlink(path.c_str());  // the directory is ours: its lock is held
+  if (made.size() >= sizeof name.sun_path) return fail(ENAMETOOLONG, "{}: too long for a socket's name", path);
+  made.copy(name.sun_path, made.size());
+  Descriptor listener(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!listener.valid()) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
+  unlink(made.c_str());  // the directory is ours: its lock is held
   const mode_t mask = umask(0177);
-  const int bound = bind(listener_.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name);
+  const int bound = bind(listener.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name);
   const int error = errno;
   umask(mask);
   if (bound != 0) return fail(error, "cannot make {}: {}", path, std::strerror(error));
-  if (::listen(listener_.get(), static_cast<int>(kMostClients)) != 0)
+  if (::listen(listener.get(), static_cast<int>(kMostClients)) != 0 || rename(made.c_str(), path.c_str()) != 0)
     return fail(errno, "cannot listen at {}: {}", path, std::strerror(errno));
+  listener_ = std::move(listener);
+  socket_inode_ = inode_of(path);
   return {};
+}
+
+// The run directory may be lost, or tidied up by somebody: a guardian that no aditd reaches keeps every tunnel closed.
+void Guardian::listen_again() {
+  if (inode_of(settings_.run + "/guard.sock") == socket_inode_) return;
+  (void)::mkdir(settings_.run.c_str(), 0755);
+  if (take_directory() && listen()) tell(fmt::format("{}/guard.sock was taken away; it is there again", settings_.run));
 }
 
 Guardian::~Guardian() {
@@ -134,9 +153,8 @@ void Guardian::run(int stop, int again) {
     std::vector<pollfd> waiting{{stop, POLLIN, 0}, {listener_.get(), POLLIN, 0}, {again, POLLIN, 0}};
     for (const int fd : watched) waiting.push_back({fd, POLLIN, 0});
     for (const Client& client : clients_) waiting.push_back({client.socket.get(), POLLIN, 0});
-    const bool soon = layers_->next_try() || watch_->owes() || owed_;
-    const auto patience = soon ? std::chrono::milliseconds(kTryAgain) : std::chrono::milliseconds(kLook);
-    const int ready = poll(waiting.data(), waiting.size(), static_cast<int>(patience.count()));
+    const int ready =
+        poll(waiting.data(), waiting.size(), static_cast<int>(std::chrono::milliseconds(kTryAgain).count()));
     if (ready < 0 && errno != EINTR) std::this_thread::sleep_for(kTryAgain);  // no memory: not a reason to end
     if (waiting[0].revents != 0) return;
     watch_->drain(*layers_);
@@ -161,6 +179,7 @@ void Guardian::tend() {
     next_look_ = now + kLook;
     layers_->suspect();
   }
+  listen_again();
   for (const auto& sentence : layers_->put_back()) tell(sentence);
   if (now < next_saved_) return;
   next_saved_ = now + kLookAtSaved;

@@ -3,6 +3,8 @@
 // book. One thread: start, then run.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -48,6 +50,7 @@ class Guardian {
   Result<> close_by_book();
   GuardPlan first_plan();
   Result<> listen();
+  void listen_again();
   void accept_clients();
   bool serve(Client& client);  // false: it is gone
   GuardMessage answer(Client& client, const GuardMessage& request);
@@ -59,6 +62,7 @@ class Guardian {
 
   GuardianSettings settings_;
   Descriptor pid_file_, listener_;
+  ino_t pid_inode_ = 0, socket_inode_ = 0;  // of their files in the run directory
   std::optional<GuardWatch> watch_;
   std::unique_ptr<GuardLayers> layers_;
   std::optional<GuardPlan> owed_;  // the book's, where it could not be put in force yet

@@ -235,6 +235,17 @@ TEST_F(GuardianTest, ASecondOneOfTheSameDirectoryIsNotNeededAndOneOfAnotherRootI
   expect_standing();
 }
 
+TEST_F(GuardianTest, ARunDirectoryThatIsLostComesBackAndItIsReachedAgain) {
+  start_guardian();
+  ASSERT_TRUE(client->replace(closing({"10.0.1.0/24"})));
+  run("rm -rf " + run_dir);
+  GuardianClient next(GuardianClientSettings{"/test", run_dir, "/nonexistent"});
+  EXPECT_TRUE(eventually([&] { return next.replace(closing({"10.0.1.0/24", "10.0.2.0/24"})).has_value(); }));
+  EXPECT_FALSE(Guardian::start({.root = "/test", .run = run_dir, .read_book = {}, .say = {}}))
+      << "its lock is back too";
+  expect_standing();
+}
+
 TEST_F(GuardianTest, ADeviceThatVanishedLosesItsPassAtOnce) {
   start_guardian();
   run("ip link add t1 type veth peer name t1x");
