@@ -26,8 +26,8 @@ constexpr unsigned kAddressWord = 0, kNumberWord = 8, kDeviceWord = 9, kScratchW
 
 constexpr uint8_t kIcmp = 1, kIgmp = 2, kUdp = 17, kIcmp6 = 58, kFragment6 = 44;
 
-const char* kPorts = "ports";
-const char* kErrors4 = "errors4";
+constexpr const char *kPorts = kGuardFixedSets[0], *kErrors4 = kGuardFixedSets[1];
+constexpr const char* kComment = "Adit's: leave it out when saving rules";
 
 Bytes word(uint32_t value) {  // in the host's order, as meta loads it
   Bytes bytes(sizeof value);
@@ -45,8 +45,9 @@ constexpr Layout kHeader6{Family::v6, 8, 24, 16, GuardSet::net6, GuardSet::flow6
 
 class Builder {
  public:
-  explicit Builder(const GuardChains& chains) : chains_(chains) {}
-  std::vector<NetlinkMessage> build() &&;
+  explicit Builder(const GuardChains& chains)
+      : chains_(chains), parts_{nft_new_table(chains.table, chains.flags, kComment), {}, {}, {}, {}} {}
+  GuardParts build() &&;
 
  private:
   // --- parts of rules
@@ -102,10 +103,13 @@ class Builder {
     rule.payload(NFT_PAYLOAD_NETWORK_HEADER, header.source, header.address, kAddressWord + header.address / 4);
     rule.in_set(guard_set_name(header.flow), kAddressWord);
   }
-  void put(NetlinkMessage message) { messages_.push_back(std::move(message)); }
-  void chain(const std::string& name) { put(nft_new_chain(chains_.table, name)); }
+  void put(const std::string& chain, NetlinkMessage rule) { parts_.rules.emplace_back(chain, std::move(rule)); }
+  void chain(const std::string& name) { parts_.chains.emplace_back(name, nft_new_chain(chains_.table, name)); }
   void base_chain(const std::string& name, uint32_t hook, int priority) {
-    put(nft_new_base_chain(chains_.table, name, hook, priority));
+    parts_.chains.emplace_back(name, nft_new_base_chain(chains_.table, name, hook, priority));
+  }
+  void set(const NftSetForm& form) {
+    parts_.sets.emplace_back(form.name, nft_new_set(chains_.table, form, ++set_ids_));
   }
   void fixed_set(const std::string& name, uint32_t type, uint32_t bytes, const std::vector<Bytes>& members);
 
@@ -121,7 +125,7 @@ class Builder {
   void prerouting();
 
   const GuardChains& chains_;
-  std::vector<NetlinkMessage> messages_;
+  GuardParts parts_;
   uint32_t set_ids_ = 0;
 };
 
@@ -148,7 +152,7 @@ NftSetForm form_of(GuardSet set) {
 }
 
 void Builder::fixed_set(const std::string& name, uint32_t type, uint32_t bytes, const std::vector<Bytes>& members) {
-  put(nft_new_set(chains_.table, {name, 0, type, bytes, 0, 0, false}, ++set_ids_));
+  set({name, 0, type, bytes, 0, 0, false});
   NetlinkMessage message = nft_message(NFT_MSG_NEWSETELEM, NLM_F_CREATE);
   message.put_string(NFTA_SET_ELEM_LIST_TABLE, chains_.table);
   message.put_string(NFTA_SET_ELEM_LIST_SET, name);
@@ -161,12 +165,11 @@ void Builder::fixed_set(const std::string& name, uint32_t type, uint32_t bytes, 
     message.end_nest(element);
   }
   message.end_nest(list);
-  put(std::move(message));
+  parts_.members.emplace_back(name, std::move(message));
 }
 
 void Builder::sets() {
-  for (size_t i = 0; i < kGuardSets; ++i)
-    put(nft_new_set(chains_.table, form_of(static_cast<GuardSet>(i)), ++set_ids_));
+  for (size_t i = 0; i < kGuardSets; ++i) set(form_of(static_cast<GuardSet>(i)));
   fixed_set(kPorts, kPortType, 2, {{0x01, 0xf4}, {0x11, 0x94}});  // 500, 4500
   fixed_set(kErrors4, kIcmpType, 1, {{3}, {11}, {12}});
 }
@@ -175,8 +178,8 @@ void Builder::sets() {
 void Builder::witnesses(const std::string& name, uint32_t Layout::* address, GuardSet set) {
   chain(name);
   for (const Layout& header : {kHeader4, kHeader6})
-    put(closed(name, header, header.*address).in_set(guard_set_name(set), kNumberWord).no_verdict());
-  put(in(name).verdict(NF_DROP));
+    put(name, closed(name, header, header.*address).in_set(guard_set_name(set), kNumberWord).no_verdict());
+  put(name, in(name).verdict(NF_DROP));
 }
 
 // IKE with peers that are not known yet.
@@ -187,7 +190,7 @@ void Builder::ike(const std::string& name, bool out) {
     rule.payload(NFT_PAYLOAD_TRANSPORT_HEADER, out ? 0 : 2, 2, kScratchWord);
     rule.equal(kScratchWord, encapsulated ? Bytes{0x11, 0x94} : Bytes{0x01, 0xf4});
     if (encapsulated) rule.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 8, 4, kScratchWord).equal(kScratchWord, word(0));
-    put(rule.verdict(NF_ACCEPT));
+    put(name, rule.verdict(NF_ACCEPT));
   }
 }
 
@@ -201,11 +204,11 @@ void Builder::link(const std::string& name, const Layout& header, bool out) {
   Bytes ports = out ? client : server;
   ports.insert(ports.end(), (out ? server : client).begin(), (out ? server : client).end());
   lease.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 4, kScratchWord).equal(kScratchWord, ports);
-  put(lease.verdict(NF_ACCEPT));
+  put(name, lease.verdict(NF_ACCEPT));
   if (v4) {
     NftRule groups = of_protocol(name, kIgmp);
     groups.payload(NFT_PAYLOAD_NETWORK_HEADER, 8, 1, kScratchWord).equal(kScratchWord, Bytes{1});
-    put(groups.verdict(NF_ACCEPT));
+    put(name, groups.verdict(NF_ACCEPT));
     return;
   }
   struct Kind {
@@ -216,7 +219,7 @@ void Builder::link(const std::string& name, const Layout& header, bool out) {
     rule.payload(NFT_PAYLOAD_NETWORK_HEADER, 7, 1, kScratchWord).equal(kScratchWord, Bytes{kind.hop_limit});
     rule.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, kScratchWord);
     rule.at_least(kScratchWord, Bytes{kind.first}).at_most(kScratchWord, Bytes{kind.last});
-    put(rule.verdict(NF_ACCEPT));
+    put(name, rule.verdict(NF_ACCEPT));
   }
 }
 
@@ -225,27 +228,27 @@ void Builder::outgoing(const std::string& name, const Layout& header) {
   const std::string link_name = header.family == Family::v4 ? "link_out4" : "link_out6";
   link(link_name, header, true);
   chain(name);
-  put(in(name).meta(NFT_META_OIF, kScratchWord).equal(kScratchWord, word(kLoopback)).verdict(NF_ACCEPT));
+  put(name, in(name).meta(NFT_META_OIF, kScratchWord).equal(kScratchWord, word(kLoopback)).verdict(NF_ACCEPT));
 
   NftRule esp = of_esp_or_ah(name);
   from_us(esp);
   outgoing_flow(esp, header);
-  put(esp.verdict(NF_ACCEPT));
+  put(name, esp.verdict(NF_ACCEPT));
   NftRule udp = of_protocol(name, kUdp);
   from_us(udp);
   with_port(udp, 0);
   outgoing_flow(udp, header);
-  put(udp.verdict(NF_ACCEPT));
+  put(name, udp.verdict(NF_ACCEPT));
   NftRule fragment = of_protocol(name, kUdp);
   from_us(fragment);
   later_fragment(fragment, header);
   outgoing_flow(fragment, header);
-  put(fragment.verdict(NF_ACCEPT));
+  put(name, fragment.verdict(NF_ACCEPT));
 
   NftRule wide = closed(name, header, header.destination);
   wide.mask(kNumberWord, word(kWideNetwork)).equal(kNumberWord, word(kWideNetwork));
-  put(wide.verdict(NFT_JUMP, link_name));
-  put(in(name).verdict(NFT_GOTO, "stop_out"));
+  put(name, wide.verdict(NFT_JUMP, link_name));
+  put(name, in(name).verdict(NFT_GOTO, "stop_out"));
 }
 
 // Errors about outer packets: the packet that they quote must be of a flow.
@@ -270,7 +273,7 @@ void Builder::errors(const std::string& name, const Layout& header) {
     }
     rule.payload(NFT_PAYLOAD_TRANSPORT_HEADER, quoted + header.source, 2 * header.address, kAddressWord);
     rule.in_set(guard_set_name(header.flow), kAddressWord);
-    put(rule.verdict(NF_ACCEPT));
+    put(name, rule.verdict(NF_ACCEPT));
   }
 }
 
@@ -279,32 +282,32 @@ void Builder::incoming(const std::string& name, const Layout& header) {
   const std::string link_name = header.family == Family::v4 ? "link_in4" : "link_in6";
   link(link_name, header, false);
   chain(name);
-  put(in(name).meta(NFT_META_IIF, kScratchWord).equal(kScratchWord, word(kLoopback)).verdict(NF_ACCEPT));
+  put(name, in(name).meta(NFT_META_IIF, kScratchWord).equal(kScratchWord, word(kLoopback)).verdict(NF_ACCEPT));
 
   NftRule esp = of_esp_or_ah(name);
   incoming_flow(esp, header);
-  put(esp.verdict(NF_ACCEPT));
+  put(name, esp.verdict(NF_ACCEPT));
   NftRule udp = of_protocol(name, kUdp);
   with_port(udp, 2);
   incoming_flow(udp, header);
-  put(udp.verdict(NF_ACCEPT));
+  put(name, udp.verdict(NF_ACCEPT));
   NftRule fragment = of_protocol(name, kUdp);
   later_fragment(fragment, header);
   incoming_flow(fragment, header);
-  put(fragment.verdict(NF_ACCEPT));
+  put(name, fragment.verdict(NF_ACCEPT));
   errors(name, header);
 
   NftRule wide = closed(name, header, header.source);
   wide.mask(kNumberWord, word(kWideNetwork)).equal(kNumberWord, word(kWideNetwork));
-  put(wide.verdict(NFT_JUMP, link_name));
-  put(in(name).verdict(NFT_GOTO, "stop_in"));
+  put(name, wide.verdict(NFT_JUMP, link_name));
+  put(name, in(name).verdict(NFT_GOTO, "stop_in"));
 }
 
 void Builder::hooks() {
   const auto stray = [&](const char* chain, const Layout& header, bool out, const std::string& then) {
     NftRule rule = closed(chain, header, out ? header.destination : header.source);
     rule.meta(out ? NFT_META_OIF : NFT_META_IIF, kDeviceWord).not_in_set(guard_set_name(GuardSet::pass), kNumberWord);
-    put(rule.verdict(NFT_GOTO, then));
+    put(chain, rule.verdict(NFT_GOTO, then));
   };
   base_chain("forward", NF_INET_FORWARD, kFirst);
   base_chain("postrouting", NF_INET_POST_ROUTING, kLast);
@@ -327,11 +330,11 @@ void Builder::prerouting() {
     rule.fib(NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR, kScratchWord).equal(kScratchWord, word(RTN_UNICAST));
     rule.fib(NFT_FIB_RESULT_OIF, NFTA_FIB_F_DADDR, kDeviceWord);
     rule.not_in_set(guard_set_name(GuardSet::pass), kNumberWord);
-    put(rule.verdict(NFT_GOTO, "stop_out"));
+    put("prerouting", rule.verdict(NFT_GOTO, "stop_out"));
   }
 }
 
-std::vector<NetlinkMessage> Builder::build() && {
+GuardParts Builder::build() && {
   sets();
   witnesses("stop_out", &Layout::destination, GuardSet::stopped_out);
   witnesses("stop_in", &Layout::source, GuardSet::stopped_in);
@@ -341,7 +344,7 @@ std::vector<NetlinkMessage> Builder::build() && {
   incoming("in6", kHeader6);
   hooks();
   if (chains_.ask_before_routing) prerouting();
-  return std::move(messages_);
+  return std::move(parts_);
 }
 
 void put_value(NetlinkMessage& message, int type, const Bytes& value) {
@@ -384,7 +387,7 @@ std::string guard_set_name(GuardSet set) {
   return kNames[static_cast<size_t>(set)];
 }
 
-std::vector<NetlinkMessage> guard_chain_messages(const GuardChains& chains) {
+GuardParts guard_parts(const GuardChains& chains) {
   return Builder(chains).build();
 }
 

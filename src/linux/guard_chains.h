@@ -1,7 +1,10 @@
 // The rules of the guard's nftables tables: the same whatever is closed, which only the sets' elements say. Pure.
 #pragma once
 
+#include <array>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "linux/guard_content.h"
@@ -11,13 +14,23 @@ namespace adit::platform {
 
 struct GuardChains {
   std::string table;
+  uint32_t flags = 0;               // NFT_TABLE_F_*
   uint32_t mark = 0, uid = 0;       // who sends outer packets
   bool ask_before_routing = false;  // a chain at prerouting, for routes that encapsulate past forward and postrouting
+  friend bool operator==(const GuardChains&, const GuardChains&) = default;
 };
 
+// A table by its parts, in the order in which they can be made; each under its own name, rules under their chain's.
+struct GuardParts {
+  using Named = std::vector<std::pair<std::string, NetlinkMessage>>;
+  NetlinkMessage table;
+  Named sets, members, chains, rules;
+};
+GuardParts guard_parts(const GuardChains& chains);
+// Sets whose members never change.
+constexpr std::array<const char*, 2> kGuardFixedSets{"ports", "errors4"};
+
 std::string guard_set_name(GuardSet set);
-// Sets and chains with their rules, for a table that is there and empty.
-std::vector<NetlinkMessage> guard_chain_messages(const GuardChains& chains);
 // Elements of one set that come or go; as few messages as hold them. `counted`: an element's packets and bytes so far.
 struct Counted {
   uint64_t packets = 0, bytes = 0;

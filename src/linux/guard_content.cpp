@@ -1,5 +1,6 @@
 #include "linux/guard_content.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/bytes.h"
@@ -42,6 +43,12 @@ void put_flow(GuardElements& elements, const OuterFlow& flow) {
   of(elements, flow.local.is_v4() ? GuardSet::flow4 : GuardSet::flow6).push_back(std::move(element));
 }
 
+constexpr uint32_t kMostKnown = 1 << 24;  // so that others cannot use up the numbers
+
+uint32_t wide(const net::Prefix& network) {
+  return network.length() <= 1 ? kWideNetwork : 0;
+}
+
 void put_witnesses(GuardElements& elements, uint32_t number, const net::Prefix& network) {
   for (const auto set : {GuardSet::stopped_out, GuardSet::stopped_in})
     of(elements, set).push_back({number_key(number), false, {}, network.str()});
@@ -49,7 +56,15 @@ void put_witnesses(GuardElements& elements, uint32_t number, const net::Prefix& 
 
 }  // namespace
 
-GuardContent::GuardContent(const GuardPlan& plan) : book_(plan.book), mark_(plan.mark), uid_(plan.uid) {
+GuardContent::GuardContent(const GuardPlan& plan, const GuardNumbers& numbers)
+    : book_(plan.book), mark_(plan.mark), uid_(plan.uid) {
+  std::set<uint32_t> taken;
+  for (const auto& [network, number] : numbers) {
+    const uint32_t plain = number & ~kWideNetwork;
+    if (plain == 0 || plain > kMostKnown || number != (plain | wide(network)) || !taken.insert(plain).second) continue;
+    known_[network] = number;
+    last_number_ = std::max(last_number_, plain);
+  }
   change({.generation = plan.generation,
           .close = plan.closed,
           .open = {},
@@ -59,14 +74,25 @@ GuardContent::GuardContent(const GuardPlan& plan) : book_(plan.book), mark_(plan
           .not_flows = {},
           .peers = {},
           .not_peers = {}});
+  known_.clear();
+}
+
+uint32_t GuardContent::new_number(const net::Prefix& network) {
+  const auto known = known_.find(network);
+  return known != known_.end() ? known->second : ++last_number_ | wide(network);
+}
+
+GuardNumbers GuardContent::numbers() const {
+  GuardNumbers numbers;
+  for (const auto& [network, one] : networks_) numbers.emplace(network, one.number);
+  return numbers;
 }
 
 void GuardContent::close(const net::Prefix& network, const std::vector<int>& devices, LayoutStep& layout,
                          ElementStep& step) {
   auto at = networks_.find(network);
   if (at == networks_.end()) {
-    const uint32_t wide = network.length() <= 1 ? kWideNetwork : 0;
-    at = networks_.emplace(network, Network{++last_number_ | wide, {}}).first;
+    at = networks_.emplace(network, Network{new_number(network), {}}).first;
     put_witnesses(step.come, at->second.number, network);
     layout_.close(network, layout);
   }
@@ -146,6 +172,12 @@ GuardElement GuardContent::book_element() const {
   append(element.key, static_cast<uint32_t>(generation_ >> 32));
   append(element.key, static_cast<uint32_t>(generation_));
   return element;
+}
+
+uint32_t number_of(const std::vector<uint8_t>& key) {
+  uint32_t number = 0;
+  if (key.size() == sizeof number) std::memcpy(&number, key.data(), sizeof number);
+  return number;
 }
 
 uint64_t generation_of(const std::vector<uint8_t>& key) {

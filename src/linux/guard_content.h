@@ -42,13 +42,19 @@ struct ElementStep {
   GuardElements gone, come;
 };
 
+// By which number the elements name each network.
+using GuardNumbers = std::map<net::Prefix, uint32_t>;
+
 class GuardContent {
  public:
-  explicit GuardContent(const GuardPlan& plan);
+  // `numbers`: as networks are called already, by a table that stands; what makes no sense of them is left out.
+  explicit GuardContent(const GuardPlan& plan, const GuardNumbers& numbers = {});
 
   // Goes on to what the plan is after `change`.
   ElementStep change(const GuardChange& change);
   [[nodiscard]] GuardElements all() const;
+
+  [[nodiscard]] GuardNumbers numbers() const;
 
   [[nodiscard]] bool empty() const { return networks_.empty(); }  // nothing is closed
   [[nodiscard]] const std::string& book() const { return book_; }
@@ -64,6 +70,7 @@ class GuardContent {
   void open(const net::Prefix& network, LayoutStep& layout, ElementStep& step);
   void put_ranges(const std::set<ClosedRange>& ranges, const std::map<net::Prefix, uint32_t>& numbers,
                   GuardElements& elements) const;
+  [[nodiscard]] uint32_t new_number(const net::Prefix& network);
   [[nodiscard]] GuardElement book_element() const;
 
   std::string book_;
@@ -72,9 +79,12 @@ class GuardContent {
   GuardLayout layout_;
   std::map<net::Prefix, Network> networks_;
   std::set<OuterFlow> flows_;
+  GuardNumbers known_;  // before their networks are there
   uint32_t last_number_ = 0;
 };
 
+// The number in the key of an element that counts; 0: none is.
+uint32_t number_of(const std::vector<uint8_t>& key);
 // The generation in the key of the book's element.
 uint64_t generation_of(const std::vector<uint8_t>& key);
 

@@ -24,8 +24,7 @@ Result<std::unique_ptr<GuardLayers>> GuardLayers::open(bool owner) {
   return layers;
 }
 
-// The owned one first: a packet on its way while a table is replaced whole may pass the new chain before it counts and
-// the old one after it did; the other table stands meanwhile.
+// The owned one first: a start makes it, and touches the lasting one only then.
 std::vector<GuardTable*> GuardLayers::tables() {
   std::vector<GuardTable*> all;
   if (owned_) all.push_back(owned_.get());
@@ -55,7 +54,9 @@ Result<> GuardLayers::put(const GuardPlan& plan) {
     return remove_tables();
   }
   TRY(lasting_.is_not_anothers(plan.book));
-  auto content = std::exchange(content_, GuardContent(plan));
+  auto numbers = lasting_.numbers();
+  if (!numbers || numbers->empty()) numbers = content_ ? content_->numbers() : GuardNumbers();
+  auto content = std::exchange(content_, GuardContent(plan, *numbers));
   for (GuardTable* table : tables())
     if (auto done = replace_table(*table); !done) {
       content_ = std::move(content);

@@ -2,78 +2,27 @@
 
 #include <netinet/in.h>
 
+#include <linux/membarrier.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <thread>
 
 namespace adit::platform {
 namespace {
 
 constexpr int kTries = 5;  // to be alone with the kernel
-constexpr const char* kComment = "Adit's: leave it out when saving rules";
 
-// Attributes of a netlink answer behind nfgenmsg, and of nests: as the kernel made them.
-const nlattr* attribute(const nlmsghdr& answer, int type, size_t least = 0) {
-  return find_attribute(answer, sizeof(nfgenmsg), type, least);
+bool held_by_nobody_else(const GuardLook& look, const GuardShape& wanted) {
+  return wanted.owner == 0 || !look.shape || look.shape->owner == wanted.owner;
 }
 
-const nlattr* inner(const nlattr* nest, int type) {
-  return nest ? nla_find(static_cast<const nlattr*>(nla_data(nest)), nla_len(nest), type) : nullptr;
-}
-
-std::string text_of(const nlattr* attribute) {
-  if (!attribute) return {};
-  const auto* text = static_cast<const char*>(nla_data(attribute));
-  return {text, strnlen(text, static_cast<size_t>(nla_len(attribute)))};
-}
-
-std::vector<uint8_t> bytes_of(const nlattr* attribute) {
-  if (!attribute) return {};
-  const auto* bytes = static_cast<const uint8_t*>(nla_data(attribute));
-  return {bytes, bytes + nla_len(attribute)};
-}
-
-uint64_t be64_of(const nlattr* attribute) {
-  return attribute && nla_len(attribute) >= 8 ? load_be64(static_cast<const uint8_t*>(nla_data(attribute))) : 0;
-}
-
-// The attributes that say what an object is, one behind the other; not those that count.
-std::string described(const nlmsghdr& answer, std::initializer_list<int> types) {
-  std::string text;
-  for (const int type : types) {
-    const nlattr* found = attribute(answer, type);
-    const auto size = static_cast<uint32_t>(found ? nla_len(found) : -1);
-    text.append(reinterpret_cast<const char*>(&size), sizeof size);
-    if (found) text.append(static_cast<const char*>(nla_data(found)), size);
-  }
-  return text;
-}
-
-const nlattr* counter_of(const nlattr* element) {
-  const nlattr* expression = inner(element, NFTA_SET_ELEM_EXPR);
-  if (!expression) expression = inner(inner(element, NFTA_SET_ELEM_EXPRESSIONS), NFTA_LIST_ELEM);
-  return inner(expression, NFTA_EXPR_DATA);
-}
-
-GuardElement element_of(const nlattr* attributes) {
-  GuardElement element;
-  element.key = bytes_of(inner(inner(attributes, NFTA_SET_ELEM_KEY), NFTA_DATA_VALUE));
-  element.data = bytes_of(inner(inner(attributes, NFTA_SET_ELEM_DATA), NFTA_DATA_VALUE));
-  element.comment = nft_comment_of(inner(attributes, NFTA_SET_ELEM_USERDATA));
-  const uint32_t flags = host_to_be(attribute_u32(inner(attributes, NFTA_SET_ELEM_FLAGS), 0));
-  element.end = flags & NFT_SET_ELEM_INTERVAL_END;
-  return element;
-}
-
-NetlinkMessage question(int message, int table_attribute, const std::string& table) {
-  NetlinkMessage made = nft_message(message, NLM_F_DUMP);
-  made.put_string(table_attribute, table);
-  return made;
-}
-
-template <typename T>
-bool missing(const Result<T>& result) {
-  return !result && result.error().code == ENOENT;
+// Until no packet is on its way any more that entered a hook before now: the kernel's own readers' grace period.
+void wait_for_packets() {
+  const bool waited = sysconf(_SC_NPROCESSORS_ONLN) > 1 && syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0;
+  if (!waited) std::this_thread::sleep_for(std::chrono::milliseconds(200));
 }
 
 }  // namespace
@@ -84,7 +33,7 @@ Result<uint32_t> NftGeneration::now(Netlink& nfnetlink) {
   NetlinkMessage message = nft_message(NFT_MSG_GETGEN, 0);
   uint32_t generation = 0;
   TRY(nfnetlink.query(message, [&](const nlmsghdr& answer) {
-    generation = host_to_be(attribute_u32(attribute(answer, NFTA_GEN_ID), 0));
+    generation = host_to_be(attribute_u32(nft_attribute(answer, NFTA_GEN_ID), 0));
   }));
   return generation;
 }
@@ -112,6 +61,13 @@ Result<GuardTable> GuardTable::open(Kind kind, NftGeneration& generation) {
   return GuardTable(kind, generation, std::move(*netlink));
 }
 
+GuardTable::GuardTable(Kind kind, NftGeneration& generation, Netlink netlink)
+    : kind_(kind), generation_(&generation), netlink_(std::move(netlink)) {
+  name_ = kind == Kind::owned     ? kOwnedTable
+          : kind == Kind::lasting ? kLastingTable
+                                  : fmt::format("adit-beside-{}", netlink_.port());
+}
+
 Result<> GuardTable::is_not_anothers(const std::string& book) {
   if (kind_ != Kind::lasting || made_) return {};
   TRY_ASSIGN(const auto before, found());
@@ -127,42 +83,102 @@ Result<> GuardTable::replace(const GuardContent& content, bool ask_before_routin
   if (content.book().size() > kMostComment)
     return fail(ENAMETOOLONG, "{}: the root's name is too long to be kept in the kernel", content.book());
   TRY(is_not_anothers(content.book()));
-  TRY(count());
-  shape_.clear();
+  TRY(learn_shape(chains(content, ask_before_routing)));
   for (int attempt = 0; attempt < kTries; ++attempt) {
-    bool alone = false;
-    TRY(replace_once(content, ask_before_routing, alone));
-    if (alone) return {};
+    TRY_ASSIGN(const uint32_t generation, NftGeneration::now(netlink_));
+    TRY_ASSIGN(GuardMend wanted, look(content));
+    if (!wanted.in_place) break;
+    const auto done = mend(wanted, generation);
+    if (done) {
+      made_ = true;
+      return {};
+    }
+    const int code = done.error().code;  // the first: somebody came between
+    if (code != ERESTART && code != ENOENT && code != EEXIST && code != EBUSY)
+      return fail(code, "cannot make table inet {}: {}", name(), done.error().text);
   }
-  return {};  // it stands; whether others have changed it since, fault() cannot say and has it replaced again
+  return make_again(content, ask_before_routing);
 }
 
-Result<> GuardTable::replace_once(const GuardContent& content, bool ask_before_routing, bool& alone) {
+GuardChains GuardTable::chains(const GuardContent& content, bool ask_before_routing) const {
+  return {.table = name(),
+          .flags = kind_ == Kind::lasting ? 0 : uint32_t{NFT_TABLE_F_OWNER},
+          .mark = content.mark(),
+          .uid = content.uid(),
+          .ask_before_routing = ask_before_routing};
+}
+
+// The kernel tells rules in its own words. So it is given them once in a table that is not hooked anywhere.
+Result<> GuardTable::learn_shape(const GuardChains& chains) {
+  if (form_ == chains) return {};
+  GuardChains form = chains;
+  form.table = fmt::format("adit-form-{}", netlink_.port());
+  form.flags = NFT_TABLE_F_OWNER | NFT_TABLE_F_DORMANT;
+  std::vector<NetlinkMessage> messages = all_of(guard_parts(form));
+  TRY(transact(messages));
+  auto shape = read_guard_shape(netlink_, form.table);
+  messages.clear();
+  messages.push_back(nft_table(NFT_MSG_DELTABLE, form.table));
+  TRY(transact(messages));
+  TRY(shape);
+  if (!*shape) return fail(ENOENT, "table inet {} went away while it was looked at", form.table);
+  shape_ = std::move(**shape);
+  shape_.flags = chains.flags;
+  shape_.owner = chains.flags & NFT_TABLE_F_OWNER ? netlink_.port() : 0;
+  form_ = chains;
+  return {};
+}
+
+Result<GuardMend> GuardTable::look(const GuardContent& content) {
+  GuardLook look;
+  TRY_ASSIGN(look.shape, read_guard_shape(netlink_, name()));
+  if (!held_by_nobody_else(look, shape_))
+    return fail(EPERM, "table inet {} is held by another guardian (or this one lacks CAP_NET_ADMIN)", name());
+  for (size_t i = 0; look.shape && i < kGuardSets; ++i) {
+    const auto set = static_cast<GuardSet>(i);
+    const bool out = set == GuardSet::stopped_out, counts = out || set == GuardSet::stopped_in;
+    std::map<std::string, Counted> counted;
+    auto there = read_guard_elements(netlink_, name(), guard_set_name(set), counts ? &counted : nullptr);
+    if (missing(there)) continue;
+    TRY(there);
+    look.elements[i] = std::move(*there);
+    if (counts) counts_[out ? 0 : 1] = std::move(counted);
+  }
+  return mend_guard_table(name(), look, shape_, guard_parts(*form_), content.all(), counts_);
+}
+
+Result<> GuardTable::mend(GuardMend& mend, uint32_t generation) {
+  if (!mend.first.empty()) TRY(transact(mend.first, generation));
+  if (mend.then.empty()) return {};
+  wait_for_packets();
+  return transact(mend.then);
+}
+
+// Nothing of the table can be kept. What a packet on its way may miss of it, it meets beside it.
+Result<> GuardTable::make_again(const GuardContent& content, bool ask_before_routing) {
+  std::optional<GuardTable> beside;
+  if (kind_ != Kind::beside) {
+    auto made = open(Kind::beside, *generation_);
+    if (made && made->replace(content, ask_before_routing)) {
+      beside.emplace(std::move(*made));
+      wait_for_packets();
+    }
+  }
   std::vector<NetlinkMessage> messages;
   messages.push_back(nft_table(NFT_MSG_NEWTABLE, name()));  // so that the next never fails
   messages.push_back(nft_table(NFT_MSG_DELTABLE, name()));
-  messages.push_back(nft_new_table(name(), kind_ == Kind::owned ? NFT_TABLE_F_OWNER : 0, kComment));
-  for (auto& message : guard_chain_messages({name(), content.mark(), content.uid(), ask_before_routing}))
+  for (auto& message : mend_guard_table(name(), {}, shape_, guard_parts(*form_), content.all(), counts_).first)
     messages.push_back(std::move(message));
-  const GuardElements elements = content.all();
-  for (size_t i = 0; i < kGuardSets; ++i) {
-    const auto set = static_cast<GuardSet>(i);
-    static const std::map<std::string, Counted> kNone;
-    const auto& counted = set == GuardSet::stopped_out ? counts_[0] : set == GuardSet::stopped_in ? counts_[1] : kNone;
-    put_guard_elements(messages, name(), set, true, elements[i], counted);
-  }
-  std::optional<std::string> made;
-  TRY_ASSIGN(const bool undisturbed, generation_->ours(netlink_, [&]() -> Result<> {
-    auto done = netlink_.transact(messages);
-    if (!done && done.error().code == EPERM && kind_ == Kind::owned)
-      return fail(EPERM, "table inet {} is held by another guardian (or this one lacks CAP_NET_ADMIN)", name());
-    if (!done) return fail(done.error().code, "cannot make table inet {}: {}", name(), done.error().text);
-    TRY_ASSIGN(made, shape());
-    return {};
-  }));
+  if (const auto done = transact(messages); !done)
+    return fail(done.error().code, "cannot make table inet {}: {}", name(), done.error().text);
   made_ = true;
-  alone = undisturbed;
-  if (alone && made) shape_ = *made;
+  if (!beside) return {};
+  wait_for_packets();
+  return beside->remove();
+}
+
+Result<> GuardTable::transact(std::vector<NetlinkMessage>& messages, std::optional<uint32_t> generation) {
+  TRY(generation_->ours(netlink_, [&] { return netlink_.transact(messages, generation); }));
   return {};
 }
 
@@ -172,7 +188,7 @@ Result<> GuardTable::change(const ElementStep& step, const GuardContent& content
     for (size_t i = 0; i < kGuardSets; ++i)
       put_guard_elements(messages, name(), static_cast<GuardSet>(i), come, (come ? step.come : step.gone)[i]);
   if (messages.empty()) return {};
-  const auto done = generation_->ours(netlink_, [&] { return netlink_.transact(messages); });
+  const auto done = transact(messages);
   if (done) return {};
   const int code = done.error().code;
   if (code == ENOENT || code == EEXIST || code == EBUSY) return replace(content, ask_before_routing);
@@ -185,9 +201,8 @@ Result<> GuardTable::remove() {
   std::vector<NetlinkMessage> messages;
   messages.push_back(nft_table(NFT_MSG_NEWTABLE, name()));
   messages.push_back(nft_table(NFT_MSG_DELTABLE, name()));
-  const auto done = generation_->ours(netlink_, [&] { return netlink_.transact(messages); });
+  const auto done = transact(messages);
   if (!done) return fail(done.error().code, "cannot remove table inet {}: {}", name(), done.error().text);
-  shape_.clear();
   counts_ = {};
   made_ = false;
   return {};
@@ -204,82 +219,15 @@ Result<bool> GuardTable::there() {
   return true;
 }
 
-Result<std::optional<std::string>> GuardTable::shape() {
-  std::string text;
-  NetlinkMessage table = nft_message(NFT_MSG_GETTABLE, 0);
-  table.put_string(NFTA_TABLE_NAME, name());
-  const auto asked = netlink_.query(table, [&](const nlmsghdr& answer) {
-    text += described(answer, {NFTA_TABLE_FLAGS, NFTA_TABLE_USERDATA, NFTA_TABLE_HANDLE});
-  });
-  if (missing(asked)) return std::nullopt;
-  TRY(asked);
-  const auto gather = [&](int question_type, int table_attribute, std::initializer_list<int> types) -> Result<> {
-    NetlinkMessage message = question(question_type, table_attribute, name());
-    std::string part;
-    TRY(netlink_.query(
-        message,
-        [&](const nlmsghdr& answer) {
-          const auto* header = static_cast<const nfgenmsg*>(nlmsg_data(&answer));
-          if (header->nfgen_family != NFPROTO_INET || text_of(attribute(answer, table_attribute)) != name()) return;
-          part += described(answer, types);
-        },
-        [&] { part.clear(); }));
-    text += part;
-    return {};
-  };
-  TRY(gather(
-      NFT_MSG_GETCHAIN, NFTA_CHAIN_TABLE,
-      {NFTA_CHAIN_NAME, NFTA_CHAIN_HANDLE, NFTA_CHAIN_HOOK, NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE, NFTA_CHAIN_FLAGS}));
-  TRY(gather(NFT_MSG_GETRULE, NFTA_RULE_TABLE, {NFTA_RULE_CHAIN, NFTA_RULE_HANDLE, NFTA_RULE_EXPRESSIONS}));
-  TRY(gather(NFT_MSG_GETSET, NFTA_SET_TABLE,
-             {NFTA_SET_NAME, NFTA_SET_HANDLE, NFTA_SET_FLAGS, NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN, NFTA_SET_DATA_TYPE,
-              NFTA_SET_DATA_LEN, NFTA_SET_TIMEOUT}));
-  for (const char* fixed : {"ports", "errors4"}) {
-    auto members = elements(fixed);
-    if (missing(members)) continue;
-    TRY(members);
-    std::ranges::sort(*members);
-    for (const auto& member : *members) text.append(member.key.begin(), member.key.end());
-    text += '|';
-  }
-  return text;
-}
-
-Result<std::vector<GuardElement>> GuardTable::elements(const std::string& set,
-                                                       std::map<std::string, Counted>* counted) {
-  NetlinkMessage message = question(NFT_MSG_GETSETELEM, NFTA_SET_ELEM_LIST_TABLE, name());
-  message.put_string(NFTA_SET_ELEM_LIST_SET, set);
-  std::vector<GuardElement> all;
-  TRY(netlink_.query(
-      message,
-      [&](const nlmsghdr& answer) {
-        const nlattr* list = attribute(answer, NFTA_SET_ELEM_LIST_ELEMENTS);
-        if (!list) return;
-        int left = nla_len(list);
-        for (auto* one = static_cast<nlattr*>(nla_data(list)); nla_ok(one, left); one = nla_next(one, &left)) {
-          all.push_back(element_of(one));
-          if (!counted) continue;
-          const nlattr* counter = counter_of(one);
-          (*counted)[all.back().comment] = {be64_of(inner(counter, NFTA_COUNTER_PACKETS)),
-                                            be64_of(inner(counter, NFTA_COUNTER_BYTES))};
-        }
-      },
-      [&] {
-        all.clear();
-        if (counted) counted->clear();
-      }));
-  return all;
-}
-
 Result<std::string> GuardTable::fault(const GuardContent& content) {
-  TRY_ASSIGN(const auto shape_now, shape());
+  TRY_ASSIGN(const auto shape_now, read_guard_shape(netlink_, name()));
   if (!shape_now) return std::string("is gone");
-  if (shape_.empty()) return std::string("is not known to be ours");
+  if (!form_) return std::string("is not known to be ours");
   if (*shape_now != shape_) return std::string("has other rules, chains or flags");
   const GuardElements wanted = content.all();
   for (size_t i = 0; i < kGuardSets; ++i) {
     const std::string set = guard_set_name(static_cast<GuardSet>(i));
-    TRY_ASSIGN(auto there_now, elements(set));
+    TRY_ASSIGN(auto there_now, read_guard_elements(netlink_, name(), set));
     auto sorted = wanted[i];
     std::ranges::sort(sorted);
     std::ranges::sort(there_now);
@@ -290,7 +238,7 @@ Result<std::string> GuardTable::fault(const GuardContent& content) {
 
 Result<std::optional<FoundGuard>> GuardTable::found() {
   FoundGuard found;
-  const auto book = elements("book");
+  const auto book = read_guard_elements(netlink_, name(), "book");
   if (missing(book)) return std::nullopt;
   TRY(book);
   if (book->empty()) return std::nullopt;
@@ -298,7 +246,7 @@ Result<std::optional<FoundGuard>> GuardTable::found() {
     found.book = element.comment;
     found.generation = generation_of(element.key);
   }
-  const auto networks = elements(guard_set_name(GuardSet::stopped_out));
+  const auto networks = read_guard_elements(netlink_, name(), guard_set_name(GuardSet::stopped_out));
   if (missing(networks)) return found;
   TRY(networks);
   for (const auto& element : *networks)
@@ -306,12 +254,24 @@ Result<std::optional<FoundGuard>> GuardTable::found() {
   return found;
 }
 
+Result<GuardNumbers> GuardTable::numbers() {
+  GuardNumbers numbers;
+  const auto there = read_guard_elements(netlink_, name(), guard_set_name(GuardSet::stopped_out));
+  if (missing(there)) return numbers;
+  TRY(there);
+  for (const auto& element : *there)
+    if (const auto network = net::Prefix::parse(element.comment))
+      numbers.emplace(network->masked(), number_of(element.key));
+  return numbers;
+}
+
 // --- counting
 
 Result<> GuardTable::count() {
   for (const bool out : {true, false}) {
     std::map<std::string, Counted> counted;
-    const auto read = elements(guard_set_name(out ? GuardSet::stopped_out : GuardSet::stopped_in), &counted);
+    const auto read = read_guard_elements(netlink_, name(),
+                                          guard_set_name(out ? GuardSet::stopped_out : GuardSet::stopped_in), &counted);
     if (missing(read)) return {};  // somebody took the table: what was read last goes on
     TRY(read);
     counts_[out ? 0 : 1] = std::move(counted);

@@ -11,6 +11,8 @@
 
 #include "linux/guard_chains.h"
 #include "linux/guard_content.h"
+#include "linux/guard_mend.h"
+#include "linux/guard_read.h"
 #include "linux/netlink_socket.h"
 #include "linux/platform.h"
 
@@ -36,17 +38,19 @@ class NftGeneration {
 
 class GuardTable {
  public:
-  enum class Kind : uint8_t { lasting, owned };
+  // `beside`: an owned one that stands for a moment while another table cannot be mended in place.
+  enum class Kind : uint8_t { lasting, owned, beside };
   // `generation` is shared by all tables of a process, and outlives them.
   static Result<GuardTable> open(Kind kind, NftGeneration& generation);
 
   // EBUSY: a lasting table that stands, and that this object did not make, is another root's.
   Result<> is_not_anothers(const std::string& book);
-  // The whole table in one transaction; counts go on. EPERM (owned): another process holds it. EBUSY (lasting): it is
-  // another Adit's, whose root the text names.
+  // The whole table as it should be, whatever is there: nothing is touched that is so already, the rest is mended in
+  // place, and what cannot be is made again while another table stands beside it. No packet meets a moment between.
+  // Counts go on. EPERM (owned): another process holds it. EBUSY (lasting): it is another Adit's, whose root the text
+  // names.
   Result<> replace(const GuardContent& content, bool ask_before_routing);
-  // `step` led to `content`. One transaction; where it finds the table another than it was, the table is replaced
-  // whole.
+  // `step` led to `content`. One transaction; where it finds the table another than it was: replace.
   Result<> change(const ElementStep& step, const GuardContent& content, bool ask_before_routing);
   Result<> remove();  // not there: success
 
@@ -54,27 +58,32 @@ class GuardTable {
   Result<std::string> fault(const GuardContent& content);
   // nullopt: no such table, or one that names no book.
   Result<std::optional<FoundGuard>> found();
+  // By which numbers the table that stands knows its networks; whoever goes on with them need not touch them.
+  Result<GuardNumbers> numbers();
   Result<std::vector<LeakCount>> leaks();
 
   [[nodiscard]] uint32_t port() const { return netlink_.port(); }  // by which notices name our changes
-  [[nodiscard]] const char* name() const { return kind_ == Kind::owned ? kOwnedTable : kLastingTable; }
+  [[nodiscard]] const std::string& name() const { return name_; }
 
  private:
-  using Counts = std::array<std::map<std::string, Counted>, 2>;  // out, in; by network
-  GuardTable(Kind kind, NftGeneration& generation, Netlink netlink)
-      : kind_(kind), generation_(&generation), netlink_(std::move(netlink)) {}
-  Result<> replace_once(const GuardContent& content, bool ask_before_routing, bool& alone);
+  GuardTable(Kind kind, NftGeneration& generation, Netlink netlink);
+  [[nodiscard]] GuardChains chains(const GuardContent& content, bool ask_before_routing) const;
+  Result<> learn_shape(const GuardChains& chains);
+  Result<GuardMend> look(const GuardContent& content);
+  Result<> mend(GuardMend& mend, uint32_t generation);
+  Result<> make_again(const GuardContent& content, bool ask_before_routing);
+  Result<> transact(std::vector<NetlinkMessage>& messages, std::optional<uint32_t> generation = {});
   Result<> count();
-  Result<std::optional<std::string>> shape();  // all but the elements; nullopt: no such table
   Result<bool> there();
-  Result<std::vector<GuardElement>> elements(const std::string& set, std::map<std::string, Counted>* counted = nullptr);
 
   Kind kind_;
   NftGeneration* generation_;
   Netlink netlink_;
-  bool made_ = false;  // by this process: whatever book it names now, it is to be ours
-  std::string shape_;  // as the kernel told it just after we had made it; empty: not known
-  Counts counts_;      // as read last
+  std::string name_;
+  bool made_ = false;                // by this process: whatever book it names now, it is to be ours
+  std::optional<GuardChains> form_;  // that shape_ is of
+  GuardShape shape_;                 // as the kernel tells what we want to see
+  GuardCounts counts_;               // as read last
 };
 
 // What several tables have stopped, together.

@@ -122,6 +122,67 @@ TEST_F(GuardTableTest, AnyTouchOfTheLastingTableIsSeen) {
   }
 }
 
+TEST_F(GuardTableTest, WhatIsAsItShouldBeIsNotTouched) {
+  GuardPlan now = plan();
+  GuardContent content(now);
+  replace(*table, content);
+  GuardChange change;  // so that numbers are not what a fresh count would give
+  change.generation = now.generation + 1;
+  change.open = {prefix("10.0.0.0/8")};
+  change.close[prefix("10.0.0.0/9")] = {9};
+  const ElementStep step = content.change(change);
+  ASSERT_TRUE(table->change(step, content, true));
+  advance(now, change);
+  const auto everything = [] { return output("nft -a list table inet adit-guard"); };
+  const std::string before = everything();
+  const auto later = open(GuardTable::Kind::lasting);  // another process's
+  const auto numbers = later->numbers();
+  ASSERT_TRUE(numbers);
+  const GuardContent again(now, *numbers);
+  ASSERT_TRUE(later->replace(again, true));
+  EXPECT_EQ(everything(), before);
+  EXPECT_EQ(fault(*later, again), "");
+  EXPECT_EQ(output("nft list tables"), "table inet adit-guard\n");
+}
+
+TEST_F(GuardTableTest, BaseChainsStayHookedWhileRulesAndElementsAreMended) {
+  GuardContent content(plan());
+  replace(*table, content);
+  const auto chains = [] { return output("nft -a list table inet adit-guard | grep 'chain.*# handle'"); };
+  const std::string before = chains();
+  for (const std::string touch : {
+           "nft flush chain inet adit-guard forward",
+           "nft insert rule inet adit-guard forward accept",
+           "nft add rule inet adit-guard stop_out accept",
+           "nft 'flush map inet adit-guard net4'",
+           "nft add element inet adit-guard ports '{ 53 }'",
+           "nft 'add chain inet adit-guard other; add rule inet adit-guard input jump other'",
+           "nft 'add map inet adit-guard m { type ipv4_addr : verdict; }; add chain inet adit-guard other; "
+           "add element inet adit-guard m { 1.1.1.1 : jump other }; add rule inet adit-guard input ip saddr vmap @m'",
+       }) {
+    run(touch);
+    EXPECT_NE(fault(*table, content), "") << touch;
+    replace(*table, content);
+    EXPECT_EQ(chains(), before) << touch;
+  }
+}
+
+TEST_F(GuardTableTest, NumbersThatMakeNoSenseAreLeftOut) {
+  const GuardNumbers numbers{{prefix("10.0.1.0/24"), 5},
+                             {prefix("10.0.0.0/8"), 5},                 // taken
+                             {prefix("0.0.0.0/0"), 7},                  // not marked as wide
+                             {prefix("2001:db8:1::/48"), 0x7fffffff}};  // the next would be marked so
+  const auto given = GuardContent(plan(), numbers).numbers();
+  std::set<uint32_t> different;
+  for (const auto& [network, number] : given) {
+    different.insert(number & ~kWideNetwork);
+    EXPECT_EQ((number & kWideNetwork) != 0, network.length() <= 1) << network.str();
+    EXPECT_LT(number & ~kWideNetwork, 100u);
+  }
+  EXPECT_EQ(different.size(), given.size());
+  EXPECT_EQ(plan().closed.size(), given.size());
+}
+
 TEST_F(GuardTableTest, NobodyElseCanTouchTheOwnedTable) {
   const GuardContent content(plan());
   replace(*owned, content);

@@ -130,13 +130,14 @@ Result<> Netlink::query(NetlinkMessage& message, const std::function<void(const 
   return fail(EAGAIN, "the kernel's tables change faster than they can be read; try again");
 }
 
-Result<> Netlink::transact(std::vector<NetlinkMessage>& messages) {
+Result<> Netlink::transact(std::vector<NetlinkMessage>& messages, std::optional<uint32_t> generation) {
   const auto bracket = [](uint16_t type) {
     NetlinkMessage message(type, 0);
     message.header<nfgenmsg>()->res_id = host_to_be(uint16_t{NFNL_SUBSYS_NFTABLES});
     return message;
   };
   NetlinkMessage begin = bracket(NFNL_MSG_BATCH_BEGIN), end = bracket(NFNL_MSG_BATCH_END);
+  if (generation) begin.put_be32(NFNL_BATCH_GENID, *generation);
   std::vector<uint8_t> whole;  // one datagram: that is what makes it one transaction
   const uint32_t first = sequence_ + 1;
   const auto add = [&](NetlinkMessage& message) {

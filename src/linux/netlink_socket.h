@@ -62,8 +62,8 @@ class Netlink {
                  const std::function<void()>& restart = {});
 
   // An nf_tables transaction (nfnetlink's batch): all messages take effect at once, or none does and the first error
-  // comes back.
-  Result<> transact(std::vector<NetlinkMessage>& messages);
+  // comes back. `generation`: only if the kernel has counted no transaction since then (ERESTART).
+  Result<> transact(std::vector<NetlinkMessage>& messages, std::optional<uint32_t> generation = {});
 
   [[nodiscard]] int fd() const { return socket_.get(); }
   [[nodiscard]] uint32_t port() const { return port_; }  // by which notices name whose change it was
