@@ -640,15 +640,21 @@ class GuardLayersUnderFire : public GuardLayersTest {
   }
   void fire() {
     for (int i = 0; i < 4; ++i) {
+      std::array<int, 2> ready{};
+      ASSERT_EQ(pipe2(ready.data(), O_CLOEXEC), 0);
       const pid_t sender = fork();
       if (sender == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        close_range(3, ~0U, 0);  // or it would hold the owned table, too
+        close_range(3, ~0U, 0);  // or it would hold the owned table, too; the pipe's end says that it does not
         const sched_param none{};
         if (i % 2 == 1) sched_setscheduler(0, SCHED_IDLE, &none);  // a packet of theirs may rest for long on its way
         send_for_ever();
       }
       senders_.push_back(sender);
+      close(ready[1]);
+      char end = 0;
+      EXPECT_EQ(read(ready[0], &end, 1), 0);
+      close(ready[0]);
     }
   }
   // How often; by hand ADIT_STRESS says it.
