@@ -214,6 +214,7 @@ Result<> Addresses::place(AddressRecord& record, By by) {
   if (disabled || !record.up || !exists(record.interface)) return {};
   TRY_ASSIGN(const AddressRecord::Placed wanted, target(record));
   const bool tunnel = links_.tunnel(record.interface).has_value();
+  if (by == By::command) TRY(may_promise(links_, record.interface));
   bool closed_now = false;
   if (tunnel && wanted.peer) {
     TRY_ASSIGN(closed_now, guard_.protect(Prefix::host(*wanted.peer), record.interface, GuardSource::address));

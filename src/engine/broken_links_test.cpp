@@ -87,6 +87,67 @@ TEST_F(BrokenLinks, WhatWasInTheWayGoesAndTheTunnelOpens) {
   EXPECT_EQ(why("t0"), "");
 }
 
+TEST_F(BrokenLinks, ATunnelIsDeletedThoughItsNameIsSomethingElses) {
+  world.kill();
+  take_name("t0");
+  ASSERT_TRUE(world.start());
+  const auto gone = world.engine->links().remove("t0", false, true);
+  EXPECT_TRUE(gone) << gone.error().text;
+  EXPECT_TRUE(world.has_device("t0")) << "that is not ours";
+}
+
+// `ip link set t2 group 0` by anybody: the name in our files counts, not what others can write on the device.
+TEST_F(BrokenLinks, ADeviceInAnotherGroupIsStillTheTunnels) {
+  world.platform.others_change_group("t2");
+  world.settle();
+  EXPECT_TRUE(world.carrier("t2"));
+  world.kill();
+  world.platform.others_change_group("t1");
+  world.platform.others_change_group("t2");
+  ASSERT_TRUE(world.start());
+  EXPECT_EQ(why("t2"), "");
+  EXPECT_TRUE(world.carrier("t2"));
+  EXPECT_TRUE(world.platform.links.at("t2").info.ours) << "its group is set again";
+  EXPECT_TRUE(world.engine->links().remove("t1", false, false));
+  EXPECT_FALSE(world.has_device("t1"));
+}
+
+// Whose a device is tells the file, not the group: anybody can give his own ours.
+TEST_F(BrokenLinks, ADeviceInOurGroupThatNoFileKnowsIsNotTakenAway) {
+  (void)world.platform.open_tun("t7", 1, platform::DeviceName::fresh);
+  ASSERT_TRUE(world.platform.links.at("t7").info.ours);
+  const auto refused = world.create("t7", true, "5.6.7.17");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EEXIST);
+  EXPECT_TRUE(world.has_device("t7"));
+}
+
+// What a start cannot take away it knows, and the next one, or a tunnel of that name, takes it away.
+TEST_F(BrokenLinks, AHalfMadeDeviceThatCannotBeRemovedIsRemovedLater) {
+  for (const bool by_command : {true, false}) {
+    set_crash_hook([](std::string_view point) {
+      if (point == "create:up") throw Killed{};
+    });
+    EXPECT_THROW((void)world.create("t8", true, "5.6.7.18"), Killed);
+    set_crash_hook(nullptr);
+    world.kill();
+    world.platform.others_change_group("t8");
+    world.platform.fail_call("delete_tun", 1, EBUSY);
+    ASSERT_TRUE(world.start());
+    ASSERT_TRUE(world.has_device("t8"));
+    const int index = world.platform.links.at("t8").info.index;
+    if (by_command) {
+      ASSERT_TRUE(world.create("t8", true, "5.6.7.18"));
+      EXPECT_NE(world.platform.links.at("t8").info.index, index) << "made anew";
+      ASSERT_TRUE(world.engine->links().remove("t8", false, false));
+    } else {
+      world.kill();
+      ASSERT_TRUE(world.start());
+      EXPECT_FALSE(world.has_device("t8"));
+    }
+  }
+}
+
 TEST_F(BrokenLinks, ANameTakenInTheMiddleOfALifeClosesTheTunnel) {
   world.platform.others_delete_link("t2");
   world.platform.add_interface("t2");

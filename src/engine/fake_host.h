@@ -51,7 +51,7 @@ struct FakeHost {
   ~FakeHost() { std::filesystem::remove_all(directory); }
 
   void add_tunnel(const std::string& name, const char* local, const char* remote, bool secured = true) {
-    (void)platform.open_tun(name, 1);
+    (void)platform.open_tun(name, 1, platform::DeviceName::fresh);
     (void)platform.set_link_up(name, true);
     (void)platform.set_carrier(name, true);
     links.all[name] = {.name = name,

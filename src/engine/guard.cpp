@@ -129,6 +129,7 @@ Result<> Guard::close(const net::Prefix& network, const std::string& tunnel) {
   if (!view) return fail(ENOENT, "{} is not a tunnel of Adit; 'dladm show-iptun' lists those", tunnel);
   if (!view->secured)
     return fail(EINVAL, "{} is not secured (-S): nothing is promised for it, and nothing can be closed for it", tunnel);
+  TRY(may_promise(links_, tunnel));
   if (never_guarded(network)) return fail(EINVAL, "{} never leaves its link: it cannot be closed", network.str());
   TRY(hold({{network, tunnel, GuardSource::closed, view->temporary}}));
   return {};

@@ -44,6 +44,20 @@ class Lifecycle : public ::testing::Test {
     ASSERT_TRUE(report && !report->failed());
   }
 
+  // delete-iptun -r whose daemon dies when the mark is on disk.
+  void begin_deletion() {
+    set_crash_hook([](std::string_view point) {
+      if (point == "delete:marked") throw Killed{};
+    });
+    EXPECT_THROW((void)links().remove("t0", false, false, true), Killed);
+    set_crash_hook(nullptr);
+    world.kill();
+  }
+  bool route_added(const char* network) {
+    const auto report = world.add_route({network, "10.0.1.1"});
+    return report && !report->failed();
+  }
+
   EngineWorld world;
 };
 
@@ -292,6 +306,56 @@ TEST_F(Lifecycle, ADeletionThatFailsPutsEverythingBack) {
     EXPECT_TRUE(
         std::ranges::any_of(*rows, [](const auto& row) { return row.destination == "10.0.1.0/24" && row.ours; }));
   }
+}
+
+TEST_F(Lifecycle, ADeletionThatTheNextStartCannotFinishEatsNothingThatIsPromisedLater) {
+  whole();
+  begin_deletion();
+  world.platform.fail_call("delete_tun", 1, EBUSY);
+  ASSERT_TRUE(world.start());
+  EXPECT_TRUE(world.carrier("t0")) << "it stays: " << links().why_closed("t0");
+  EXPECT_TRUE(std::ranges::any_of(world.engine->events().since(0), [](const LogEvent& event) {
+    return event.kind == "link.undone" && event.severity == Severity::alert;
+  })) << "and that is told";
+  EXPECT_EQ(world.file("/etc/dladm/datalink.conf").find("deleting"), std::string::npos);
+  EXPECT_FALSE(world.leak("10.0.1.9")) << "its route is back";
+  ASSERT_TRUE(route_added("10.9.9.0/24"));
+  restart();
+  EXPECT_TRUE(world.carrier("t0"));
+  EXPECT_FALSE(world.leak("10.9.9.9"));
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+  ASSERT_TRUE(links().remove("t0", false, false, true)) << "asked again, it goes";
+  EXPECT_FALSE(world.has_device("t0"));
+}
+
+// The list of tunnels cannot be written: the mark stays on disk, and a later start will finish the deletion.
+TEST_F(Lifecycle, NothingIsPromisedForATunnelWhoseDeletionStillStandsOnDisk) {
+  whole();
+  ASSERT_TRUE(world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.0.3.0/24 } ipsec { encr_algs aes }\n"));
+  begin_deletion();
+  const std::string in_the_way = world.root + "/etc/dladm/datalink.conf.new";
+  std::filesystem::create_directory(in_the_way);
+  ASSERT_TRUE(world.start());
+  EXPECT_THAT(links().why_closed("t0"), HasSubstr("half deleted"));
+  EXPECT_FALSE(route_added("10.9.9.0/24"));
+  EXPECT_FALSE(route_added("10.0.1.0/24")) << "though the book has it";
+  const auto refused = [](const auto& result) { return result ? 0 : result.error().code; };
+  EXPECT_EQ(refused(world.engine->guard().close(prefix_of("10.9.9.0/24"), "t0")), EBUSY);
+  EXPECT_EQ(
+      refused(world.engine->addresses().create_address({.object = "t0/w4", .local = "10.0.0.1", .remote = "10.0.1.2"})),
+      EBUSY);
+  EXPECT_EQ(refused(policy().load_files()), EBUSY) << "rules that it has already";
+  EXPECT_EQ(refused(world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.0.2.0/24 } ipsec { encr_algs aes }\n")),
+            EBUSY);
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+
+  std::filesystem::remove(in_the_way);
+  world.engine->tick();
+  EXPECT_TRUE(world.carrier("t0")) << links().why_closed("t0");
+  EXPECT_TRUE(route_added("10.9.9.0/24"));
+  restart();
+  EXPECT_FALSE(world.leak("10.9.9.9"));
+  EXPECT_FALSE(world.leak("10.0.1.9"));
 }
 
 TEST_F(Lifecycle, ATunnelDeletedWithTComesBackThoughOthersWereMadeMeanwhile) {

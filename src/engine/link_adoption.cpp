@@ -32,13 +32,18 @@ void Links::adopt(TunnelRecord active, std::optional<TunnelRecord> stored) {
 }
 
 void Links::undo_half_made(const TunnelRecord& record) {
-  const auto left = context_.platform.interface(record.name);
-  if (!left || !left->ours) return;
-  const auto gone = context_.platform.delete_tun(record.name);
-  context_.events.add(
-      gone ? Severity::info : Severity::warning, "link.undone", record.name,
-      gone ? fmt::format("{} was half made or half deleted when aditd died: it is gone", record.name)
-           : fmt::format("{} was half made when aditd died and cannot be removed: {}", record.name, gone.error().text));
+  if (!context_.platform.interface(record.name)) return;
+  const auto gone = context_.platform.delete_tun(record.name, platform::DeviceName::recorded);
+  if (!gone) return left_over(record, gone.error());
+  context_.events.add(Severity::info, "link.undone", record.name,
+                      fmt::format("{} was half made or half deleted when aditd died: it is gone", record.name));
+}
+
+// EEXIST: something else stands under the name.
+void Links::left_over(const TunnelRecord& record, const Error& error) {
+  if (error.code != EEXIST) left_over_.insert_or_assign(record.name, record);
+  context_.events.add(Severity::warning, "link.undone", record.name,
+                      fmt::format("{} is half made and cannot be removed: {}", record.name, error.text));
 }
 
 // Opens the device (a new one, or the one that stands, with its addresses and routes), carrier off. What fails leaves
@@ -57,7 +62,8 @@ Result<> Links::open_device(Tunnel& tunnel) {
   Undo undo;
   TRY(guard_rules(tunnel, undo));
   undo.keep();  // closed stays closed
-  TRY_ASSIGN(auto ports, context_.platform.open_tun(tunnel.active.name, dataplane_.workers()));
+  TRY_ASSIGN(auto ports,
+             context_.platform.open_tun(tunnel.active.name, dataplane_.workers(), platform::DeviceName::recorded));
   TRY_ASSIGN(const auto made, context_.platform.interface(tunnel.active.name));
   tunnel.index = made.index;
   begin_losses(tunnel);
@@ -185,6 +191,7 @@ void Links::tick() {
   std::vector<Tunnel*> touched;
   for (auto& [name, tunnel] : tunnels_) {
     bool again = tunnel.usable && !tunnel.carrier;
+    if (tunnel.active.deleting) again = take_mark_away(tunnel).has_value();
     if (device_is_due(tunnel, now)) {
       put_device_back(tunnel);
       again = tunnel.device;

@@ -46,8 +46,10 @@ Result<std::vector<Links::Birth>> Links::check_births(const std::vector<IptunReq
     TRY(tunnel::check_name(name));
     if (tunnels_.contains(name) || !names.insert(name).second)
       return fail(EEXIST, "object already exists: {} is a tunnel; choose another name, or delete it first", name);
-    if (const auto there = context_.platform.interface(name); there && !there->ours)
-      return fail(EEXIST, "object already exists: {} is an interface that Adit did not make; choose another name",
+    if (context_.platform.interface(name) && !left_over_.contains(name))
+      return fail(EEXIST,
+                  "object already exists: there is an interface {0} that is no tunnel of Adit; choose another name, or "
+                  "remove it ('ip link delete {0}')",
                   name);
     TRY_ASSIGN(birth.ends, resolve_endpoints(*context_.names, request.type, request.local, request.remote));
     TRY(check_pair_free(birth.ends, name));
@@ -137,9 +139,12 @@ Result<> Links::open_born(Birth& birth, Undo& undo) {
   Tunnel& tunnel = *birth.tunnel;
   const std::string name = tunnel.active.name;
   // What an unlucky predecessor left may carry addresses and routes: it starts anew.
-  if (const auto left = context_.platform.interface(name); left && left->ours) TRY(context_.platform.delete_tun(name));
-  undo.add([this, name] { (void)context_.platform.delete_tun(name); });
-  TRY_ASSIGN(birth.ports, context_.platform.open_tun(name, dataplane_.workers()));
+  if (left_over_.contains(name)) TRY(context_.platform.delete_tun(name, platform::DeviceName::recorded));
+  undo.add([this, record = tunnel.active] {
+    if (auto gone = context_.platform.delete_tun(record.name, platform::DeviceName::fresh); !gone)
+      left_over(record, gone.error());
+  });
+  TRY_ASSIGN(birth.ports, context_.platform.open_tun(name, dataplane_.workers(), platform::DeviceName::fresh));
   TRY_ASSIGN(const auto made, context_.platform.interface(name));
   tunnel.index = made.index;
   crash_point("create:opened");
@@ -173,6 +178,7 @@ Result<> Links::make_devices(std::vector<Birth>& births, Undo& undo) {
 
 Result<> Links::store_births(const std::vector<Birth>& births, Undo& undo) {
   half_made_.clear();
+  for (const Birth& birth : births) left_over_.erase(birth.request->name);
   undo.add([this, &births, resting = resting_] {
     for (const Birth& birth : births) birth.tunnel->stored.reset();
     resting_ = resting;

@@ -28,10 +28,13 @@ Result<> Links::save_active() const {
   for (const auto& [name, tunnel] : tunnels_) {
     if (!half.contains(name)) conf.tunnels.push_back(tunnel.active);
   }
-  for (const TunnelRecord& record : half_made_) {
+  const auto undo_at_start = [&](const TunnelRecord& record) {
     conf.tunnels.push_back(record);
     conf.tunnels.back().temporary = false;
-  }
+  };
+  for (const TunnelRecord& record : half_made_) undo_at_start(record);
+  for (const auto& [name, record] : left_over_)
+    if (!half.contains(name)) undo_at_start(record);
   return replace_file(context_.in_run(kActive), format_datalink_conf(conf), kMode, Lasting::boot, "links.cache");
 }
 

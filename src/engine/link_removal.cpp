@@ -70,12 +70,9 @@ Result<> Links::close_carrier(Tunnel& tunnel, Undo& undo) {
 
 // On disk before the first address or route goes: whatever happens now, the next start goes on from here.
 Result<> Links::mark_deleting(Tunnel& tunnel, bool keep_closed, Undo& undo) {
-  undo.add([this, &tunnel, active = tunnel.active, stored = tunnel.stored] {
-    tunnel.active = active;
-    tunnel.stored = stored;
-    (void)save_active();
-    if (auto undone = save_stored(); !undone)
-      context_.events.add(Severity::alert, "link.not-saved", active.name, undone.error().text);
+  undo.add([this, &tunnel] {
+    if (auto undone = take_mark_away(tunnel); !undone)
+      context_.events.add(Severity::alert, "link.not-saved", tunnel.active.name, undone.error().text);
   });
   const auto mark = [&](TunnelRecord& record) {
     record.deleting = true;
@@ -86,6 +83,20 @@ Result<> Links::mark_deleting(Tunnel& tunnel, bool keep_closed, Undo& undo) {
   TRY(save_changed(tunnel, true));
   crash_point("delete:marked");
   return {};
+}
+
+// The tunnel stays. Until that is on disk the next start would go on with the deletion and open what was promised
+// since: so long the tunnel is closed, no command promises anything for it (may_promise), and tick() tries again.
+Result<> Links::take_mark_away(Tunnel& tunnel) {
+  const TunnelRecord active = tunnel.active;
+  const auto stored = tunnel.stored;
+  tunnel.active.deleting = tunnel.active.keep_closed = false;
+  if (tunnel.stored) tunnel.stored->deleting = tunnel.stored->keep_closed = false;
+  auto saved = save_changed(tunnel, true);
+  if (saved) return {};
+  tunnel.active = active;
+  tunnel.stored = stored;
+  return saved;
 }
 
 // Routes lean on addresses, so they go first.
@@ -132,7 +143,10 @@ Result<Outcome> Links::remove(const std::string& name, bool temporary, bool keep
   }
   if (recursive) TRY(take_off_all(*tunnel, keep_closed, undo));
   if (!comes_back) TRY(unstore(*tunnel, undo));
-  TRY(context_.platform.delete_tun(name));
+  // Something else that stands under the name is left alone.
+  if (auto gone = context_.platform.delete_tun(name, platform::DeviceName::recorded);
+      !gone && (tunnel->device || gone.error().code != EEXIST))
+    return std::unexpected(gone.error());
   undo.keep();
   crash_point("delete:device");
 
@@ -165,7 +179,7 @@ void Links::open_networks(const std::string& name, const std::vector<net::Prefix
     outcome.notes.push_back(opened_note(*opened, name));
 }
 
-// What a killed daemon had begun. It stays closed where that fails.
+// What a killed daemon had begun. Where that fails the tunnel stays, with what is still on it.
 void Links::finish_removals() {
   std::vector<std::pair<std::string, bool>> begun;
   for (const auto& [name, tunnel] : tunnels_) {
@@ -173,12 +187,12 @@ void Links::finish_removals() {
   }
   for (const auto& [name, keep_closed] : begun) {
     const auto done = remove(name, false, keep_closed, true);
-    context_.events.add(
-        done ? Severity::info : Severity::alert, "link.undone", name,
-        done ? fmt::format("{} was half deleted when aditd died: the rest is gone now", name)
-             : fmt::format(
-                   "{} was half deleted when aditd died and stays closed; 'dladm delete-iptun -r {}' goes on: {}", name,
-                   name, done.error().text));
+    if (!done) (void)take_mark_away(tunnels_.at(name));
+    context_.events.add(done ? Severity::info : Severity::alert, "link.undone", name,
+                        done ? fmt::format("{} was half deleted when aditd died: the rest is gone now", name)
+                             : fmt::format("{0} was half deleted when aditd died and cannot be deleted now: {1}; it "
+                                           "stays, with what is still on it; 'dladm delete-iptun -r {0}' deletes it",
+                                           name, done.error().text));
   }
 }
 

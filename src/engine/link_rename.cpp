@@ -44,6 +44,7 @@ Result<> Links::check_rename(const Tunnel& tunnel, const std::string& new_name) 
   if (tunnels_.contains(new_name) || context_.platform.interface(new_name))
     return fail(EEXIST, "object already exists: {}; choose another name", new_name);
   TRY(may_delete(name));
+  TRY(may_promise(*this, name));
   TRY(policy_.may_rename(name, new_name));
   const auto files = policy_.files_naming(name);
   const auto head = policy_.head_of(name);

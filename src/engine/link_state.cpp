@@ -204,7 +204,8 @@ TunnelView Links::view_of(const Tunnel& tunnel) const {
           head && head->active(),
           tunnel.usable,
           tunnel.device_mtu,
-          tunnel.device ? tunnel.index : 0};
+          tunnel.device ? tunnel.index : 0,
+          tunnel.active.deleting};
 }
 
 std::optional<TunnelView> Links::tunnel(const std::string& name) const {

@@ -168,6 +168,7 @@ class Links final : public LinkView {
   Result<> may_delete(const std::string& name) const;
   Result<> close_carrier(Tunnel& tunnel, Undo& undo);
   Result<> mark_deleting(Tunnel& tunnel, bool keep_closed, Undo& undo);
+  Result<> take_mark_away(Tunnel& tunnel);
   Result<> take_off_all(Tunnel& tunnel, bool keep_closed, Undo& undo);
   Result<> unstore(Tunnel& tunnel, Undo& undo);
   void unmake(Tunnel& tunnel);
@@ -241,6 +242,7 @@ class Links final : public LinkView {
   // link_adoption.cpp
   void adopt(TunnelRecord active, std::optional<TunnelRecord> stored);
   void undo_half_made(const TunnelRecord& record);
+  void left_over(const TunnelRecord& record, const Error& error);
   // link_names.cpp
   void ask_names(const std::vector<TunnelRecord>& records);
   [[nodiscard]] Endpoints known_ends(const TunnelRecord& record);
@@ -268,6 +270,8 @@ class Links final : public LinkView {
   // A tunnel that is not yet made (or renamed) whole stands in the run directory as a persistent one: a daemon that
   // finds it there and not in datalink.conf undoes it.
   std::vector<TunnelRecord> half_made_;
+  // Devices of ours without a tunnel, which could not be deleted; they stand in the run directory like half-made ones.
+  std::map<std::string, TunnelRecord> left_over_;
   uint32_t next_id_ = 1;
   std::map<std::string, std::string> broken_at_start_;  // by tunnel: why its property gave no rules
   UnderlayInterfaces underlay_;                         // as of the last look; empty: look

@@ -139,6 +139,7 @@ Result<guard::Book::Before> Policy::guard_more(const spd::HeadSet& next, const s
   for (const auto& name : changed) {
     const auto tunnel = links_.tunnel(name);
     if (!tunnel || !tunnel->secured) continue;
+    if (next.find(name)) TRY(may_promise(links_, name));
     std::ranges::copy(holds_of(name, next.find(name).get(), tunnel->temporary), std::back_inserter(holds));
   }
   return guard_.hold(holds);

@@ -85,6 +85,7 @@ Result<Outcome> Policy::load_files() {
   context_.names->ask_again();
   RulesByHead wanted;
   TRY_ASSIGN(const PolicyDiff diff, diff_of(files, wanted));
+  for (const auto& [tunnel, rules] : wanted) TRY(may_promise(links_, tunnel));
   // Also when only a flip waits to be undone: from now on the files are what is to be in force.
   if (diff.changes_anything() || !nothing_waits("")) {
     TRY_ASSIGN(spd::Draft draft, database_.changed_draft("", diff.heads));

@@ -60,6 +60,7 @@ Routes::Routes(const Context& context, const LinkView& links, GuardDoor& guard)
 Result<> Routes::place(Wanted& wanted, const Route& route, By by) {
   const std::string interface = interface_name(route.interface_index);
   const bool tunnel = links_.tunnel(interface).has_value();
+  if (by == By::command) TRY(may_promise(links_, interface));
   bool closed_now = false;
   if (tunnel) {
     TRY_ASSIGN(closed_now, guard_.protect(route.destination, interface, GuardSource::route));

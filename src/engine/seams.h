@@ -42,7 +42,8 @@ struct TunnelView {
   bool policy = false;  // an active policy head is attached
   bool up = false;      // packets may pass; false: its addresses are `inaccessible`
   uint32_t mtu = 0;
-  int device = 0;  // index of its interface; 0: there is none now
+  int device = 0;         // index of its interface; 0: there is none now
+  bool deleting = false;  // a deletion that failed is still on disk, and the next start goes on with it
 };
 class LinkView {
  public:
@@ -53,6 +54,14 @@ class LinkView {
   // Whether packets might pass if it had rules, or had none, and all else were as it is. False: not a tunnel of ours.
   [[nodiscard]] virtual bool up_with(const std::string& tunnel, bool policy) const = 0;
 };
+
+// Asked by each command that closes something for a tunnel. EBUSY: what it promised would go with the tunnel.
+inline Result<> may_promise(const LinkView& links, const std::string& tunnel) {
+  const auto view = links.tunnel(tunnel);
+  if (!view || !view->deleting) return {};
+  return fail(EBUSY, "{0} is half deleted; 'dladm delete-iptun -r {0}' goes on, or wait until its list can be written",
+              tunnel);
+}
 
 // ---- told by Links. Addresses and Routes are link users (Engine wires them in that order).
 class LinkUser {

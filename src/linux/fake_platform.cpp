@@ -77,6 +77,10 @@ class FakeWire final : public datapath::WirePort {
   const std::map<net::Address, uint32_t>& path_mtus_;
 };
 
+bool is_ours(const InterfaceInfo& device, DeviceName known) {
+  return device.ours || (known == DeviceName::recorded && device.is_tun);
+}
+
 bool matches(const Route& wanted, const Route& there) {  // as RTM_DELROUTE: what is not said matches all
   return wanted.destination.masked() == there.destination && wanted.table == there.table &&
          (wanted.metric == 0 || wanted.metric == there.metric) &&
@@ -119,7 +123,7 @@ void FakePlatform::fail_call(const std::string& method, int nth, int code, std::
 
 void FakePlatform::crash() {
   for (auto& [name, link] : links)
-    if (link.info.ours) {
+    if (link.info.is_tun) {
       link.info.carrier = false;
       link.queues.clear();
     }
@@ -130,7 +134,7 @@ void FakePlatform::crash() {
 void FakePlatform::reboot() {
   std::vector<std::string> ethernets;
   for (auto& [name, link] : links)
-    if (!link.info.ours && !link.info.loopback) ethernets.push_back(name);
+    if (!link.info.is_tun && !link.info.loopback) ethernets.push_back(name);
   links.clear();
   address_list.clear();
   route_list.clear();
@@ -154,6 +158,15 @@ void FakePlatform::others_set_link(const std::string& name, bool up) {
 
 void FakePlatform::others_delete_link(const std::string& name) {
   drop_link(name);
+}
+
+// While its owner lives it is known by its index, and put back.
+void FakePlatform::others_change_group(const std::string& name) {
+  const auto found = links.find(name);
+  if (found == links.end() || !found->second.info.is_tun) return;
+  const bool open = std::ranges::any_of(found->second.queues, [](const auto& queue) { return queue->open; });
+  found->second.info.ours = open;
+  changed(Change::What::link, found->second.info.index);
 }
 
 void FakePlatform::others_add_route(const Route& route) {
@@ -265,11 +278,11 @@ std::string FakePlatform::describe(const Route& route) const {
 
 // --- devices
 
-Result<std::vector<std::unique_ptr<datapath::TunPort>>> FakePlatform::open_tun(const std::string& name,
-                                                                               uint32_t queues) {
+Result<std::vector<std::unique_ptr<datapath::TunPort>>> FakePlatform::open_tun(const std::string& name, uint32_t queues,
+                                                                               DeviceName known) {
   TRY(call("open_tun", name));
   const auto there = links.find(name);
-  if (there != links.end() && !there->second.info.ours)
+  if (there != links.end() && !is_ours(there->second.info, known))
     return fail(EEXIST, "{}: there is an interface of that name that Adit did not make", name);
   if (there == links.end()) {
     Link link;
@@ -286,6 +299,7 @@ Result<std::vector<std::unique_ptr<datapath::TunPort>>> FakePlatform::open_tun(c
   for (const auto& queue : link.queues)
     if (queue->open) return fail(EBUSY, "{}: another process has this tunnel", name);
   link.info.carrier = false;
+  link.info.ours = true;
   link.queues.clear();
   std::vector<std::unique_ptr<datapath::TunPort>> ports;
   for (uint32_t i = 0; i < queues; ++i) {
@@ -296,11 +310,11 @@ Result<std::vector<std::unique_ptr<datapath::TunPort>>> FakePlatform::open_tun(c
   return ports;
 }
 
-Result<> FakePlatform::delete_tun(const std::string& name) {
+Result<> FakePlatform::delete_tun(const std::string& name, DeviceName known) {
   TRY(call("delete_tun", name));
   const auto found = links.find(name);
   if (found == links.end()) return {};
-  if (!found->second.info.ours) return fail(EEXIST, "{}: not a tunnel of Adit", name);
+  if (!is_ours(found->second.info, known)) return fail(EEXIST, "{}: not a tunnel of Adit", name);
   drop_link(name);
   return {};
 }

@@ -47,6 +47,7 @@ class FakePlatform final : public Platform {
   // What others do; each is reported as a Change.
   void others_set_link(const std::string& name, bool up);
   void others_delete_link(const std::string& name);
+  void others_change_group(const std::string& name);  // `ip link set NAME group 0`
   void others_add_route(const Route& route);
   void others_remove_route(const Route& route);
   void others_flush_nftables();  // the guardian's table stays: it is owned
@@ -78,8 +79,9 @@ class FakePlatform final : public Platform {
   std::vector<std::string> notice_list, missing_wires;
 
   // --- Platform
-  Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name, uint32_t queues) override;
-  Result<> delete_tun(const std::string& name) override;
+  Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name, uint32_t queues,
+                                                                   DeviceName known) override;
+  Result<> delete_tun(const std::string& name, DeviceName known) override;
   Result<> set_carrier(const std::string& name, bool on) override;
   Result<> set_link_up(const std::string& name, bool up) override;
   Result<> set_mtu(const std::string& name, uint32_t mtu) override;

@@ -23,7 +23,7 @@ struct Machine : ::testing::Test {
   void SetUp() override {
     fake.add_interface("eth0");
     ASSERT_TRUE(fake.add_address("eth0", prefix("192.0.2.1/24"), std::nullopt));
-    ports = std::move(*fake.open_tun("t0", 1));
+    ports = std::move(*fake.open_tun("t0", 1, DeviceName::fresh));
     ASSERT_TRUE(fake.set_link_up("t0", true));
     ASSERT_TRUE(fake.add_route({.destination = prefix("10.0.1.0/24"), .unreachable = true, .metric = kGuardMetric}));
     ASSERT_TRUE(fake.add_route({.destination = prefix("10.0.1.0/24"), .interface_index = tunnel()}));
@@ -46,15 +46,15 @@ TEST_F(Machine, CarrierOffKeepsRoutesAndCrashTurnsItOff) {
   EXPECT_FALSE(fake.interface("t0")->carrier);
   EXPECT_TRUE(fake.interface("t0")->up);
   EXPECT_TRUE(fake.lookup_route(at("10.0.1.5"), 0));
-  EXPECT_TRUE(fake.open_tun("t0", 2)) << "adopted";
+  EXPECT_TRUE(fake.open_tun("t0", 2, DeviceName::fresh)) << "adopted";
 }
 
 TEST_F(Machine, BusyForeignAndDeletedDevices) {
-  EXPECT_EQ(fake.open_tun("t0", 1).error().code, EBUSY);
-  EXPECT_EQ(fake.open_tun("eth0", 1).error().code, EEXIST);
-  EXPECT_TRUE(fake.delete_tun("t0"));
+  EXPECT_EQ(fake.open_tun("t0", 1, DeviceName::fresh).error().code, EBUSY);
+  EXPECT_EQ(fake.open_tun("eth0", 1, DeviceName::fresh).error().code, EEXIST);
+  EXPECT_TRUE(fake.delete_tun("t0", DeviceName::fresh));
   EXPECT_EQ(fake.lookup_route(at("10.0.1.5"), 0).error().code, EHOSTUNREACH);
-  EXPECT_TRUE(fake.delete_tun("t0"));
+  EXPECT_TRUE(fake.delete_tun("t0", DeviceName::fresh));
 }
 
 TEST_F(Machine, TheNthCallFailsAndDoesNothing) {

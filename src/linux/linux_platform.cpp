@@ -26,8 +26,9 @@ class LinuxPlatform final : public Platform {
   explicit LinuxPlatform(GuardianClientSettings guardian) : guardian_(std::move(guardian)) {}
 
   // --- devices
-  Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name, uint32_t queues) override;
-  Result<> delete_tun(const std::string& name) override;
+  Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name, uint32_t queues,
+                                                                   DeviceName known) override;
+  Result<> delete_tun(const std::string& name, DeviceName known) override;
   Result<> set_carrier(const std::string& name, bool on) override { return change(name, {.carrier = on}); }
   Result<> set_link_up(const std::string& name, bool up) override { return change(name, {.up = up}); }
   Result<> set_mtu(const std::string& name, uint32_t mtu) override { return change(name, {.mtu = mtu}); }
@@ -85,28 +86,33 @@ class LinuxPlatform final : public Platform {
 
  private:
   Result<> change(const std::string& name, const LinkChange& wanted) { return change_link(*netlink_, name, wanted); }
-  Result<std::optional<LinkDetail>> find_ours(const std::string& name);
+  [[nodiscard]] bool is_ours(const LinkDetail& link, DeviceName known) const;
+  Result<std::optional<LinkDetail>> find_ours(const std::string& name, DeviceName known);
   Result<> make_ours(const Descriptor& queue, const std::string& name);
-  void know_tunnel(int index);
   void follow_link(const nlmsghdr& notice);
 
   std::unique_ptr<Netlink> netlink_;
   GuardianClient guardian_;
   Monitor monitor_;
   NftTable nftables_{[this](uint32_t port) { monitor_.ignore_port(port); }};
-  std::set<int> tunnels_;
+  std::set<int> tunnels_;  // opened here, or left in our group by an earlier life
   std::vector<std::string> notices_;
   LateUdp late_udp_;
 };
 
 // --- devices
 
+bool LinuxPlatform::is_ours(const LinkDetail& link, DeviceName known) const {
+  if (tunnels_.contains(link.info.index)) return true;
+  return known == DeviceName::recorded && link.info.is_tun && link.persistent && !link.for_users;
+}
+
 // The device of that name; none is fine, somebody else's is not.
-Result<std::optional<LinkDetail>> LinuxPlatform::find_ours(const std::string& name) {
+Result<std::optional<LinkDetail>> LinuxPlatform::find_ours(const std::string& name, DeviceName known) {
   const auto there = get_link(*netlink_, name);
   if (!there && there.error().code == ENODEV) return std::nullopt;
   if (!there) return std::unexpected(there.error());
-  if (!there->info.ours && !tunnels_.contains(there->info.index))
+  if (!is_ours(*there, known))
     return fail(EEXIST,
                 "{}: there is an interface of that name that Adit did not make; delete it or choose another name",
                 name);
@@ -122,8 +128,8 @@ Result<> LinuxPlatform::make_ours(const Descriptor& queue, const std::string& na
 }
 
 Result<std::vector<std::unique_ptr<datapath::TunPort>>> LinuxPlatform::open_tun(const std::string& name,
-                                                                                uint32_t queues) {
-  TRY_ASSIGN(const auto there, find_ours(name));
+                                                                                uint32_t queues, DeviceName known) {
+  TRY_ASSIGN(const auto there, find_ours(name, known));
   if (there && there->queues_in_use > 0)
     return fail(EBUSY, "{}: another process has this tunnel; is a second aditd running?", name);
   std::vector<std::unique_ptr<datapath::TunPort>> ports;
@@ -134,21 +140,19 @@ Result<std::vector<std::unique_ptr<datapath::TunPort>>> LinuxPlatform::open_tun(
     ports.push_back(std::move(port));
   }
   TRY_ASSIGN(const LinkDetail made, get_link(*netlink_, name));
-  know_tunnel(made.info.index);
+  tunnels_.insert(made.info.index);
   (void)use_no_queue(*netlink_, made.info.index);  // refused by an old kernel: slower to make, not wrong
   return ports;
 }
 
-Result<> LinuxPlatform::delete_tun(const std::string& name) {
-  TRY_ASSIGN(const auto there, find_ours(name));
+Result<> LinuxPlatform::delete_tun(const std::string& name, DeviceName known) {
+  TRY_ASSIGN(const auto there, find_ours(name, known));
   if (!there) return {};
+  if (known == DeviceName::recorded && !tunnels_.contains(there->info.index) && there->queues_in_use > 0)
+    return fail(EBUSY, "{}: another process has this tunnel; is a second aditd running?", name);
   const auto gone = delete_link(*netlink_, name);
   if (gone || gone.error().code == ENODEV) return {};
   return gone;
-}
-
-void LinuxPlatform::know_tunnel(int index) {
-  tunnels_.insert(index);
 }
 
 // --- netlink
@@ -156,12 +160,16 @@ void LinuxPlatform::know_tunnel(int index) {
 Result<std::vector<InterfaceInfo>> LinuxPlatform::interfaces() {
   TRY_ASSIGN(const auto links, list_links(*netlink_));
   std::vector<InterfaceInfo> all;
-  for (const auto& link : links) all.push_back(link.info);
+  for (const auto& link : links) {
+    all.push_back(link.info);
+    all.back().ours |= tunnels_.contains(link.info.index);
+  }
   return all;
 }
 
 Result<InterfaceInfo> LinuxPlatform::interface(const std::string& name) {
-  TRY_ASSIGN(const LinkDetail link, get_link(*netlink_, name));
+  TRY_ASSIGN(LinkDetail link, get_link(*netlink_, name));
+  link.info.ours |= tunnels_.contains(link.info.index);
   return link.info;
 }
 
@@ -202,9 +210,10 @@ Result<int> LinuxPlatform::change_fd() {
 void LinuxPlatform::follow_link(const nlmsghdr& notice) {
   const auto link = parse_link(notice);
   if (!link) return;
-  if (notice.nlmsg_type == RTM_NEWLINK && link->info.ours) know_tunnel(link->info.index);
-  if (notice.nlmsg_type != RTM_DELLINK) return;
-  tunnels_.erase(link->info.index);
+  if (notice.nlmsg_type == RTM_DELLINK)
+    tunnels_.erase(link->info.index);
+  else if (tunnels_.contains(link->info.index) && !link->info.ours)
+    (void)change(link->info.name, {.group = kLinkGroup});
 }
 
 std::vector<Change> LinuxPlatform::poll_changes() {
@@ -221,7 +230,7 @@ Result<> LinuxPlatform::start() {
   netlink_ = std::make_unique<Netlink>(std::move(netlink));
   TRY_ASSIGN(const auto links, list_links(*netlink_));
   for (const auto& link : links)
-    if (link.info.ours) know_tunnel(link.info.index);
+    if (link.info.ours) tunnels_.insert(link.info.index);
   return {};
 }
 

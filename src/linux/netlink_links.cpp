@@ -31,6 +31,9 @@ void parse_tun(const nlattr* link_info, LinkDetail& link) {
   const nlattr* type = inner(data, IFLA_TUN_TYPE);
   link.info.is_tun = type && nla_len(type) >= 1 && nla_get_u8(type) == IFF_TUN;
   link.queues_in_use = attribute_u32(inner(data, IFLA_TUN_NUM_QUEUES), 0);
+  const nlattr* persist = inner(data, IFLA_TUN_PERSIST);
+  link.persistent = persist && nla_len(persist) >= 1 && nla_get_u8(persist) != 0;
+  link.for_users = inner(data, IFLA_TUN_OWNER) || inner(data, IFLA_TUN_GROUP);
   // A device that once was single-queue says nothing of its queues, and is none of ours anyway.
 }
 

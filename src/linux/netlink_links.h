@@ -13,6 +13,8 @@ namespace adit::platform {
 struct LinkDetail {
   InterfaceInfo info;
   uint32_t queues_in_use = 0;  // of a TUN: attached by some process
+  bool persistent = false;     // of a TUN: outlives who made it
+  bool for_users = false;      // of a TUN: an unprivileged user or group may attach to it
 };
 Result<std::vector<LinkDetail>> list_links(Netlink& netlink);
 Result<LinkDetail> get_link(Netlink& netlink, const std::string& name);  // ENODEV

@@ -36,7 +36,7 @@ class NetlinkTest : public OwnNamespace {
   int index(const std::string& name) { return platform->interface(name)->index; }
   // A tunnel that is up, with carrier; its port lives as long as the test.
   void tunnel(const std::string& name) {
-    auto opened = platform->open_tun(name, 1);
+    auto opened = platform->open_tun(name, 1, DeviceName::fresh);
     ASSERT_TRUE(opened) << opened.error().text;
     ports.push_back(std::move(opened->front()));
     ASSERT_TRUE(platform->set_link_up(name, true));

@@ -26,7 +26,9 @@ struct InterfaceInfo {
   std::string name;
   bool up = false, carrier = false, loopback = false, point_to_point = false, is_tun = false, multicast = false,
        broadcast = false;
-  bool ours = false;  // a TUN that Adit made, now or before a crash (interface group kLinkGroup)
+  // A TUN that Adit made: opened by this process, whatever others have written on it since; or, made before a crash,
+  // by the interface group kLinkGroup, which is a hint and no proof.
+  bool ours = false;
   uint32_t mtu = 0;
   InterfaceCounters counters;  // the kernel's
 };
@@ -89,16 +91,22 @@ struct LeakCount {  // packets that the guard stopped
   uint64_t packets = 0, bytes = 0;
 };
 
+// What the engine knows of a device's name. `recorded`: its files have a tunnel of that name, so that a persistent TUN
+// under it which nobody has open and no user may open is the tunnel's, whatever its group says.
+enum class DeviceName : uint8_t { fresh, recorded };
+
 class Platform {
  public:
   virtual ~Platform() = default;
 
   // --- devices. Names are valid (tunnel::check_name). LAB.md's TUN table is law: persistent, IFF_NO_CARRIER at attach.
-  // Makes or adopts the persistent TUN with carrier off; `queues` ports, one a worker. EEXIST: the name is a device not
-  // of ours. EBUSY: another process has its queues. ENOENT: no /dev/net/tun. EPERM: no CAP_NET_ADMIN.
-  virtual Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name,
-                                                                           uint32_t queues) = 0;
-  virtual Result<> delete_tun(const std::string& name) = 0;  // a device that is not there: success
+  // Makes or adopts the persistent TUN with carrier off and in the group kLinkGroup, where it is kept; `queues` ports,
+  // one a worker. EEXIST: the name is a device not of ours. EBUSY: another process has its queues. ENOENT: no
+  // /dev/net/tun. EPERM: no CAP_NET_ADMIN.
+  virtual Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name, uint32_t queues,
+                                                                           DeviceName known) = 0;
+  // A device that is not there: success. EEXIST: it is not of ours, and stays.
+  virtual Result<> delete_tun(const std::string& name, DeviceName known) = 0;
   virtual Result<> set_carrier(const std::string& name, bool on) = 0;
   virtual Result<> set_link_up(const std::string& name, bool up) = 0;
   virtual Result<> set_mtu(const std::string& name, uint32_t mtu) = 0;

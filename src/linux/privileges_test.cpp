@@ -58,7 +58,7 @@ TEST_F(Privileges, EverythingOfThePlatformStillWorksAfterwards) {
               Firewall firewall;
               firewall.host_rules = {{.drop = true, .outbound = true, .remote = *net::Prefix::parse("10.0.1.0/24")}};
               if (!it.apply_firewall(firewall) || it.firewall_stands() != true) return 3;
-              const auto ports = it.open_tun("t0", 2);
+              const auto ports = it.open_tun("t0", 2, DeviceName::fresh);
               if (!ports || !it.set_link_up("t0", true) || !it.set_carrier("t0", true)) return 4;
               if (!it.add_address("t0", *net::Prefix::parse("10.0.0.1/32"), *net::Address::parse("10.0.1.1"))) return 5;
               if (!it.open_wire(0, 2)) return 6;
@@ -76,7 +76,7 @@ TEST_F(Privileges, WithoutThemTheErrorSaysWhatIsMissing) {
               if (checked.error().text.find("CAP_NET_ADMIN") == std::string::npos) return 3;
               auto platform = make_linux_platform("", "/nonexistent");
               if (!platform) return 4;
-              const auto opened = (*platform)->open_tun("t0", 1);
+              const auto opened = (*platform)->open_tun("t0", 1, DeviceName::fresh);
               // EACCES: where the device node is root's alone.
               if (opened || (opened.error().code != EPERM && opened.error().code != EACCES)) return 5;
               Firewall firewall;

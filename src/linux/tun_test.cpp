@@ -73,7 +73,7 @@ class Tun : public OwnNamespace {
 };
 
 TEST_F(Tun, IsBornPersistentDownAndWithoutCarrier) {
-  auto ports = platform->open_tun("t0", 2);
+  auto ports = platform->open_tun("t0", 2, DeviceName::fresh);
   ASSERT_TRUE(ports) << ports.error().text;
   EXPECT_EQ(ports->size(), 2u);
   ASSERT_TRUE(platform->set_link_up("t0", true));
@@ -86,7 +86,7 @@ TEST_F(Tun, IsBornPersistentDownAndWithoutCarrier) {
 
 TEST_F(Tun, OwnersDeathLeavesDeviceAddressesAndRoutesWithCarrierOff) {
   {
-    auto ports = platform->open_tun("t0", 2);
+    auto ports = platform->open_tun("t0", 2, DeviceName::fresh);
     ASSERT_TRUE(ports);
     ASSERT_TRUE(platform->set_link_up("t0", true));
     ASSERT_TRUE(platform->set_carrier("t0", true));
@@ -95,26 +95,26 @@ TEST_F(Tun, OwnersDeathLeavesDeviceAddressesAndRoutesWithCarrierOff) {
   }
   EXPECT_FALSE(carrier("t0"));
   EXPECT_TRUE(holds("ip route show 10.0.1.0/24 | grep -q 'dev t0.*linkdown'"));
-  auto again = platform->open_tun("t0", 2);
+  auto again = platform->open_tun("t0", 2, DeviceName::fresh);
   ASSERT_TRUE(again) << again.error().text;
   EXPECT_FALSE(carrier("t0")) << "adopted, and still closed";
   EXPECT_TRUE(holds("ip route show 10.0.1.0/24 | grep -q 'dev t0'"));
 }
 
 TEST_F(Tun, AnotherProcessKnowsTheDeviceAsOurs) {
-  ASSERT_TRUE(platform->open_tun("t0", 1));
+  ASSERT_TRUE(platform->open_tun("t0", 1, DeviceName::fresh));
   auto second = make_linux_platform("", "/nonexistent");
   ASSERT_TRUE(second);
   const auto info = (*second)->interface("t0");
   ASSERT_TRUE(info);
   EXPECT_TRUE(info->ours);
-  EXPECT_TRUE((*second)->open_tun("t0", 1)) << "its queues are free";
+  EXPECT_TRUE((*second)->open_tun("t0", 1, DeviceName::fresh)) << "its queues are free";
 }
 
 TEST_F(Tun, ADeviceInUseIsBusy) {
-  auto held = platform->open_tun("t0", 1);
+  auto held = platform->open_tun("t0", 1, DeviceName::fresh);
   ASSERT_TRUE(held);
-  const auto second = platform->open_tun("t0", 1);
+  const auto second = platform->open_tun("t0", 1, DeviceName::fresh);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, EBUSY);
 }
@@ -122,31 +122,59 @@ TEST_F(Tun, ADeviceInUseIsBusy) {
 TEST_F(Tun, ForeignDevicesOfTheNameAreRefusedAndUntouched) {
   run("ip link add d0 type veth peer name d1 && ip tuntap add dev f0 mode tun && ip tuntap add dev a0 mode tap");
   for (const char* name : {"d0", "f0", "a0", "lo"}) {
-    const auto opened = platform->open_tun(name, 1);
+    const auto opened = platform->open_tun(name, 1, DeviceName::fresh);
     ASSERT_FALSE(opened) << name;
     EXPECT_EQ(opened.error().code, EEXIST) << name;
-    const auto deleted = platform->delete_tun(name);
+    const auto deleted = platform->delete_tun(name, DeviceName::fresh);
     ASSERT_FALSE(deleted) << name;
     EXPECT_TRUE(holds(std::string("ip link show ") + name));
   }
 }
 
+// Anybody with the right may put a device into another group; the file in which its name stands is not his.
+TEST_F(Tun, ARecordedNameIsOursInWhateverGroupAndKeptInItsOwn) {
+  ASSERT_TRUE(platform->open_tun("t0", 2, DeviceName::fresh));
+  run("ip link set t0 group 0");
+  auto next = std::move(*make_linux_platform("", "/nonexistent"));
+  EXPECT_FALSE(next->interface("t0")->ours);
+  EXPECT_EQ(next->open_tun("t0", 2, DeviceName::fresh).error().code, EEXIST);
+  ASSERT_TRUE(next->change_fd());
+  auto ports = next->open_tun("t0", 2, DeviceName::recorded);
+  ASSERT_TRUE(ports) << ports.error().text;
+  ASSERT_TRUE(next->set_link_up("t0", true));  // of a device that is down the kernel tells nothing
+  EXPECT_TRUE(holds("ip link show dev t0 group 173 | grep -q t0"));
+  (void)next->poll_changes();
+  run("ip link set t0 group 0");
+  EXPECT_TRUE(next->interface("t0")->ours) << "known by its index";
+  (void)next->poll_changes();
+  EXPECT_TRUE(holds("ip link show dev t0 group 173 | grep -q t0"));
+}
+
+TEST_F(Tun, ARecordedNameThatAUserMayOpenOrThatDoesNotLastIsNotOurs) {
+  run("ip tuntap add dev u0 mode tun multi_queue user 65534 && ip tuntap add dev g0 mode tun multi_queue group 65534");
+  for (const char* name : {"u0", "g0"}) {
+    EXPECT_EQ(platform->open_tun(name, 1, DeviceName::recorded).error().code, EEXIST) << name;
+    EXPECT_EQ(platform->delete_tun(name, DeviceName::recorded).error().code, EEXIST) << name;
+    EXPECT_TRUE(holds(std::string("ip link show ") + name));
+  }
+}
+
 TEST_F(Tun, ANameTooLongIsRefusedNotCut) {
-  const auto opened = platform->open_tun("sixteen_letters0", 1);
+  const auto opened = platform->open_tun("sixteen_letters0", 1, DeviceName::fresh);
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, EINVAL);
   EXPECT_FALSE(holds("ip link show sixteen_letters"));
 }
 
 TEST_F(Tun, DeleteTakesItAwayAndIsContentWithNothing) {
-  ASSERT_TRUE(platform->open_tun("t0", 1));
-  EXPECT_TRUE(platform->delete_tun("t0"));
+  ASSERT_TRUE(platform->open_tun("t0", 1, DeviceName::fresh));
+  EXPECT_TRUE(platform->delete_tun("t0", DeviceName::fresh));
   EXPECT_FALSE(holds("ip link show t0"));
-  EXPECT_TRUE(platform->delete_tun("t0"));
+  EXPECT_TRUE(platform->delete_tun("t0", DeviceName::fresh));
 }
 
 TEST_F(Tun, MtuGsoAndNameFollowOrders) {
-  auto ports = platform->open_tun("t0", 1);
+  auto ports = platform->open_tun("t0", 1, DeviceName::fresh);
   ASSERT_TRUE(ports);
   EXPECT_TRUE(platform->set_mtu("t0", 1402));
   EXPECT_TRUE(platform->set_gso_max("t0", 62000, 44));
@@ -161,7 +189,7 @@ TEST_F(Tun, MtuGsoAndNameFollowOrders) {
 
 // A host sends 8,000 bytes of UDP in one go with GSO into the tunnel: it arrives as one super-packet.
 TEST_F(Tun, SuperPacketsComeWholeAndGoWhole) {
-  auto ports = platform->open_tun("t0", 1);
+  auto ports = platform->open_tun("t0", 1, DeviceName::fresh);
   ASSERT_TRUE(ports);
   auto& port = *ports->front();
   ASSERT_TRUE(platform->set_link_up("t0", true));
@@ -208,7 +236,7 @@ TEST_F(Tun, SuperPacketsComeWholeAndGoWhole) {
 }
 
 TEST_F(Tun, WritingIntoADownOrLostDeviceSaysSo) {
-  auto ports = platform->open_tun("t0", 1);
+  auto ports = platform->open_tun("t0", 1, DeviceName::fresh);
   ASSERT_TRUE(ports);
   const std::array<uint8_t, 20> packet{0x45};
   const std::array<ByteSpan, 1> pieces{ByteSpan(packet)};

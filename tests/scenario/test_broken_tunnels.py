@@ -12,14 +12,15 @@ def why(host, name):
     return row["state"], json.dumps(row)
 
 
-def test_names_groups_and_queues_taken_by_others(up):
+def test_names_and_queues_taken_by_others(up):
     alice = up.alice
     for number in range(3):
         alice.adit(f"dladm create-iptun -S -T ipv4 -a local=1.2.3.4,remote=5.6.9.{number + 1} broken{number}")
     alice.kill_aditd()
     alice.sh("ip link del broken0")
     alice.sh("ip link add broken0 type bridge")          # the name
-    alice.sh("ip link set broken1 group 77")             # the group
+    alice.sh("ip link del broken1")
+    alice.sh("ip tuntap add dev broken1 mode tun multi_queue user 65534")      # a TUN, but one that a user may open
     holder = alice.popen(["python3", "-c", """
 import fcntl, os, struct, time
 tun = os.open('/dev/net/tun', os.O_RDWR)
@@ -41,6 +42,18 @@ time.sleep(600)
     alice.sh("ip link del broken1")
     wait_for(lambda: "cannot be made" not in why(alice, "broken0")[1] + why(alice, "broken1")[1] + why(alice, "broken2")[1], seconds=40,
              what="the devices, once nothing is in the way")
+
+
+def test_a_group_that_anybody_changed_is_set_again_and_costs_no_tunnel(up):
+    """`ip link set … group 0` while aditd runs, and while it does not: the name in the file says whose the device is."""
+    alice, ours = up.alice, "ip -o link show group 173"
+    alice.sh("ip link set v4_bob0 group 0")
+    wait_for(lambda: "v4_bob0" in alice.sh(ours).stdout, what="the group, while aditd runs")
+    alice.kill_aditd()
+    alice.sh("ip link set v4_bob0 group 0")
+    alice.start_aditd()
+    wait_for(lambda: up.alice_host.ping("10.0.1.2", count=1, wait=1) == 1, what="traffic after the start")
+    assert "v4_bob0" in alice.sh(ours).stdout
 
 
 def test_the_descriptor_limit_is_raised(lab):
