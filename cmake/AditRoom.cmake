@@ -2,6 +2,9 @@
 # others: each room's include path holds a single link named after the room, so a wrong include does not build. The public
 # headers (include/adit/) are everybody's.
 
+# For tests that read files of the repository. A header and not a definition: two checkouts compile the other tests alike.
+file(CONFIGURE OUTPUT include/tests/source_dir.h CONTENT "#pragma once\n#define ADIT_SOURCE_DIR \"${CMAKE_SOURCE_DIR}\"\n")
+
 # adit_room(NAME DEPS room... LIBS target...)
 #   src/NAME/*.cpp without *_test.cpp  -> library adit_NAME
 #   src/NAME/*_test.cpp                -> executable NAME_test (GoogleTest)
@@ -32,7 +35,7 @@ function(adit_room name)
     add_executable(${name}_test ${tests})
     list(TRANSFORM ROOM_TEST_DEPS PREPEND adit_ OUTPUT_VARIABLE test_deps)
     target_link_libraries(${name}_test adit_${name} ${test_deps} GTest::gtest GTest::gmock GTest::gtest_main)
-    target_compile_definitions(${name}_test PRIVATE ADIT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    target_include_directories(${name}_test PRIVATE ${CMAKE_BINARY_DIR}/include/tests)
     set_property(GLOBAL APPEND PROPERTY ADIT_UNIT_TESTS ${name}_test)
   endif()
 endfunction()

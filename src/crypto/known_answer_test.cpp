@@ -1,5 +1,6 @@
 // Both engines against the published answers, one crypto job each.
 #include "crypto/vector_file.h"
+#include "source_dir.h"
 
 namespace adit::crypto {
 namespace {

@@ -12,6 +12,8 @@
 
 #include <gtest/gtest.h>
 
+#include "source_dir.h"
+
 namespace adit::engine {
 namespace {
 

@@ -17,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "source_dir.h"
+
 namespace adit::protocol {
 
 struct GoldenMessage {
