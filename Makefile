@@ -5,7 +5,7 @@ DESTDIR ?=
 JOBS ?= $(shell nproc)
 RELEASE := build/release
 
-.PHONY: help deps deps-test build demo test chaos bench lint fuzz install clean
+.PHONY: help deps deps-test build demo test chaos bench rooms lint fuzz install clean
 
 help:
 	@echo 'make demo     two sites in namespaces: the commands, the traffic, the captures (root)'
@@ -13,6 +13,7 @@ help:
 	@echo 'make chaos    faults of all kinds at random for CHAOS_SECONDS (3600), every kind of packet trying to get out (root)'
 	@echo 'make bench    one table: bare veth, Adit, strongSwan, wireguard-go; and micro-benchmarks (root); BENCH=--quick: shorter'
 	@echo 'make fuzz     each fuzz target for FUZZ_SECONDS (60), then FUZZ_MESSAGES (5000) to each server of a daemon (root)'
+	@echo 'make rooms    who may include whom, checked against what each file includes; prints the table of rooms'
 	@echo 'make lint     format and static analysis; BASE=COMMIT: of what changed since'
 	@echo 'make install  a complete system below DESTDIR with PREFIX ($(PREFIX))'
 
@@ -47,7 +48,11 @@ fuzz: build
 	@python3 fuzz/run.py --seconds $(or $(FUZZ_SECONDS),60)
 	@python3 fuzz/doors.py -n $(or $(FUZZ_MESSAGES),5000) --build $(RELEASE)
 
+rooms:
+	@packaging/rooms
+
 lint: deps
+	@packaging/rooms >/dev/null
 	@packaging/deps lint
 	@sh packaging/lint $(BASE)
 

@@ -9,28 +9,14 @@
 #include <utility>
 #include <vector>
 
+#include "config/policy_limits.h"
+#include "config/policy_source.h"
 #include "config/problem.h"
 #include "config/resolver.h"
 #include "crypto/algorithm.h"
 #include "spd/rule.h"
 
 namespace adit::config {
-
-// Limits of the language. A text above kMaxPolicyBytes is refused unread.
-constexpr size_t kMaxPolicyBytes = 16u << 20;
-constexpr size_t kMaxPolicyLine = 1024, kMaxPolicyEntry = 8192, kMaxPolicyWords = 20, kMaxPolicyActions = 20;
-constexpr size_t kMaxTunnelName = 15;  // as long as the links are here
-constexpr size_t kMaxProblems = 50;    // errors told of one text
-
-class LoadMemory;  // ipsecconf_memory.h
-
-struct PolicySource {
-  std::string file;                           // for messages and origins
-  std::string name_space;                     // whose rules they shall be
-  std::optional<std::string> implied_tunnel;  // ipsecinit.d/tunnels/NAME.conf: `tunnel NAME` need not be written
-  LoadMemory* memory = nullptr;               // of a load of several files; null: this text is all of it
-  bool allow_host_ipsec = false;              // later: IPsec for the host's own traffic
-};
 
 // One entry as written. Host names of several addresses make several specs; spd::expand makes SPD entries of each.
 struct PolicyEntry {

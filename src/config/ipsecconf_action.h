@@ -4,9 +4,11 @@
 #include <optional>
 #include <vector>
 
-#include "config/ipsecconf.h"
 #include "config/ipsecconf_entry.h"
 #include "config/ipsecconf_pattern.h"
+#include "config/policy_source.h"
+#include "crypto/algorithm.h"
+#include "spd/rule.h"
 
 namespace adit::config::ipsecconf {
 

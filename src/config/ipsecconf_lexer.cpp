@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "config/ipsecconf.h"
+#include "config/policy_limits.h"
 
 namespace adit::config::ipsecconf {
 namespace {

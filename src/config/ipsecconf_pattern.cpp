@@ -7,6 +7,7 @@
 
 #include "config/ipsecconf_address.h"
 #include "config/ipsecconf_icmp.h"
+#include "config/policy_limits.h"
 #include "net/flow.h"
 
 namespace adit::config::ipsecconf {

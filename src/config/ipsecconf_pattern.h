@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "config/ipsecconf.h"
 #include "config/ipsecconf_entry.h"
+#include "config/policy_source.h"
+#include "config/resolver.h"
+#include "spd/rule.h"
 
 namespace adit::config::ipsecconf {
 

@@ -7,10 +7,8 @@
 
 #include "base/clock.h"
 #include "crypto/transform.h"
-#include "datapath/events.h"
 #include "datapath/ports.h"
-#include "datapath/snapshot.h"
-#include "datapath/worker.h"
+#include "datapath/shared.h"
 #include "net/icmp.h"
 
 namespace adit::datapath {

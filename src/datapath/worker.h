@@ -1,31 +1,14 @@
 // A worker owns its queues and runs each burst to completion: one thread, all directions, no hand-over.
 #pragma once
 
-#include <functional>
 #include <memory>
 
 #include "base/clock.h"
 #include "crypto/transform.h"
-#include "datapath/events.h"
 #include "datapath/ports.h"
-#include "datapath/snapshot.h"
+#include "datapath/shared.h"
 
 namespace adit::datapath {
-
-// A datagram behind the non-ESP marker (RFC 3948 §2.2), the marker taken off. Valid during the call.
-struct IkeDatagram {
-  net::Address source, destination;
-  uint16_t source_port = 0;
-  ByteSpan bytes;
-};
-
-struct Shared {  // outlives every worker
-  Publisher publisher;
-  EventQueue events;
-  TraceTap trace;
-  std::function<void(const IkeDatagram&)>
-      ike_sink;  // set before workers start; called on a worker's thread; may be empty
-};
 
 class Worker {
  public:

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "net/flow.h"
-#include "sad/table.h"
+#include "sad/sa.h"
 #include "spd/rule.h"
 
 namespace adit::sad {

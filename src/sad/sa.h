@@ -31,6 +31,12 @@ struct Lifetime {  // zero: no limit
 
 // Selectors of a tunnel-mode SA; nothing given means any. Local and remote in the SA's own direction: source,
 // destination.
+// The outer addresses of the tunnel that asks.
+struct Endpoints {
+  net::Address local, remote;
+  friend bool operator==(const Endpoints&, const Endpoints&) = default;
+};
+
 struct InnerSelector {
   net::Prefix source, destination;
   uint8_t protocol = 0;                            // 0: any

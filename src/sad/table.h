@@ -10,11 +10,6 @@
 
 namespace adit::sad {
 
-// The outer addresses of the tunnel that asks.
-struct Endpoints {
-  net::Address local, remote;
-  friend bool operator==(const Endpoints&, const Endpoints&) = default;
-};
 
 class Table {
  public:
