@@ -66,25 +66,6 @@ struct ProtocolProperty {
   std::string protocol, property, perm, current, persistent, fallback, possible;
 };
 
-// ---- routes
-struct RouteRequest {
-  std::string destination, gateway;
-  bool v6 = false, persistent = false, force = false, unreachable = false, blackhole = false;
-  std::optional<std::string> interface;
-};
-struct RouteInfo {
-  std::string destination, gateway, flags, interface;
-  bool v6 = false, persistent = false, guard = false;
-  uint32_t metric = 0;
-};
-
-// ---- services
-struct ServiceInfo {
-  std::string fmri, state, stime, next_state, reason, impact;
-  bool enabled = false;
-  std::vector<std::string> dependencies;
-};
-
 // ---- what a command says besides its result: warnings and consequences, for the command's stderr
 struct Outcome {
   std::vector<std::string> notes;

@@ -20,13 +20,4 @@ Address link_local(const InterfaceId& id) {
   return Address::from_v6(bytes.data());
 }
 
-Prefix six_to_four(const Address& outer_v4) {
-  CHECK(outer_v4.is_v4());
-  std::array<uint8_t, 16> bytes{0x20, 0x02};
-  const ByteSpan v4 = outer_v4.bytes();
-  std::copy(v4.begin(), v4.end(), bytes.begin() + 2);
-  bytes[15] = 1;
-  return {Address::from_v6(bytes.data()), 16};
-}
-
 }  // namespace adit::net

@@ -15,7 +15,4 @@ InterfaceId interface_id(const Address& outer);
 // fe80::/10 and the identifier: 1.2.3.4 gives fe80::102:304.
 Address link_local(const InterfaceId& id);
 
-// 2002:<v4 in hex>::1/16. REQUIRES: an IPv4 address.
-Prefix six_to_four(const Address& outer_v4);
-
 }  // namespace adit::net

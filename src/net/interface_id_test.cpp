@@ -18,9 +18,5 @@ TEST(InterfaceId, LinkLocalOfAnIpv6TunnelHasTheLowHalf) {
   EXPECT_EQ(link_local(interface_id(address("2001:db8::a:b:c:d"))).str(), "fe80::a:b:c:d");
 }
 
-TEST(InterfaceId, SixToFour) {
-  EXPECT_EQ(six_to_four(address("192.0.2.4")).str(), "2002:c000:204::1/16");
-}
-
 }  // namespace
 }  // namespace adit::net
