@@ -167,6 +167,10 @@ std::string name_in(std::string_view line) {
   return tunnel::check_name(name) ? name : std::string();
 }
 
+uint32_t id_in(std::string_view line) {
+  return number<uint32_t>(line.substr(0, line.find('\t'))).value_or(0);
+}
+
 std::string format_line(const TunnelRecord& record) {
   const bool v4 = record.type == tunnel::Type::ipv4;
   std::string line =
@@ -215,7 +219,7 @@ DatalinkConf parse_datalink_conf(std::string_view text) {
     if (line.empty() || line.front() == '#') continue;
     size_t column = 1;
     auto record = parse_line(line, column);
-    BrokenLine broken{number, column, std::string(line), name_in(line), record ? "" : record.error().text};
+    BrokenLine broken{number, column, std::string(line), name_in(line), id_in(line), record ? "" : record.error().text};
     if (!record) {
       conf.broken.push_back(std::move(broken));
     } else if (!*record) {

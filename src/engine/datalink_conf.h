@@ -44,6 +44,7 @@ struct BrokenLine {  // says nothing that can be relied on, and is kept as it is
   size_t line = 0, column = 0;
   std::string text;
   std::string name;  // of the link that it seems to be about; empty: nobody knows
+  uint32_t id = 0;   // its link id, if it has one
   std::string why;
 };
 
