@@ -179,6 +179,7 @@ Result<Outcome> Links::remove(const std::string& name, bool temporary, bool keep
 
   if (comes_back) resting_.insert_or_assign(name, *tunnel->stored);
   dataplane_.detach(tunnel->active.id);
+  if (context_.told != nullptr) context_.told->gone(name);
   unmake(*tunnel);
   tunnels_.erase(name);
   (void)save_active();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "datapath/events.h"
+#include "engine/consequences.h"
 #include "engine/datalink_conf.h"
 #include "engine/dataplane.h"
 #include "engine/endpoints.h"
@@ -136,6 +137,7 @@ class Links final : public LinkView {
     bool carrier = false;
     bool usable = false;
     std::string why_closed;
+    Stand told = Stand::born;  // what was told of it last
     LinkTrouble trouble;
     uint64_t lost_before = 0;  // what the device had lost when its queues were opened
   };
@@ -236,6 +238,12 @@ class Links final : public LinkView {
   void refresh_all();
   void remember_policies(const std::vector<Tunnel*>& tunnels);
   [[nodiscard]] TunnelView view_of(const Tunnel& tunnel) const;
+
+  // link_told.cpp
+  [[nodiscard]] static Stand stand_of(const Tunnel& tunnel);
+  [[nodiscard]] std::string words_for(const Tunnel& tunnel, Stand stand) const;
+  [[nodiscard]] std::string down_sentence(const Tunnel& tunnel) const;
+  void tell(Tunnel& tunnel);
 
   // link_listing.cpp
   LinkInfo info_of(const Tunnel& tunnel, const platform::InterfaceInfo* device) const;
