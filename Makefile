@@ -11,7 +11,7 @@ help:
 	@echo 'make demo     two sites in namespaces: the commands, the traffic, the captures (root)'
 	@echo 'make test     everything: units, vectors, corpora, model, namespaces, other stacks (root)'
 	@echo 'make chaos    faults of all kinds at random for CHAOS_SECONDS (3600), every kind of packet trying to get out (root)'
-	@echo 'make bench    one table: bare veth, Adit, strongSwan, wireguard-go; and micro-benchmarks (root); BENCH=--quick: shorter'
+	@echo 'make bench    one table: bare veth, Adit, strongSwan, wireguard-go; micro-benchmarks; what the guard costs (root); BENCH=--quick: shorter'
 	@echo 'make fuzz     each fuzz target for FUZZ_SECONDS (60), then FUZZ_MESSAGES (5000) to each server of a daemon (root)'
 	@echo 'make rooms    who may include whom, checked against what each file includes; prints the table of rooms'
 	@echo 'make lint     format and static analysis; BASE=COMMIT: of what changed since'
@@ -41,6 +41,7 @@ chaos: build
 bench: build
 	@packaging/deps test bench
 	@python3 bench/run.py $(BENCH)
+	@python3 bench/guard.py $(filter --smoke,$(BENCH))
 
 fuzz: build
 	@packaging/deps fuzz

@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "lab"))
 from lab import BUILD, Lab  # noqa: E402
 
-ONE_BY_ONE = 200
+ONE_BY_ONE = 1000
 
 
 def association(i):

@@ -166,7 +166,8 @@ typedef struct spd_origin {
   char spd_origin_file[8];  /* ends with a NUL; goes on beyond this struct */
 } spd_origin_t;
 
-/* Adit. In a request, with an empty text: "I read sentences"; then an answer with an errno carries it too. */
+/* Adit. In a request, with an empty text: "I read sentences"; then an answer with an errno carries it too, and one
+   without when a tunnel passes clear text or is shut by what was done: a sentence a line. */
 typedef struct spd_diagnostic_text {
   uint16_t spd_diagnostic_len;
   uint16_t spd_diagnostic_exttype;

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ostream>
+#include <sstream>
 
 #include "cli/commands.h"
 #include "cli/ipsecconf_files.h"
@@ -251,9 +252,17 @@ class Ipsecconf {
       request.name_space = protocol::PolicyNamespaceExt{SPD_NAMESPACE_OVERRIDE, name_space()};
     request.transaction = protocol::PolicyTransactionExt{0, 0, options_.confirm_seconds};
     auto flipped = client.ask(std::move(request));
+    if (flipped) tell(*flipped);
     if (flipped && options_.confirm_seconds != 0) say_until_when();
     if (flipped) (void)client.command(PolicyCommand::flush, SPD_STANDBY, std::nullopt, name_space());  // the old rules
     return flipped;
+  }
+
+  // What became of tunnels by it: aditd says a sentence a line.
+  void tell(const protocol::PolicyMessage& answer) {
+    std::istringstream sentences(answer.text.value_or(""));
+    for (std::string sentence; std::getline(sentences, sentence);)
+      context_.err << context_.self << ": " << sentence << '\n';
   }
 
   void say_until_when() {
@@ -276,7 +285,10 @@ class Ipsecconf {
     if (cached())
       if (auto kept = cache_.settle(stands ? std::optional(settled->transaction->generation) : std::nullopt); !kept)
         context_.failed("the list of what was added is not right", kept.error());
-    if (settled) return kOk;
+    if (settled) {
+      tell(*settled);
+      return kOk;
+    }
     if (settled.error().code == ESRCH) return failed(settled.error().text);
     return refused("the policy is as it was", settled.error());
   }
@@ -303,6 +315,7 @@ class Ipsecconf {
     if (!client) return context_.failed("", client.error());
     const auto flushed = client->command(PolicyCommand::flush, SPD_ACTIVE, options_.head(), name_space());
     if (!flushed) return refused("the policy is as it was", flushed.error());
+    tell(*flushed);
     return forget(options_.all_heads ? cache_.replace({}) : cache_.remove_head(*options_.head()));
   }
 
@@ -315,6 +328,7 @@ class Ipsecconf {
       request.name_space = protocol::PolicyNamespaceExt{SPD_NAMESPACE_OVERRIDE, name_space()};
     const auto removed = client->ask(std::move(request));
     if (!removed) return refused(fmt::format("index {}", options_.index), removed.error());
+    tell(*removed);
     return forget(cache_.remove(*options_.head(), options_.index));
   }
 

@@ -88,6 +88,15 @@ TEST_F(PolicyCommands, TheIpdsSession) {
             "hmac-sha256(256) sa shared }\n");
 }
 
+TEST_F(PolicyCommands, WhatBecameOfTunnelsIsOnStandardError) {
+  access_.opens = {"mytun0", "mytun1"};
+  ASSERT_EQ(ipsecconf({"-q", "-F"}), 0);
+  EXPECT_EQ(err_, "ipsecconf: mytun0 is OPEN\nipsecconf: mytun1 is OPEN\n");
+  access_.opens.clear();
+  ASSERT_EQ(ipsecconf({"-q", "-F"}), 0);
+  EXPECT_EQ(err_, "");
+}
+
 TEST_F(PolicyCommands, CheckReportsTheWarningAndSucceeds) {  // decision 1
   const std::string path = file(kIpd);
   EXPECT_EQ(ipsecconf({"-c", path}), 0);

@@ -4,10 +4,6 @@ namespace adit::datapath {
 
 namespace {
 
-bool has_policy(const Link& link) {
-  return link.head != nullptr && link.head->active();
-}
-
 const spd::Rule* inbound_rule(const Link& link, const net::Flow& flow, const net::Flow& about) {
   const spd::Rule* rule = link.head->lookup(about, spd::Direction::in);
   return rule == nullptr && about != flow ? link.head->lookup(flow, spd::Direction::in) : rule;

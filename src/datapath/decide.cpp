@@ -50,8 +50,8 @@ Decision decide(const Snapshot& snapshot, const Link& link, const net::Flow& flo
 
   Decision decision{DropReason::none, Way{&link}};
   Way& way = decision.way;
-  if (link.head == nullptr || !link.head->active()) {
-    if (link.secured) return drop(DropReason::no_policy);
+  if (!has_policy(link)) {
+    if (!passes_clear_text(link)) return drop(DropReason::no_policy);
     way.largest = largest_inner(way);
     return decision;
   }

@@ -42,6 +42,19 @@ struct Link {  // one tunnel, as packets see it
   std::vector<std::shared_ptr<LinkCounters>> counters;  // by worker
 };
 
+[[nodiscard]] inline bool has_policy(const Link& link) {
+  return link.head != nullptr && link.head->active();
+}
+// Nothing but its being down keeps clear text from leaving through it: no rule decides, and no rule must.
+[[nodiscard]] inline bool needs_no_policy(const Link& link) {
+  return !link.secured && !has_policy(link);
+}
+// What is routed into it leaves in the clear, at this moment. Who tells an operator that a tunnel is open asks this, as
+// the packets do.
+[[nodiscard]] inline bool passes_clear_text(const Link& link) {
+  return link.up && link.bound && needs_no_policy(link);
+}
+
 // The links of a picture, found by id and by outer addresses. Most pictures differ in other things and share it.
 class LinkSet {
  public:

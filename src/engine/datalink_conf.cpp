@@ -11,7 +11,24 @@ constexpr uint32_t kMediaIpv4 = 0x80000001, kMediaIpv6 = 0x80000002;
 constexpr uint32_t kTypeIpv4 = 1, kTypeIpv6 = 2;
 constexpr uint32_t kDeleting = 1, kDeletingKept = 2;
 
-using Attributes = std::map<std::string, std::string, std::less<>>;  // name -> value; the types are known by name
+// name -> value; the types are known by name. Remembers where in the line it was asked about last.
+class Attributes {
+ public:
+  bool add(std::string_view name, std::string_view value, size_t column) {
+    return values_.emplace(name, std::pair(value, column)).second;
+  }
+  const std::string* get(std::string_view name) const {
+    const auto found = values_.find(name);
+    if (found == values_.end()) return nullptr;
+    column_ = found->second.second;
+    return &found->second.first;
+  }
+  [[nodiscard]] size_t column() const { return column_; }
+
+ private:
+  std::map<std::string, std::pair<std::string, size_t>, std::less<>> values_;
+  mutable size_t column_ = 1;
+};
 
 template <typename T>
 std::optional<T> number(std::string_view text) {
@@ -21,25 +38,27 @@ std::optional<T> number(std::string_view text) {
   return value;
 }
 
-Result<Attributes> split(std::string_view text) {
+// `column`: where `text` begins in its line; after a failure, where it is wrong.
+Result<Attributes> split(std::string_view text, size_t& column) {
   Attributes attributes;
   while (!text.empty()) {
     const std::string_view item = text.substr(0, text.find(';'));
     text.remove_prefix(std::min(item.size() + 1, text.size()));
-    if (item.empty()) continue;
     const size_t equals = item.find('='), comma = item.find(',');
-    if (equals == item.npos || comma == item.npos || comma < equals || equals == 0)
-      return fail(EINVAL, "'{}' is not name=type,value", item);
-    if (!attributes.emplace(item.substr(0, equals), item.substr(comma + 1)).second)
-      return fail(EINVAL, "'{}' is there twice", item.substr(0, equals));
+    if (!item.empty()) {
+      if (equals == item.npos || comma == item.npos || comma < equals || equals == 0)
+        return fail(EINVAL, "'{}' is not name=type,value", item);
+      if (!attributes.add(item.substr(0, equals), item.substr(comma + 1), column))
+        return fail(EINVAL, "'{}' is there twice", item.substr(0, equals));
+    }
+    column += item.size() + 1;
   }
   return attributes;
 }
 
 std::optional<std::string> text_of(const Attributes& attributes, std::string_view name) {
-  const auto found = attributes.find(name);
-  if (found == attributes.end()) return std::nullopt;
-  return found->second;
+  const std::string* found = attributes.get(name);
+  return found == nullptr ? std::nullopt : std::optional(*found);
 }
 
 template <typename T>
@@ -123,19 +142,33 @@ Result<TunnelRecord> record_of(uint32_t id, const Attributes& attributes) {
   return record;
 }
 
-Result<> parse_line(std::string_view line, DatalinkConf& conf) {
+// nullopt: a link of another class. `column`: where it is wrong.
+Result<std::optional<TunnelRecord>> parse_line(std::string_view line, size_t& column) {
   const size_t tab = line.find('\t');
   const auto id = number<uint32_t>(line.substr(0, tab));
   if (tab == line.npos || !id || *id == 0) return fail(EINVAL, "a link id and a tab must come first");
-  TRY_ASSIGN(const Attributes attributes, split(line.substr(tab + 1)));
+  column = tab + 2;
+  TRY_ASSIGN(const Attributes attributes, split(line.substr(tab + 1), column));
   const auto link_class = text_of(attributes, "class");
-  if (link_class && number<uint32_t>(*link_class) != kClassIptun) {
-    conf.others.emplace_back(line);
-    return {};
-  }
-  TRY_ASSIGN(auto record, record_of(*id, attributes));
-  conf.tunnels.push_back(std::move(record));
-  return {};
+  if (link_class && number<uint32_t>(*link_class) != kClassIptun) return std::nullopt;
+  auto record = record_of(*id, attributes);
+  column = attributes.column();
+  if (!record) return std::unexpected(record.error());
+  return std::move(*record);
+}
+
+// What a line that cannot be read is about, as far as that can be seen.
+std::string name_in(std::string_view line) {
+  constexpr std::string_view kBefore = "name=string,";
+  const size_t at = line.find(kBefore);
+  if (at == line.npos) return {};
+  const std::string_view rest = line.substr(at + kBefore.size());
+  const std::string name(rest.substr(0, rest.find(';')));
+  return tunnel::check_name(name) ? name : std::string();
+}
+
+uint32_t id_in(std::string_view line) {
+  return number<uint32_t>(line.substr(0, line.find('\t'))).value_or(0);
 }
 
 std::string format_line(const TunnelRecord& record) {
@@ -170,25 +203,42 @@ std::string format_line(const TunnelRecord& record) {
 std::string format_datalink_conf(const DatalinkConf& conf) {
   std::string text = "# Links of this host. Written by aditd: change it with dladm.\n";
   for (const auto& line : conf.others) text += line + "\n";
+  for (const auto& line : conf.broken) text += line.text + "\n";
   for (const auto& record : conf.tunnels) text += format_line(record);
   return text;
 }
 
-Result<DatalinkConf> parse_datalink_conf(std::string_view text) {
+DatalinkConf parse_datalink_conf(std::string_view text) {
   DatalinkConf conf;
-  std::set<std::string> names;
+  std::map<std::string, BrokenLine> first_of;  // by name: its line, should it come to be doubted
   std::set<tunnel::LinkId> ids;
+  std::set<std::string> doubted;
   for (size_t number = 1; !text.empty(); ++number) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
     if (line.empty() || line.front() == '#') continue;
-    const size_t before = conf.tunnels.size();
-    if (auto parsed = parse_line(line, conf); !parsed) return fail(EINVAL, "line {}: {}", number, parsed.error().text);
-    if (conf.tunnels.size() == before) continue;
-    const TunnelRecord& record = conf.tunnels.back();
-    if (!names.insert(record.name).second) return fail(EINVAL, "line {}: {} is there twice", number, record.name);
-    if (!ids.insert(record.id).second)
-      return fail(EINVAL, "line {}: link id {} is there twice", number, static_cast<uint32_t>(record.id));
+    size_t column = 1;
+    auto record = parse_line(line, column);
+    BrokenLine broken{number, column, std::string(line), name_in(line), id_in(line), record ? "" : record.error().text};
+    if (!record) {
+      conf.broken.push_back(std::move(broken));
+    } else if (!*record) {
+      conf.others.emplace_back(line);
+    } else if (const auto [first, fresh] = first_of.emplace((*record)->name, broken); !fresh) {
+      broken.why = fmt::format("{} is in line {} too", broken.name, first->second.line);
+      if (doubted.insert(broken.name).second) {
+        first->second.why = fmt::format("{} is in line {} too", broken.name, number);
+        conf.broken.push_back(first->second);
+        std::erase_if(conf.tunnels, [&](const TunnelRecord& there) { return there.name == broken.name; });
+      }
+      conf.broken.push_back(std::move(broken));
+    } else if (!ids.insert((*record)->id).second) {
+      broken.why = fmt::format("link id {} is there twice", static_cast<uint32_t>((*record)->id));
+      first_of.erase(first);
+      conf.broken.push_back(std::move(broken));
+    } else {
+      conf.tunnels.push_back(std::move(**record));
+    }
   }
   return conf;
 }

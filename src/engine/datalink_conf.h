@@ -40,13 +40,23 @@ struct TunnelRecord {
   friend bool operator==(const TunnelRecord&, const TunnelRecord&) = default;
 };
 
+struct BrokenLine {  // says nothing that can be relied on, and is kept as it is
+  size_t line = 0, column = 0;
+  std::string text;
+  std::string name;  // of the link that it seems to be about; empty: nobody knows
+  uint32_t id = 0;   // its link id, if it has one
+  std::string why;
+};
+
 struct DatalinkConf {
   std::vector<TunnelRecord> tunnels;
   std::vector<std::string> others;  // lines of other classes of links, kept as they are
+  std::vector<BrokenLine> broken;
 };
 
 std::string format_datalink_conf(const DatalinkConf& conf);
-// EINVAL names the line and what is wrong with it. Names pass tunnel::check_name and are unique, as are link ids.
-Result<DatalinkConf> parse_datalink_conf(std::string_view text);
+// Names of what is read pass tunnel::check_name and are unique, as are link ids. Of two lines about one name neither is
+// believed; of two with one id the second is not.
+DatalinkConf parse_datalink_conf(std::string_view text);
 
 }  // namespace adit::engine

@@ -27,9 +27,9 @@ DatalinkConf sample() {
 
 TEST(DatalinkConf, ReadsBackWhatItWrote) {
   const auto read = parse_datalink_conf(format_datalink_conf(sample()));
-  ASSERT_TRUE(read) << read.error().text;
-  EXPECT_EQ(read->tunnels, sample().tunnels);
-  EXPECT_EQ(read->others, sample().others);
+  EXPECT_EQ(read.tunnels, sample().tunnels);
+  EXPECT_EQ(read.others, sample().others);
+  EXPECT_TRUE(read.broken.empty());
 }
 
 TEST(DatalinkConf, ALineHasTheReferencesForm) {
@@ -40,37 +40,56 @@ TEST(DatalinkConf, ALineHasTheReferencesForm) {
       << text;
 }
 
-TEST(DatalinkConf, ErrorsNameTheLineAndTheReason) {
-  const auto refused = [](const std::string& line, const char* why) {
-    const auto read = parse_datalink_conf("# comment\n" + line + "\n");
-    ASSERT_FALSE(read) << line;
-    EXPECT_TRUE(read.error().text.starts_with("line 2: ")) << read.error().text;
-    EXPECT_NE(read.error().text.find(why), std::string::npos) << read.error().text;
+TEST(DatalinkConf, ALineThatCannotBeReadIsKeptWithItsPlaceAndTheReason) {
+  const auto refused = [](const std::string& line, const char* why, size_t column, const char* name = "t0") {
+    const auto read = parse_datalink_conf("# comment\n" + line + "\n9\tname=string,t9;type=int,1;\n");
+    ASSERT_EQ(read.broken.size(), 1u) << line;
+    EXPECT_EQ(read.broken[0].line, 2u);
+    EXPECT_EQ(read.broken[0].column, column) << line;
+    EXPECT_EQ(read.broken[0].name, name) << line;
+    EXPECT_NE(read.broken[0].why.find(why), std::string::npos) << read.broken[0].why;
+    ASSERT_EQ(read.tunnels.size(), 1u) << "the others are read";
+    EXPECT_NE(format_datalink_conf(read).find("\n" + line + "\n"), std::string::npos) << "as it was";
   };
-  refused("name=string,t0;", "link id");
-  refused("0\tname=string,t0;type=int,1;", "link id");
-  refused("x\tname=string,t0;type=int,1;", "link id");
-  refused("1\tname=string,t0;type=int,3;", "type must be");
-  refused("1\tname=string,t0;", "type must be");
-  refused("1\tname=string,t0;type=int,1;type=int,1;", "twice");
-  refused("1\tname=string,t0;type=int,1;hoplimit=int,256;", "hoplimit");
-  refused("1\tname=string,t0;type=int,1;laddr_seen=string,1.2.3;", "1.2.3");
-  refused("1\tname=string,tunnel;type=int,1;", "tunnel");
-  refused("1\tname=string,t0;type=int,1;ipsec=string,%4;", "hexadecimal");
-  refused("1\tname=string,t0;type=int,1;ipsec=string,%zz;", "hexadecimal");
-  refused("1\tjunk", "junk");
+  refused("name=string,t0;", "link id", 1);
+  refused("0\tname=string,t0;type=int,1;", "link id", 1);
+  refused("x\tname=string,t0;type=int,1;", "link id", 1);
+  refused("1\tname=string,t0;type=int,3;", "type must be", 18);
+  refused("1\tname=string,t0;", "type must be", 3);
+  refused("1\tname=string,t0;type=int,1;type=int,1;", "twice", 29);
+  refused("1\tname=string,t0;type=int,1;hoplimit=int,256;", "hoplimit", 29);
+  refused("1\tname=string,t0;type=int,1;laddr_seen=string,1.2.3;", "1.2.3", 29);
+  refused("1\tname=string,tunnel;type=int,1;", "tunnel", 3, "");
+  refused("1\tname=string,t0;type=int,1;ipsec=string,%4;", "hexadecimal", 29);
+  refused("1\tname=string,t0;type=int,1;ipsec=string,%zz;", "hexadecimal", 29);
+  refused("1\tjunk", "junk", 3, "");
 }
 
-TEST(DatalinkConf, NamesAndIdsAreUnique) {
-  EXPECT_FALSE(parse_datalink_conf("1\tname=string,t0;type=int,1;\n2\tname=string,t0;type=int,1;\n"));
-  EXPECT_FALSE(parse_datalink_conf("1\tname=string,t0;type=int,1;\n1\tname=string,t1;type=int,1;\n"));
+TEST(DatalinkConf, OfTwoLinesAboutOneNameNeitherIsBelieved) {
+  const auto read = parse_datalink_conf(
+      "1\tname=string,t0;type=int,1;\n2\tname=string,t1;type=int,1;\n3\tname=string,t0;type=int,2;\n"
+      "4\tname=string,t0;type=int,2;\n");
+  ASSERT_EQ(read.tunnels.size(), 1u);
+  EXPECT_EQ(read.tunnels[0].name, "t1");
+  ASSERT_EQ(read.broken.size(), 3u);
+  EXPECT_EQ(read.broken[0].line, 1u);
+  EXPECT_EQ(read.broken[0].why, "t0 is in line 3 too");
+  EXPECT_EQ(read.broken[1].why, "t0 is in line 1 too");
 }
 
-TEST(DatalinkConf, EveryTruncationIsReadOrRefusedWithoutHarm) {
+TEST(DatalinkConf, OfTwoLinesWithOneIdTheFirstCounts) {
+  const auto read = parse_datalink_conf("1\tname=string,t0;type=int,1;\n1\tname=string,t1;type=int,1;\n");
+  ASSERT_EQ(read.tunnels.size(), 1u);
+  EXPECT_EQ(read.tunnels[0].name, "t0");
+  ASSERT_EQ(read.broken.size(), 1u);
+  EXPECT_EQ(read.broken[0].name, "t1");
+}
+
+TEST(DatalinkConf, EveryTruncationIsReadWithoutHarm) {
   const std::string text = format_datalink_conf(sample());
   for (size_t length = 0; length < text.size(); ++length) {
     const auto read = parse_datalink_conf(std::string_view(text).substr(0, length));
-    if (read) EXPECT_LE(read->tunnels.size(), 2u);
+    EXPECT_LE(read.tunnels.size() + read.broken.size(), 2u);
   }
 }
 

@@ -5,6 +5,7 @@
 #include "config/system_resolver.h"
 #include "engine/addresses.h"
 #include "engine/algorithms.h"
+#include "engine/consequences.h"
 #include "engine/dataplane.h"
 #include "engine/event_numbers.h"
 #include "engine/explain.h"
@@ -48,7 +49,7 @@ struct Engine::Parts {
       : settings(std::move(given)),
         events(clock),
         names(clock, events, std::move(resolver)),
-        context{settings, platform, clock, events, &names},
+        context{settings, platform, clock, events, &names, &told},
         algorithms(context),
         dataplane(context),
         guard(context, view),
@@ -94,6 +95,7 @@ struct Engine::Parts {
 
   Settings settings;
   EventLog events;
+  Consequences told;
   Names names;
   Context context;
   LateView view;
@@ -278,6 +280,9 @@ Addresses& Engine::addresses() {
 }
 Algorithms& Engine::algorithms() {
   return parts_->algorithms;
+}
+Consequences& Engine::consequences() {
+  return parts_->told;
 }
 Dataplane& Engine::dataplane() {
   return parts_->dataplane;

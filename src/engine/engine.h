@@ -24,6 +24,7 @@ namespace adit::engine {
 
 class Addresses;           // ipadm:        engine/addresses.h
 class Algorithms;          // ipsecalgs:    engine/algorithms.h
+class Consequences;        // what commands do to tunnels: engine/consequences.h
 class Explainer;           // adit explain: engine/explain.h
 class Dataplane;           // workers, snapshots: engine/dataplane.h
 class Guard;               // I7:           engine/guard.h
@@ -69,6 +70,7 @@ class Engine {
   EventLog& events();
   Addresses& addresses();
   Algorithms& algorithms();
+  Consequences& consequences();
   Dataplane& dataplane();
   Explainer& explainer();
   Guard& guard();

@@ -14,7 +14,11 @@
 
 namespace adit::engine {
 
-enum class Severity : uint8_t { info, warning, alert };  // alert: the promise was tried, or a layer of it was missing
+enum class Severity : uint8_t {
+  info,
+  warning,
+  alert
+};  // alert: the promise was tried, a layer of it was missing, a tunnel is open or a secured one went down
 
 struct LogEvent {
   uint64_t sequence = 0;  // without gaps in one life of the daemon; never twice since the boot

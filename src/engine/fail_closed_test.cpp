@@ -342,10 +342,10 @@ TEST(Policy, DisableNamesTheUnsecuredTunnelsThatPassClearTextNow) {
   ASSERT_TRUE(world.create("t0", true));
   ASSERT_TRUE(world.create("u0", false, "5.6.7.9"));
   ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("t0") + EngineWorld::protect_all("u0")));
-  const auto outcome = world.engine->policy().flush_global();
-  ASSERT_TRUE(outcome);
-  ASSERT_EQ(outcome->notes.size(), 1u);
-  EXPECT_NE(outcome->notes[0].find("u0"), std::string::npos);
+  const Consequences::Watch watch(&world.engine->consequences());
+  ASSERT_TRUE(world.engine->policy().flush_global());
+  ASSERT_EQ(watch.sentences().size(), 2u);
+  EXPECT_NE(watch.sentences()[1].find("u0 is OPEN"), std::string::npos);
   EXPECT_FALSE(world.carrier("t0"));
 }
 

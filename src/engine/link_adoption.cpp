@@ -18,6 +18,7 @@ void Links::adopt(TunnelRecord active, std::optional<TunnelRecord> stored) {
   Tunnel& tunnel = tunnels_[name];
   tunnel.active = std::move(active);
   tunnel.stored = std::move(stored);
+  tunnel.told = Stand::unknown;
   tunnel.active.secured = tunnel.active.secured || context_.settings.require_security;
   tunnel.counters = dataplane_.make_counters();
   names_[static_cast<uint32_t>(tunnel.active.id)] = name;

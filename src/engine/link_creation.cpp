@@ -46,6 +46,11 @@ Result<std::vector<Links::Birth>> Links::check_births(const std::vector<IptunReq
     TRY(tunnel::check_name(name));
     if (tunnels_.contains(name) || !names.insert(name).second)
       return fail(EEXIST, "object already exists: {} is a tunnel; choose another name, or delete it first", name);
+    if (const BrokenLine* line = broken_line_of(name))
+      return fail(EEXIST,
+                  "object already exists: line {} of datalink.conf is about {} and cannot be read: {}; repair it and "
+                  "start aditd again, or delete it with 'dladm delete-iptun {}'",
+                  line->line, name, line->why, name);
     if (context_.platform.interface(name) && !left_over_.contains(name))
       return fail(EEXIST,
                   "object already exists: there is an interface {0} that is no tunnel of Adit; choose another name, or "

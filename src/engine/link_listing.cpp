@@ -73,7 +73,9 @@ LinkInfo Links::info_of(const Tunnel& tunnel, const platform::InterfaceInfo* dev
   LinkInfo info{tunnel.active.name, "iptun", tunnel.usable ? "up" : "down"};
   info.mtu = tunnel.device_mtu;
   info.secured = tunnel.active.secured;
-  info.why_down = tunnel.why_closed;
+  info.why_down = down_sentence(tunnel);
+  info.open = tunnel.published && datapath::passes_clear_text(*tunnel.published);
+  if (info.open) info.why_open = words_for(tunnel, Stand::open);
   if (std::string trouble = send_trouble(tunnel); !trouble.empty()) {
     info.state = "failing";
     info.why_down = std::move(trouble);

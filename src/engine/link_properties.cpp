@@ -156,10 +156,6 @@ Result<Outcome> Links::change_properties(const std::string& name, const Property
   TRY(refresh(*tunnel));
   undo.keep();
   context_.events.add(Severity::info, "link.changed", name, fmt::format("properties of {} were changed", name));
-  if (policy && tunnel->active.secured && !policy_.head_of(name))
-    outcome.notes.push_back(fmt::format("{} is secured (-S) and has no rule any more: it is closed", name));
-  if (policy && !tunnel->active.secured && !policy_.head_of(name))
-    outcome.notes.push_back(fmt::format("{} is not secured (-S) and passes clear text now", name));
   return outcome;
 }
 

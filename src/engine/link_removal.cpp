@@ -121,7 +121,34 @@ Result<> Links::unstore(Tunnel& tunnel, Undo& undo) {
   return {};
 }
 
+// A tunnel of which only a line is known that cannot be read. What it had closed only the operator opens: nobody knows
+// whether it was this one's.
+Result<Outcome> Links::remove_broken(const std::string& name) {
+  Undo undo;
+  undo.add([this, broken = broken_lines_, aside = aside_] {
+    broken_lines_ = broken;
+    aside_ = aside;
+    if (auto undone = save_stored(); !undone)
+      context_.events.add(Severity::alert, "link.not-saved", "", undone.error().text);
+  });
+  std::erase_if(broken_lines_, [&](const BrokenLine& line) { return line.name == name; });
+  std::erase_if(aside_, [&](const TunnelRecord& record) { return record.name == name; });
+  TRY(save_stored());
+  if (context_.platform.interface(name)) {
+    auto gone = context_.platform.delete_tun(name, platform::DeviceName::recorded);
+    if (!gone && gone.error().code != EEXIST) return std::unexpected(gone.error());
+  }
+  undo.keep();
+  (void)save_active();
+  context_.events.add(Severity::info, "link.deleted", name, fmt::format("the unreadable line of {} was deleted", name));
+  Outcome outcome;
+  if (const auto guarded = guard_.networks_of(name); !guarded.empty())
+    outcome.notes.push_back(kept_note(guarded, "`adit guard open NETWORK` opens one"));
+  return outcome;
+}
+
 Result<Outcome> Links::remove(const std::string& name, bool temporary, bool keep_closed, bool recursive) {
+  if (!tunnels_.contains(name) && broken_line_of(name) != nullptr) return remove_broken(name);
   TRY_ASSIGN(Tunnel* const tunnel, find(name));
   const bool secured = tunnel->active.secured, comes_back = temporary && tunnel->stored;
   if (comes_back && recursive)
@@ -152,6 +179,7 @@ Result<Outcome> Links::remove(const std::string& name, bool temporary, bool keep
 
   if (comes_back) resting_.insert_or_assign(name, *tunnel->stored);
   dataplane_.detach(tunnel->active.id);
+  if (context_.told != nullptr) context_.told->gone(name);
   unmake(*tunnel);
   tunnels_.erase(name);
   (void)save_active();

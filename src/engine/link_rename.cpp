@@ -41,7 +41,7 @@ std::set<std::string> owners(const spd::Head* head) {
 Result<> Links::check_rename(const Tunnel& tunnel, const std::string& new_name) const {
   const std::string& name = tunnel.active.name;
   TRY(tunnel::check_name(new_name));
-  if (tunnels_.contains(new_name) || context_.platform.interface(new_name))
+  if (tunnels_.contains(new_name) || broken_line_of(new_name) != nullptr || context_.platform.interface(new_name))
     return fail(EEXIST, "object already exists: {}; choose another name", new_name);
   TRY(may_delete(name));
   TRY(may_promise(*this, name));

@@ -131,13 +131,10 @@ Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
 
   for (auto& [tunnel, state] : next) {
     const std::string& name = tunnel->active.name;
-    const bool was = tunnel->usable;
     if (state.carrier && !tunnel->carrier) tunnel->carrier = note(context_.platform.set_carrier(name, true), name);
     tunnel->usable = state.usable;
     tunnel->why_closed = state.why_closed;
-    if (was == state.usable) continue;
-    context_.events.add(Severity::info, "link.state", name,
-                        state.usable ? fmt::format("{} is up", name) : state.why_closed);
+    tell(*tunnel);
   }
   return result;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "datapath/events.h"
+#include "engine/consequences.h"
 #include "engine/datalink_conf.h"
 #include "engine/dataplane.h"
 #include "engine/endpoints.h"
@@ -86,8 +87,9 @@ class Links final : public LinkView {
   // Before the files of ipsec/policy are read: the rules of the properties ipsec. What gives none is reported, and its
   // tunnel stays closed. What it takes from unreadable files is nothing: restore() says so.
   void load_policies();
-  // Makes or adopts what datalink.conf and the run directory say, every carrier off; undoes what is half made. EINVAL:
-  // a file is unreadable: then nobody knows which tunnels there are, and the guard must stay as it is.
+  // Makes or adopts what datalink.conf and the run directory say, every carrier off; undoes what is half made. A line
+  // that cannot be read is told and kept; its tunnel is not there, and stays closed by the guard's book. EFBIG, EIO …:
+  // a file cannot be read at all.
   Result<> restore();
   // After addresses and routes: deletions that a killed daemon had begun.
   void finish_removals();
@@ -135,6 +137,7 @@ class Links final : public LinkView {
     bool carrier = false;
     bool usable = false;
     std::string why_closed;
+    Stand told = Stand::born;  // what was told of it last
     LinkTrouble trouble;
     uint64_t lost_before = 0;  // what the device had lost when its queues were opened
   };
@@ -172,6 +175,7 @@ class Links final : public LinkView {
   Result<> take_off_all(Tunnel& tunnel, bool keep_closed, Undo& undo);
   Result<> unstore(Tunnel& tunnel, Undo& undo);
   void unmake(Tunnel& tunnel);
+  Result<Outcome> remove_broken(const std::string& name);
   void open_networks(const std::string& name, const std::vector<net::Prefix>& guarded, Outcome& outcome);
 
   // link_rename.cpp
@@ -204,10 +208,15 @@ class Links final : public LinkView {
   struct Remembered {
     std::vector<std::pair<TunnelRecord, std::optional<TunnelRecord>>> tunnels;  // as now; as in datalink.conf
     std::vector<TunnelRecord> half_made;
+    std::vector<TunnelRecord> aside;  // as aside_
     std::vector<std::string> foreign_lines;
+    std::vector<BrokenLine> broken_lines;  // of datalink.conf
+    std::vector<BrokenLine> lost;          // of the run directory's file
   };
   Result<Remembered> remembered() const;
-  Result<DatalinkConf> load(const std::string& path) const;
+  static Result<DatalinkConf> load(const std::string& path);
+  void tell_broken(const std::string& path, const std::vector<BrokenLine>& lines) const;
+  [[nodiscard]] const BrokenLine* broken_line_of(const std::string& name) const;  // nullptr: none
 
   // link_device.cpp
   Result<> guard_rules(const Tunnel& tunnel, Undo& undo);
@@ -229,6 +238,12 @@ class Links final : public LinkView {
   void refresh_all();
   void remember_policies(const std::vector<Tunnel*>& tunnels);
   [[nodiscard]] TunnelView view_of(const Tunnel& tunnel) const;
+
+  // link_told.cpp
+  [[nodiscard]] static Stand stand_of(const Tunnel& tunnel);
+  [[nodiscard]] std::string words_for(const Tunnel& tunnel, Stand stand) const;
+  [[nodiscard]] std::string down_sentence(const Tunnel& tunnel) const;
+  void tell(Tunnel& tunnel);
 
   // link_listing.cpp
   LinkInfo info_of(const Tunnel& tunnel, const platform::InterfaceInfo* device) const;
@@ -266,7 +281,9 @@ class Links final : public LinkView {
   std::map<std::string, Tunnel> tunnels_;
   std::unordered_map<uint32_t, std::string> names_;  // by id
   std::vector<std::string> foreign_lines_;           // of datalink.conf
-  std::map<std::string, TunnelRecord> resting_;      // deleted with -t: in datalink.conf, back at the next start
+  std::vector<BrokenLine> broken_lines_;             // of datalink.conf, kept as they are
+  std::vector<TunnelRecord> aside_;  // what was known of the tunnels of broken lines, for when these are repaired
+  std::map<std::string, TunnelRecord> resting_;  // deleted with -t: in datalink.conf, back at the next start
   // A tunnel that is not yet made (or renamed) whole stands in the run directory as a persistent one: a daemon that
   // finds it there and not in datalink.conf undoes it.
   std::vector<TunnelRecord> half_made_;

@@ -206,18 +206,100 @@ TEST_F(LinksTest, TheIptunServiceTakesEveryTunnelDownAndUp) {
   EXPECT_TRUE(world.carrier("t0"));
 }
 
-TEST(LinksStart, ABrokenListOfTunnelsStopsTheStartAndOpensNothing) {
+bool alerted(const EngineWorld& world, const std::string& text) {
+  return std::ranges::any_of(world.engine->events().since(0), [&](const auto& event) {
+    return event.kind == "link.unreadable" && event.severity == Severity::alert &&
+           event.text.find(text) != std::string::npos;
+  });
+}
+
+// Three secured tunnels with rules, of which t1's line is broken while no daemon runs.
+struct BrokenLineWorld : EngineWorld {
+  static constexpr const char* kPath = "/etc/dladm/datalink.conf";
+  std::string good, broken;
+  BrokenLineWorld() {
+    EXPECT_TRUE(start());
+    std::string policy;
+    for (int i : {0, 1, 2}) {
+      EXPECT_TRUE(create(fmt::format("t{}", i), true, fmt::format("5.6.7.{}", i + 1).c_str()));
+      policy +=
+          fmt::format("{{ tunnel t{0} negotiate tunnel raddr 10.0.{0}.0/24 }} ipsec {{ encr_algs aes-gcm }}\n", i);
+    }
+    EXPECT_TRUE(load_policy(policy));
+    kill();
+    std::string text = file(kPath);
+    const size_t line = text.find("2\tname=string,t1;");
+    good = text.substr(line, text.find('\n', line) + 1 - line);
+    broken = good;
+    broken.replace(broken.find("type=int,1;"), 11, "type=int,7;");
+    text.replace(line, good.size(), broken);
+    write(kPath, text);
+  }
+};
+
+TEST(LinksStart, ALineThatCannotBeReadClosesItsTunnelAndTheOthersServe) {
+  BrokenLineWorld world;
+  for (const bool booted : {false, true}) {
+    if (booted) world.reboot();
+    ASSERT_TRUE(world.start());
+    EXPECT_TRUE(world.carrier("t0"));
+    EXPECT_TRUE(world.carrier("t2"));
+    EXPECT_EQ(world.published("t1"), "none");
+    EXPECT_TRUE(world.closed("10.0.1.0/24"));
+    EXPECT_FALSE(world.leak("10.0.1.9"));
+    EXPECT_TRUE(alerted(world, world.root + world.kPath + ":3:")) << "file, line, column";
+    EXPECT_TRUE(alerted(world, "type must be"));
+    if (!booted) EXPECT_TRUE(world.has_device("t1")) << "nothing of it is undone";
+  }
+}
+
+TEST(LinksStart, ALineThatCannotBeReadIsNeverLost) {
+  BrokenLineWorld world;
+  ASSERT_TRUE(world.start());
+  ASSERT_TRUE(world.create("t3", true, "5.6.7.9"));
+  ASSERT_TRUE(world.engine->links().remove("t0", false, true));
+  EXPECT_NE(world.file(world.kPath).find("\n" + world.broken), std::string::npos) << world.file(world.kPath);
+  const auto again = world.create("t1", true, "5.6.7.8");
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, EEXIST);
+  EXPECT_FALSE(world.engine->links().rename("t2", "t1"));
+  // Repaired, it comes back with its id, and what stood on its device still does.
+  world.kill();
+  std::string text = world.file(world.kPath);
+  text.replace(text.find(world.broken), world.broken.size(), world.good);
+  world.write(world.kPath, text);
+  ASSERT_TRUE(world.start());
+  EXPECT_TRUE(world.carrier("t1"));
+  EXPECT_TRUE(world.has_device("t3"));
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+}
+
+TEST(LinksStart, ALineThatCannotBeReadGoesByCommandAndOpensNothing) {
+  BrokenLineWorld world;
+  ASSERT_TRUE(world.start());
+  const auto gone = world.engine->links().remove("t1", false, false);
+  ASSERT_TRUE(gone);
+  ASSERT_EQ(gone->notes.size(), 1u);
+  EXPECT_NE(gone->notes[0].find("adit guard open"), std::string::npos);
+  EXPECT_FALSE(world.has_device("t1"));
+  EXPECT_EQ(world.file(world.kPath).find("t1"), std::string::npos);
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+  EXPECT_TRUE(world.create("t1", true, "5.6.7.8"));
+}
+
+TEST(LinksStart, AnUnreadableLineOfTheRunDirectoryLetsNoTunnelPassThatHadRules) {
   EngineWorld world;
   ASSERT_TRUE(world.start());
-  ASSERT_TRUE(world.create("t0", true));
-  ASSERT_TRUE(
-      world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.0.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
+  ASSERT_TRUE(world.create("t0", false));
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("t0")));
   world.kill();
-  world.write("/etc/dladm/datalink.conf", "1\tname=string,t0;class=int,128;type=int,7;\n");
-  const auto started = world.start();
-  ASSERT_FALSE(started);
-  EXPECT_NE(started.error().text.find("line 1"), std::string::npos) << started.error().text;
-  EXPECT_FALSE(world.leak("10.0.1.9"));
+  std::filesystem::remove_all(world.root + "/etc/inet");
+  std::string text = world.file("/run/links.cache");
+  text.replace(text.find("type=int,1;"), 11, "type=int,7;");
+  world.write("/run/links.cache", text);
+  ASSERT_TRUE(world.start());
+  EXPECT_TRUE(alerted(world, "links.cache:2:"));
+  EXPECT_FALSE(world.carrier("t0")) << "it had rules, and they are gone";
 }
 
 TEST(LinksStart, AnotherDaemonOnTheSameRunDirectoryIsRefusedByPid) {

@@ -49,6 +49,7 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
                         const FlipOptions& options) override;
   Result<> confirm_flip(const PolicyCaller& caller) override;
   Result<> undo_flip(const PolicyCaller& caller) override;
+  Consequences* consequences() override { return context_.told; }
   const crypto::AlgorithmTable& algorithms() override { return algorithms_.table(); }
   Result<> set_algorithms(const PolicyCaller& caller, crypto::AlgorithmTable table) override;
 
@@ -87,8 +88,7 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   // Some name stands for something else: of the files as they were loaded last, the rules that this changes are
   // swapped, and nothing else. What cannot be is told, and stays closed.
   void names_changed();
-  // Empties the global namespace. The notes name each unsecured tunnel that passes clear text from now on (decision
-  // 10).
+  // Empties the global namespace (decision 10).
   Result<Outcome> flush_global();
   ServiceMethods service();
 
@@ -125,7 +125,7 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   void tell_not_delegated(const spd::HeadSet& next, const std::set<std::string>& changed) const;
   [[nodiscard]] Result<> nothing_waits(const std::string& name_space) const;
   Result<> undo(const std::string& name_space, Unconfirmed::Flip waiting, const char* why);
-  [[nodiscard]] std::string opened_since(const spd::HeadSet& before) const;
+  [[nodiscard]] std::string passing_since(const spd::HeadSet& before) const;
 
   const Context& context_;
   Algorithms& algorithms_;

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "crypto/algorithm.h"
+#include "engine/consequences.h"
 #include "spd/database.h"
 
 namespace adit::engine {
@@ -61,6 +62,9 @@ class PolicyAccess {
   virtual Result<> confirm_flip(const PolicyCaller& caller) = 0;
   // The flip that waits is undone now. ESRCH: none waits.
   virtual Result<> undo_flip(const PolicyCaller& caller) = 0;
+
+  // Where what becomes of tunnels is noted while a request is served. Null: nowhere.
+  virtual Consequences* consequences() { return nullptr; }
 
   virtual const crypto::AlgorithmTable& algorithms() = 0;
   virtual Result<> set_algorithms(const PolicyCaller& caller, crypto::AlgorithmTable table) = 0;

@@ -96,10 +96,7 @@ Result<Outcome> Policy::load_files() {
   files_ = std::move(files);
   loaded_ = std::move(wanted);
   names_due_ = false;
-  Outcome outcome{.notes = diff.warnings, .progress = diff.summary()};
-  for (const TunnelChange& tunnel : diff.tunnels)
-    if (tunnel.what == TunnelChange::What::exposed) outcome.notes.push_back(tunnel.sentence);
-  return outcome;
+  return Outcome{.notes = diff.warnings, .progress = diff.summary()};
 }
 
 void Policy::names_changed() {
@@ -147,11 +144,7 @@ Result<Outcome> Policy::flush_global() {
   }));
   files_.clear();
   loaded_.clear();
-  Outcome outcome{.notes = {}, .progress = diff.summary()};
-  for (const TunnelChange& tunnel : diff.tunnels)
-    if (tunnel.what == TunnelChange::What::exposed)
-      outcome.notes.push_back(fmt::format("{} is not secured (-S) and passes clear text now", tunnel.tunnel));
-  return outcome;
+  return Outcome{.notes = {}, .progress = diff.summary()};
 }
 
 ServiceMethods Policy::service() {

@@ -1,6 +1,7 @@
 // Transactions: a draft becomes the policy of its namespace, for good or until somebody confirms it.
 #include <algorithm>
 
+#include "engine/consequences.h"
 #include "engine/policy.h"
 
 namespace adit::engine {
@@ -82,16 +83,18 @@ Result<> Policy::undo_flip(const PolicyCaller& caller) {
 // again: nobody who counts on it is there any more.
 Result<> Policy::undo(const std::string& name_space, Unconfirmed::Flip waiting, const char* why) {
   const auto before = heads_;
+  const Consequences::Watch watch(context_.told);
   spd::Draft attempt = waiting.before;
   const auto undone = change({name_space, waiting.override_others}, [&] {
     return waiting.head ? database_.flip(attempt, *waiting.head, true, waiting.override_others)
                         : database_.flip_all(attempt, true, waiting.override_others);
   });
   if (undone) {
-    const std::string opened = opened_since(*before);
+    std::string became = passing_since(*before);
+    for (const auto& sentence : watch.sentences()) became += "; " + sentence;
     context_.events.add(
-        opened.empty() ? Severity::warning : Severity::alert, "policy.undone", name_space,
-        fmt::format("a change of the policy of {} was undone because {}{}", spoken(name_space), why, opened));
+        became.empty() ? Severity::warning : Severity::alert, "policy.undone", name_space,
+        fmt::format("a change of the policy of {} was undone because {}{}", spoken(name_space), why, became));
     return {};
   }
   if (!std::exchange(waiting.tried, true))
@@ -106,14 +109,9 @@ Result<> Policy::undo(const std::string& name_space, Unconfirmed::Flip waiting, 
   return std::unexpected(undone.error());
 }
 
-// What passes in the clear now and did not before: the operator's own state of then, and still worth a word.
-std::string Policy::opened_since(const spd::HeadSet& before) const {
+// Rules that let clear text pass and did not stand before: the operator's own state of then, and still worth a word.
+std::string Policy::passing_since(const spd::HeadSet& before) const {
   std::string text;
-  for (const auto& tunnel : links_.tunnels()) {
-    const auto then = before.find(tunnel.name), now = heads_->find(tunnel.name);
-    if (then && !now && !tunnel.secured)
-      text += fmt::format("; {} has no rule any more, is not secured (-S), and passes clear text now", tunnel.name);
-  }
   for (const auto& [name, now] : heads_->heads) {
     const auto then = before.find(name);
     if (then == now || passing(now.get()) <= passing(then.get())) continue;

@@ -17,6 +17,7 @@
 
 namespace adit::engine {
 
+class Consequences;
 class Names;
 
 // What every class of the engine stands on. References outlive all of them.
@@ -25,7 +26,8 @@ struct Context {
   platform::Platform& platform;
   const Clock& clock;
   EventLog& events;
-  Names* names = nullptr;  // of parts that look none up: null
+  Names* names = nullptr;        // of parts that look none up: null
+  Consequences* told = nullptr;  // of parts whose changes reach no tunnel: null
 
   // <root>/etc/…: in_root("/etc/ipadm/ipadm.conf").
   [[nodiscard]] std::string in_root(std::string_view absolute) const { return settings.root + std::string(absolute); }

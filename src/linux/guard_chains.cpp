@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <ranges>
 
 namespace adit::platform {
 namespace {
@@ -38,10 +39,43 @@ Bytes word(uint32_t value) {  // in the host's order, as meta loads it
 struct Layout {  // of an IP header
   Family family;
   uint32_t source, destination, address;  // bytes
-  GuardSet net, flow;
+  const char* flow;
+  char digit;
 };
-constexpr Layout kHeader4{Family::v4, 12, 16, 4, GuardSet::net4, GuardSet::flow4};
-constexpr Layout kHeader6{Family::v6, 8, 24, 16, GuardSet::net6, GuardSet::flow6};
+constexpr Layout kHeader4{Family::v4, 12, 16, 4, kFlow4Set, '4'};
+constexpr Layout kHeader6{Family::v6, 8, 24, 16, kFlow6Set, '6'};
+
+// One way by which packets come to a hook: which address is asked for, and what the device is.
+struct Way {
+  const char* name;
+  bool to;  // the destination is asked for; else the source
+  NftRule& (*device)(NftRule&);
+  int passes;          // verdict
+  bool outer = false;  // outer packets and what links need may pass
+};
+
+Bytes mask_of(const net::Prefix& network) {
+  Bytes bits(net::address_bytes(network.family()), 0);
+  for (unsigned i = 0; i < network.length(); ++i) bits[i / 8] |= static_cast<uint8_t>(0x80 >> i % 8);
+  return bits;
+}
+
+NftRule& leaving_by(NftRule& rule) {
+  return rule.meta(NFT_META_OIF, kDeviceWord);
+}
+NftRule& coming_by(NftRule& rule) {
+  return rule.meta(NFT_META_IIF, kDeviceWord);
+}
+// The device that the route would use; only of what is not for this host.
+NftRule& routed_to(NftRule& rule) {
+  return rule.fib(NFT_FIB_RESULT_OIF, NFTA_FIB_F_DADDR, kDeviceWord);
+}
+
+constexpr Way kOut{"out", true, leaving_by, NF_ACCEPT, true};
+constexpr Way kIn{"in", false, coming_by, NF_ACCEPT, true};
+constexpr Way kFrom{"from", false, coming_by, NFT_RETURN};
+constexpr Way kTo{"to", true, leaving_by, NF_ACCEPT};
+constexpr Way kRoute{"route", true, routed_to, NF_ACCEPT};
 
 class Builder {
  public:
@@ -52,20 +86,25 @@ class Builder {
  private:
   // --- parts of rules
   NftRule in(const std::string& chain) const { return {chains_.table, chain}; }
-  // Of this family, with the number of the closed network that an address lies in.
-  NftRule closed(const std::string& chain, const Layout& header, uint32_t address) const {
-    NftRule rule = of_family(chain, header);
+  // The address's key of that length in kAddressWord.
+  static void key(NftRule& rule, const Layout& header, uint32_t address, uint8_t length) {
     rule.payload(NFT_PAYLOAD_NETWORK_HEADER, address, header.address, kAddressWord);
+    if (length < header.address * 8) rule.mask(kAddressWord, mask_of({net::Address::any(header.family), length}));
+  }
+  // With the number of the network that a key of this length belongs to.
+  NftRule closed(const std::string& chain, const Layout& header, uint32_t address, uint8_t length) const {
+    NftRule rule = of_family(chain, header);
+    key(rule, header, address, length);
     // The nft program (1.0.6) ends with an assertion when it lists a key of which a part comes from a map, for which it
     // knows no length. So the map's value begins a word earlier and reaches into the number's word, which nft takes for
     // what of_family loaded there: it lists that where the number stands, and does not end.
-    rule.map(guard_set_name(header.net), kAddressWord, kNumberWord - 1);
+    rule.map(net_map_name(header.family, length), kAddressWord, kNumberWord - 1);
     return rule;
   }
   NftRule of_family(const std::string& chain, const Layout& header) const {
     NftRule rule = in(chain);
     // By the header's first word, which the kernel loads, masks and compares without a call for each; `meta nfproto`
-    // takes one. Every packet pays for this.
+    // takes one. Every packet pays for this, once a hook.
     rule.payload(NFT_PAYLOAD_NETWORK_HEADER, 0, 4, kNumberWord).mask(kNumberWord, Bytes{0xf0, 0, 0, 0});
     rule.equal(kNumberWord, Bytes{header.family == Family::v4 ? uint8_t{0x40} : uint8_t{0x60}, 0, 0, 0});
     return rule;
@@ -96,12 +135,12 @@ class Builder {
   }
   static void outgoing_flow(NftRule& rule, const Layout& header) {
     rule.payload(NFT_PAYLOAD_NETWORK_HEADER, header.source, 2 * header.address, kAddressWord);
-    rule.in_set(guard_set_name(header.flow), kAddressWord);
+    rule.in_set(header.flow, kAddressWord);
   }
   static void incoming_flow(NftRule& rule, const Layout& header) {
     rule.payload(NFT_PAYLOAD_NETWORK_HEADER, header.destination, header.address, kAddressWord);
     rule.payload(NFT_PAYLOAD_NETWORK_HEADER, header.source, header.address, kAddressWord + header.address / 4);
-    rule.in_set(guard_set_name(header.flow), kAddressWord);
+    rule.in_set(header.flow, kAddressWord);
   }
   void put(const std::string& chain, NetlinkMessage rule) { parts_.rules.emplace_back(chain, std::move(rule)); }
   void chain(const std::string& name) { parts_.chains.emplace_back(name, nft_new_chain(chains_.table, name)); }
@@ -115,7 +154,9 @@ class Builder {
 
   // --- what the table is made of
   void sets();
-  void witnesses(const std::string& chain, uint32_t Layout::* address, GuardSet set);
+  void ask(const Way& way, const Layout& header);
+  void stop(const Way& way, const Layout& header, uint8_t length);
+  void local(const Layout& header, bool to);
   void link(const std::string& chain, const Layout& header, bool out);
   void ike(const std::string& chain, bool out);
   void outgoing(const std::string& chain, const Layout& header);
@@ -124,31 +165,22 @@ class Builder {
   void hooks();
   void prerouting();
 
+  [[nodiscard]] const std::set<uint8_t>& lengths(const Layout& header) const {
+    return chains_.lengths[header.family == Family::v4 ? 0 : 1];
+  }
+
   const GuardChains& chains_;
   GuardParts parts_;
   uint32_t set_ids_ = 0;
 };
 
-NftSetForm form_of(GuardSet set) {
-  const std::string name = guard_set_name(set);
-  switch (set) {
-    case GuardSet::net4:
-      return {name, NFT_SET_INTERVAL | NFT_SET_MAP, kAddress4Type, 4, kMarkType << 6 | kMarkType, 8, false};
-    case GuardSet::net6:
-      return {name, NFT_SET_INTERVAL | NFT_SET_MAP, kAddress6Type, 16, kMarkType << 6 | kMarkType, 8, false};
-    case GuardSet::pass:
-      return {name, 0, kMarkType << 6 | kDeviceType, 8, 0, 0, false};
-    case GuardSet::stopped_out:
-    case GuardSet::stopped_in:
-      return {name, 0, kMarkType, 4, 0, 0, true};
-    case GuardSet::flow4:
-      return {name, 0, kAddress4Type << 6 | kAddress4Type, 8, 0, 0, false};
-    case GuardSet::flow6:
-      return {name, 0, kAddress6Type << 6 | kAddress6Type, 32, 0, 0, false};
-    case GuardSet::book:
-      break;
-  }
-  return {name, 0, kMarkType << 6 | kMarkType, 8, 0, 0, false};
+NftSetForm form_of(const char* set) {
+  const std::string name = set;
+  if (name == kPassSet) return {name, 0, kMarkType << 6 | kDeviceType, 8, 0, 0, false};
+  if (name == kStoppedOutSet || name == kStoppedInSet) return {name, 0, kMarkType, 4, 0, 0, true};
+  if (name == kFlow4Set) return {name, 0, kAddress4Type << 6 | kAddress4Type, 8, 0, 0, false};
+  if (name == kFlow6Set) return {name, 0, kAddress6Type << 6 | kAddress6Type, 32, 0, 0, false};
+  return {name, 0, kMarkType << 6 | kMarkType, 8, 0, 0, false};  // the book
 }
 
 void Builder::fixed_set(const std::string& name, uint32_t type, uint32_t bytes, const std::vector<Bytes>& members) {
@@ -169,17 +201,68 @@ void Builder::fixed_set(const std::string& name, uint32_t type, uint32_t bytes, 
 }
 
 void Builder::sets() {
-  for (size_t i = 0; i < kGuardSets; ++i) set(form_of(static_cast<GuardSet>(i)));
+  for (const char* one : {kPassSet, kStoppedOutSet, kStoppedInSet, kFlow4Set, kFlow6Set, kBookSet}) set(form_of(one));
+  for (const Layout& header : {kHeader4, kHeader6})
+    for (const uint8_t length : lengths(header)) {
+      const uint32_t type = header.family == Family::v4 ? kAddress4Type : kAddress6Type;
+      set({hit_set_name(header.family, length), 0, type, header.address, 0, 0, false});
+      set({net_map_name(header.family, length), NFT_SET_MAP, type, header.address, kMarkType << 6 | kMarkType, 8,
+           false});
+    }
   fixed_set(kPorts, kPortType, 2, {{0x01, 0xf4}, {0x11, 0x94}});  // 500, 4500
   fixed_set(kErrors4, kIcmpType, 1, {{3}, {11}, {12}});
 }
 
-// Counts for the network, and drops in any case.
-void Builder::witnesses(const std::string& name, uint32_t Layout::* address, GuardSet set) {
+// The most specific key that an address has decides. Most packets have none: a look-up a length is all that they pay.
+void Builder::ask(const Way& way, const Layout& header) {
+  const std::string name = std::string(way.name) + header.digit;
   chain(name);
-  for (const Layout& header : {kHeader4, kHeader6})
-    put(name, closed(name, header, header.*address).in_set(guard_set_name(set), kNumberWord).no_verdict());
+  const uint32_t address = way.to ? header.destination : header.source;
+  for (const uint8_t length : std::views::reverse(lengths(header))) {
+    stop(way, header, length);
+    NftRule rule = in(name);
+    key(rule, header, address, length);
+    rule.in_set(hit_set_name(header.family, length), kAddressWord);
+    put(name, rule.verdict(NFT_GOTO, fmt::format("{}_{}", name, length)));
+  }
+}
+
+// For packets of which an address has a key of that length.
+void Builder::stop(const Way& way, const Layout& header, uint8_t length) {
+  const std::string name = fmt::format("{}{}_{}", way.name, header.digit, length);
+  const uint32_t address = way.to ? header.destination : header.source;
+  chain(name);
+  NftRule passes = closed(name, header, address, length);
+  put(name, way.device(passes).in_set(kPassSet, kNumberWord).verdict(way.passes));
+  if (way.device == routed_to) {
+    NftRule own = in(name);
+    own.fib(NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR, kScratchWord).unequal(kScratchWord, word(RTN_UNICAST));
+    put(name, own.verdict(NF_ACCEPT));
+  }
+  if (way.outer) put(name, in(name).verdict(NFT_JUMP, fmt::format("outer_{}{}", way.name, header.digit)));
+  put(name, closed(name, header, address, length).equal(kNumberWord, word(0)).verdict(way.passes));
+  const auto marked = [&](uint32_t mark, const std::string& then) {
+    NftRule rule = closed(name, header, address, length);
+    rule.mask(kNumberWord, word(mark)).equal(kNumberWord, word(mark));
+    put(name, rule.verdict(NFT_JUMP, then));
+  };
+  if (way.outer) marked(kWideNetwork, fmt::format("link_{}{}", way.name, header.digit));
+  marked(kAroundLink, fmt::format("local_{}{}", way.to ? "to" : "from", header.digit));
+  put(name,
+      closed(name, header, address, length).in_set(way.to ? kStoppedOutSet : kStoppedInSet, kNumberWord).no_verdict());
   put(name, in(name).verdict(NF_DROP));
+}
+
+// What never leaves the host or its link.
+void Builder::local(const Layout& header, bool to) {
+  const std::string name = std::string(to ? "local_to" : "local_from") + header.digit;
+  chain(name);
+  for (const auto& network : link_networks(header.family)) {
+    NftRule rule = in(name);
+    key(rule, header, to ? header.destination : header.source, network.length());
+    const auto bytes = network.address().bytes();
+    put(name, rule.equal(kAddressWord, Bytes(bytes.begin(), bytes.end())).verdict(NF_ACCEPT));
+  }
 }
 
 // IKE with peers that are not known yet.
@@ -225,8 +308,6 @@ void Builder::link(const std::string& name, const Layout& header, bool out) {
 
 // For packets to a closed network that do not leave by a device of it.
 void Builder::outgoing(const std::string& name, const Layout& header) {
-  const std::string link_name = header.family == Family::v4 ? "link_out4" : "link_out6";
-  link(link_name, header, true);
   chain(name);
   put(name, in(name).meta(NFT_META_OIF, kScratchWord).equal(kScratchWord, word(kLoopback)).verdict(NF_ACCEPT));
 
@@ -244,11 +325,6 @@ void Builder::outgoing(const std::string& name, const Layout& header) {
   later_fragment(fragment, header);
   outgoing_flow(fragment, header);
   put(name, fragment.verdict(NF_ACCEPT));
-
-  NftRule wide = closed(name, header, header.destination);
-  wide.mask(kNumberWord, word(kWideNetwork)).equal(kNumberWord, word(kWideNetwork));
-  put(name, wide.verdict(NFT_JUMP, link_name));
-  put(name, in(name).verdict(NFT_GOTO, "stop_out"));
 }
 
 // Errors about outer packets: the packet that they quote must be of a flow.
@@ -272,15 +348,13 @@ void Builder::errors(const std::string& name, const Layout& header) {
       with_port(rule, payload);
     }
     rule.payload(NFT_PAYLOAD_TRANSPORT_HEADER, quoted + header.source, 2 * header.address, kAddressWord);
-    rule.in_set(guard_set_name(header.flow), kAddressWord);
+    rule.in_set(header.flow, kAddressWord);
     put(name, rule.verdict(NF_ACCEPT));
   }
 }
 
 // For packets from a closed network that did not come by a device of it.
 void Builder::incoming(const std::string& name, const Layout& header) {
-  const std::string link_name = header.family == Family::v4 ? "link_in4" : "link_in6";
-  link(link_name, header, false);
   chain(name);
   put(name, in(name).meta(NFT_META_IIF, kScratchWord).equal(kScratchWord, word(kLoopback)).verdict(NF_ACCEPT));
 
@@ -296,29 +370,25 @@ void Builder::incoming(const std::string& name, const Layout& header) {
   incoming_flow(fragment, header);
   put(name, fragment.verdict(NF_ACCEPT));
   errors(name, header);
-
-  NftRule wide = closed(name, header, header.source);
-  wide.mask(kNumberWord, word(kWideNetwork)).equal(kNumberWord, word(kWideNetwork));
-  put(name, wide.verdict(NFT_JUMP, link_name));
-  put(name, in(name).verdict(NFT_GOTO, "stop_in"));
 }
 
+// Where a forwarded packet goes is asked for at forward, too: behind it a flowtable of others may take the flow past
+// postrouting, and an IPv6 route may encapsulate (ioam6, ila).
 void Builder::hooks() {
-  const auto stray = [&](const char* chain, const Layout& header, bool out, const std::string& then) {
-    NftRule rule = closed(chain, header, out ? header.destination : header.source);
-    rule.meta(out ? NFT_META_OIF : NFT_META_IIF, kDeviceWord).not_in_set(guard_set_name(GuardSet::pass), kNumberWord);
-    put(chain, rule.verdict(NFT_GOTO, then));
+  const auto of4 = [&](const char* chain, int code, const char* then) {
+    put(chain, of_family(chain, kHeader4).verdict(code, then));
   };
   base_chain("forward", NF_INET_FORWARD, kFirst);
+  of4("forward", NFT_JUMP, "from4");
+  of4("forward", NFT_GOTO, "to4");
+  put("forward", in("forward").verdict(NFT_JUMP, "from6"));
+  put("forward", in("forward").verdict(NFT_GOTO, "to6"));
   base_chain("postrouting", NF_INET_POST_ROUTING, kLast);
+  of4("postrouting", NFT_GOTO, "out4");
+  put("postrouting", in("postrouting").verdict(NFT_GOTO, "out6"));
   base_chain("input", NF_INET_LOCAL_IN, kFirst);
-  for (const Layout& header : {kHeader4, kHeader6}) {
-    const char* digit = header.family == Family::v4 ? "4" : "6";
-    stray("forward", header, true, "stop_out");
-    stray("forward", header, false, "stop_in");
-    stray("postrouting", header, true, std::string("out") + digit);
-    stray("input", header, false, std::string("in") + digit);
-  }
+  of4("input", NFT_GOTO, "in4");
+  put("input", in("input").verdict(NFT_GOTO, "in6"));
 }
 
 // A route that encapsulates (SRv6) takes a forwarded packet before forward and postrouting could see it; here it is
@@ -326,22 +396,22 @@ void Builder::hooks() {
 void Builder::prerouting() {
   base_chain("prerouting", NF_INET_PRE_ROUTING, kBehindDestinationNat);
   for (const Layout& header : {kHeader4, kHeader6}) {
-    NftRule rule = closed("prerouting", header, header.destination);
-    rule.fib(NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR, kScratchWord).equal(kScratchWord, word(RTN_UNICAST));
-    rule.fib(NFT_FIB_RESULT_OIF, NFTA_FIB_F_DADDR, kDeviceWord);
-    rule.not_in_set(guard_set_name(GuardSet::pass), kNumberWord);
-    put("prerouting", rule.verdict(NFT_GOTO, "stop_out"));
+    NftRule rule = of_family("prerouting", header);
+    put("prerouting", rule.verdict(NFT_GOTO, std::string("route") + header.digit));
   }
 }
 
 GuardParts Builder::build() && {
   sets();
-  witnesses("stop_out", &Layout::destination, GuardSet::stopped_out);
-  witnesses("stop_in", &Layout::source, GuardSet::stopped_in);
-  outgoing("out4", kHeader4);
-  outgoing("out6", kHeader6);
-  incoming("in4", kHeader4);
-  incoming("in6", kHeader6);
+  for (const Layout& header : {kHeader4, kHeader6}) {
+    for (const bool to : {false, true}) local(header, to);
+    link(std::string("link_out") + header.digit, header, true);
+    link(std::string("link_in") + header.digit, header, false);
+    outgoing(std::string("outer_out") + header.digit, header);
+    incoming(std::string("outer_in") + header.digit, header);
+    for (const Way& way : {kOut, kIn, kFrom, kTo}) ask(way, header);
+    if (chains_.ask_before_routing) ask(kRoute, header);
+  }
   hooks();
   if (chains_.ask_before_routing) prerouting();
   return std::move(parts_);
@@ -368,7 +438,6 @@ void put_element(NetlinkMessage& message, const GuardElement& element, bool come
                  const std::map<std::string, Counted>& counted) {
   nlattr* nest = message.begin_nest(NFTA_LIST_ELEM | NLA_F_NESTED);
   put_value(message, NFTA_SET_ELEM_KEY, element.key);
-  if (element.end) message.put_be32(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
   if (come && !element.data.empty()) put_value(message, NFTA_SET_ELEM_DATA, element.data);
   if (come && !element.comment.empty()) {
     const auto comment = nft_comment(element.comment);
@@ -381,25 +450,20 @@ void put_element(NetlinkMessage& message, const GuardElement& element, bool come
 
 }  // namespace
 
-std::string guard_set_name(GuardSet set) {
-  static constexpr std::array<const char*, kGuardSets> kNames{"net4",       "net6",  "pass",  "stopped_out",
-                                                              "stopped_in", "flow4", "flow6", "book"};
-  return kNames[static_cast<size_t>(set)];
-}
-
 GuardParts guard_parts(const GuardChains& chains) {
   return Builder(chains).build();
 }
 
-void put_guard_elements(std::vector<NetlinkMessage>& messages, const std::string& table, GuardSet set, bool come,
-                        const std::vector<GuardElement>& elements, const std::map<std::string, Counted>& counted) {
+void put_guard_elements(std::vector<NetlinkMessage>& messages, const std::string& table, const std::string& set,
+                        bool come, const std::vector<GuardElement>& elements,
+                        const std::map<std::string, Counted>& counted) {
   for (size_t start = 0; start < elements.size(); start += kElementsAMessage) {
     const size_t end = std::min(start + kElementsAMessage, elements.size());
     const size_t room = end - start > 4 ? kElementsRoom : NetlinkMessage::kUsualRoom;
     NetlinkMessage& message = messages.emplace_back(
         nft_message(come ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, come ? NLM_F_CREATE : 0, room));
     message.put_string(NFTA_SET_ELEM_LIST_TABLE, table);
-    message.put_string(NFTA_SET_ELEM_LIST_SET, guard_set_name(set));
+    message.put_string(NFTA_SET_ELEM_LIST_SET, set);
     nlattr* list = message.begin_nest(NFTA_SET_ELEM_LIST_ELEMENTS | NLA_F_NESTED);
     for (size_t i = start; i < end; ++i) put_element(message, elements[i], come, counted);
     message.end_nest(list);

@@ -16,6 +16,7 @@ struct GuardChains {
   std::string table;
   uint32_t flags = 0;               // NFT_TABLE_F_*
   uint32_t mark = 0, uid = 0;       // who sends outer packets
+  GuardLengths lengths;             // of the keys by which closed networks are looked up
   bool ask_before_routing = false;  // a chain at prerouting, for routes that encapsulate past forward and postrouting
   friend bool operator==(const GuardChains&, const GuardChains&) = default;
 };
@@ -30,12 +31,12 @@ GuardParts guard_parts(const GuardChains& chains);
 // Sets whose members never change.
 constexpr std::array<const char*, 2> kGuardFixedSets{"ports", "errors4"};
 
-std::string guard_set_name(GuardSet set);
 // Elements of one set that come or go; as few messages as hold them. `counted`: an element's packets and bytes so far.
 struct Counted {
   uint64_t packets = 0, bytes = 0;
 };
-void put_guard_elements(std::vector<NetlinkMessage>& messages, const std::string& table, GuardSet set, bool come,
-                        const std::vector<GuardElement>& elements, const std::map<std::string, Counted>& counted = {});
+void put_guard_elements(std::vector<NetlinkMessage>& messages, const std::string& table, const std::string& set,
+                        bool come, const std::vector<GuardElement>& elements,
+                        const std::map<std::string, Counted>& counted = {});
 
 }  // namespace adit::platform

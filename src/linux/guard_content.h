@@ -13,30 +13,33 @@
 
 namespace adit::platform {
 
-enum class GuardSet : uint8_t {
-  net4,         // interval map: closed addresses -> 0 . the number of their network
-  net6,         //
-  pass,         // number . interface index: this device may carry it
-  stopped_out,  // number, with a counter and the network as a comment: what was stopped on its way there
-  stopped_in,   // and from there
-  flow4,        // local . remote: outer packets
-  flow6,        //
-  book,         // generation, with the book's root as a comment
-};
-constexpr size_t kGuardSets = 8;
+// By which lengths of keys closed networks are looked up.
+using GuardLengths = std::array<std::set<uint8_t>, 2>;  // IPv4, IPv6
+
+// Sets that every table has; and for each length of keys two more: hit4_24 (the keys) and net4_24 (the keys -> 0 . the
+// number of their network, 0 for what is inside).
+constexpr const char* kPassSet = "pass";               // number . interface index: this device may carry it
+constexpr const char* kStoppedOutSet = "stopped_out";  // number, with a counter and the network as a comment: what was
+constexpr const char* kStoppedInSet = "stopped_in";    // stopped on its way there, and from there
+constexpr const char* kFlow4Set = "flow4";             // local . remote: outer packets
+constexpr const char* kFlow6Set = "flow6";
+constexpr const char* kBookSet = "book";  // generation, with the book's root as a comment
+std::string hit_set_name(net::Family family, uint8_t length);
+std::string net_map_name(net::Family family, uint8_t length);
 
 // Marks the number of a network that covers half of all addresses or more: what a link needs to live (DHCP, neighbour
 // discovery, IKE with peers not known yet) still passes there.
 constexpr uint32_t kWideNetwork = 0x80000000;
+// Marks the number of a network around one of link_networks(), which pass.
+constexpr uint32_t kAroundLink = 0x40000000;
 
 struct GuardElement {
   std::vector<uint8_t> key;
-  bool end = false;           // of an interval, exclusive
   std::vector<uint8_t> data;  // of a map
   std::string comment;
   friend auto operator<=>(const GuardElement&, const GuardElement&) = default;
 };
-using GuardElements = std::array<std::vector<GuardElement>, kGuardSets>;  // by GuardSet
+using GuardElements = std::map<std::string, std::vector<GuardElement>>;  // by set
 
 struct ElementStep {
   GuardElements gone, come;
@@ -52,7 +55,9 @@ class GuardContent {
 
   // Goes on to what the plan is after `change`.
   ElementStep change(const GuardChange& change);
-  [[nodiscard]] GuardElements all() const;
+  [[nodiscard]] GuardElements all() const;  // with every set that there is to be
+  // Only more by changes, so that rules need not follow whatever comes and goes.
+  [[nodiscard]] const GuardLengths& lengths() const { return lengths_; }
 
   [[nodiscard]] GuardNumbers numbers() const;
 
@@ -68,8 +73,7 @@ class GuardContent {
   };
   void close(const net::Prefix& network, const std::vector<int>& devices, LayoutStep& layout, ElementStep& step);
   void open(const net::Prefix& network, LayoutStep& layout, ElementStep& step);
-  void put_ranges(const std::set<ClosedRange>& ranges, const std::map<net::Prefix, uint32_t>& numbers,
-                  GuardElements& elements) const;
+  void put_keys(const LayoutStep& layout, const std::map<net::Prefix, uint32_t>& numbers, ElementStep& step) const;
   [[nodiscard]] uint32_t new_number(const net::Prefix& network);
   [[nodiscard]] GuardElement book_element() const;
 
@@ -77,6 +81,7 @@ class GuardContent {
   uint64_t generation_ = 0;
   uint32_t mark_ = 0, uid_ = 0;
   GuardLayout layout_;
+  GuardLengths lengths_;
   std::map<net::Prefix, Network> networks_;
   std::set<OuterFlow> flows_;
   GuardNumbers known_;  // before their networks are there

@@ -702,7 +702,7 @@ TEST_F(GuardLayersUnderFire, WithoutAGuardAllOfThemLeave) {
 TEST_F(GuardLayersUnderFire, AGuardianThatDiesAndStartsAgainLetsNothingThrough) {
   replace(full());
   fire();
-  for (int i = often(12); i > 0; --i) {
+  for (int i = often(8); i > 0; --i) {
     layers.reset();
     auto standby = std::move(*GuardLayers::open(false));  // aditd's, meanwhile
     ASSERT_TRUE(standby->replace(full()));
@@ -722,7 +722,7 @@ TEST_F(GuardLayersUnderFire, TheLastingTableAloneIsMendedWithNothingLetThrough) 
   const std::vector<std::string> touches{
       "nft add rule inet adit-guard input accept",
       "nft add rule inet adit-guard postrouting counter",
-      "nft insert rule inet adit-guard stop_out counter",
+      "nft insert rule inet adit-guard out4 counter",
       "nft add chain inet adit-guard other '{ type filter hook forward priority -400; }'",
       "nft add set inet adit-guard other '{ type ipv4_addr; }'",
       "nft 'add chain inet adit-guard forward { policy drop; }'",
@@ -731,7 +731,7 @@ TEST_F(GuardLayersUnderFire, TheLastingTableAloneIsMendedWithNothingLetThrough) 
       "nft add element inet adit-guard pass '{ 0x1 . 1 }'",
       "nft add element inet adit-guard ports '{ 53 }'",
   };
-  for (int i = often(18); i > 0; --i) {
+  for (int i = often(9); i > 0; --i) {
     run(touches[static_cast<size_t>(i) % touches.size()]);
     watch->drain(*layers);
     EXPECT_FALSE(layers->put_back().empty()) << touches[static_cast<size_t>(i) % touches.size()];

@@ -1,36 +1,14 @@
 #include "linux/guard_layout.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace adit::platform {
 namespace {
 
-using Wide = unsigned __int128;
-
-Wide number(const net::Address& address) {
-  Wide value = 0;
-  for (const uint8_t byte : address.bytes()) value = value << 8 | byte;
-  return value;
-}
-
-net::Address address(Wide value, net::Family family) {
-  std::array<uint8_t, 16> bytes{};
-  const size_t size = net::address_bytes(family);
-  for (size_t i = 0; i < size; ++i) bytes[size - 1 - i] = static_cast<uint8_t>(value >> (8 * i));
-  return net::Address::from_bytes(family, bytes.data());
-}
-
-Wide last_number(net::Family family) {
-  return family == net::Family::v4 ? Wide{0xffffffff} : ~Wide{0};
-}
-
-Wide first_of(const net::Prefix& network) {
-  return number(network.address());
-}
-
-Wide last_of(const net::Prefix& network) {
-  const unsigned host_bits = net::address_bits(network.family()) - network.length();
-  return first_of(network) + (host_bits == 128 ? ~Wide{0} : (Wide{1} << host_bits) - 1);
+size_t side(net::Family family) {
+  return family == net::Family::v4 ? 0 : 1;
 }
 
 net::Prefix known(const char* text) {
@@ -39,116 +17,84 @@ net::Prefix known(const char* text) {
   return *prefix;
 }
 
+net::Prefix around(const net::Prefix& network, uint8_t length) {
+  return net::Prefix(network.address(), length).masked();
+}
+
+std::set<net::Prefix> keys_of(const net::Prefix& network) {
+  const uint8_t length = laid_length(network.length());
+  const auto start = network.address().bytes();
+  std::set<net::Prefix> keys;
+  for (unsigned i = 0; i < 1U << (length - network.length()); ++i) {  // the bits between lie in one byte
+    std::array<uint8_t, 16> bytes{};
+    std::ranges::copy(start, bytes.begin());
+    if (i != 0) bytes[(length - 1) / 8] |= static_cast<uint8_t>(i << (7 - (length - 1) % 8));
+    keys.emplace(net::Address::from_bytes(network.family(), bytes.data()), length);
+  }
+  return keys;
+}
+
 // What a step has undone of itself is in neither of its halves.
-void note(std::set<ClosedRange>& here, std::set<ClosedRange>& other, const ClosedRange& range) {
-  if (other.erase(range) == 0) here.insert(range);
+void note(std::set<LaidKey>& here, std::set<LaidKey>& other, const LaidKey& key) {
+  if (other.erase(key) == 0) here.insert(key);
 }
 
 }  // namespace
 
-// Walks networks in order of their start, the wider first. What lies between the end of an inner network and the end of
-// its outer one is the outer's again.
-class LayoutWalk {
- public:
-  LayoutWalk(GuardLayout::Pieces& pieces, Wide first, Wide last) : pieces_(pieces), at_(first), end_(last) {}
+bool GuardLayout::has(const net::Prefix& network, Why why) const {
+  const auto at = networks_.find(network);
+  return at != networks_.end() && (at->second & why);
+}
 
-  void enter(const net::Prefix& network, bool closed) {
-    const Wide first = first_of(network);
-    while (!open_.empty() && last_of(open_.back().network) < first) leave();
-    if (first > at_) emit(first - 1);
-    open_.push_back({network, closed});
-  }
-  void finish() {
-    while (!open_.empty()) leave();
-  }
-
- private:
-  struct Open {
-    net::Prefix network;
-    bool closed;
-  };
-  void leave() {
-    emit(last_of(open_.back().network));
-    open_.pop_back();
-  }
-  // From at_ up to and with `last`: the innermost network's.
-  void emit(Wide last) {
-    if (done_ || last < at_) return;
-    last = std::min(last, end_);
-    if (!open_.empty() && open_.back().closed) pieces_.emplace(at_, GuardLayout::Piece{last, open_.back().network});
-    done_ = last == end_;
-    at_ = last + 1;
-  }
-
-  GuardLayout::Pieces& pieces_;
-  std::vector<Open> open_;
-  Wide at_, end_;
-  bool done_ = false;
-};
-
-GuardLayout::GuardLayout() {
-  LayoutStep nothing;
-  for (const auto family : {net::Family::v4, net::Family::v6})
-    for (const auto& network : link_networks(family)) mark(network, kLink, true, nothing);
+void GuardLayout::set(const net::Prefix& network, Why why, bool on) {
+  uint8_t& bits = networks_[network];
+  bits = static_cast<uint8_t>(on ? bits | why : bits & ~why);
+  if (bits == 0) networks_.erase(network);
+  if (why == kClosed) closed_[side(network.family())][network.length()] += on ? 1 : -1U;
+  if (why == kInside && on) inside_.insert(network);
+  if (why == kInside && !on) inside_.erase(network);
 }
 
 void GuardLayout::mark(const net::Prefix& network, Why why, bool on, LayoutStep& step) {
-  auto& networks = side(network.family()).networks;
-  const auto [at, fresh] = networks.try_emplace(network, uint8_t{0});
-  const uint8_t before = at->second;
-  at->second = static_cast<uint8_t>(on ? before | why : before & ~why);
-  const bool changed = fresh || before != at->second;
-  if (at->second == 0) networks.erase(at);
-  if (changed) lay_again(network, step);
+  if (has(network, why) == on) return;
+  std::set<net::Prefix> keys = keys_of(network);
+  if (why == kClosed)
+    for (const auto& inside : inside_)
+      if (inside.length() > network.length() && network.contains(inside)) keys.merge(keys_of(inside));
+  std::set<LaidKey> before, after;
+  for (const auto& key : keys)
+    if (const auto one = decided(key)) before.insert(*one);
+  set(network, why, on);
+  for (const auto& key : keys)
+    if (const auto one = decided(key)) after.insert(*one);
+  for (const auto& one : before)
+    if (!after.contains(one)) note(step.gone, step.come, one);
+  for (const auto& one : after)
+    if (!before.contains(one)) note(step.come, step.gone, one);
 }
 
-// Only the network's own span can change, and pieces that reach over its ends or join there.
-void GuardLayout::lay_again(const net::Prefix& network, LayoutStep& step) {
-  const net::Family family = network.family();
-  Pieces& pieces = side(family).pieces;
-  Wide first = first_of(network), last = last_of(network);
-  auto from = pieces.lower_bound(first);
-  if (from != pieces.begin()) {
-    const auto before = std::prev(from);  // starts before the network
-    if (before->second.last >= first || before->second.last + 1 == first) {
-      from = before;
-      first = before->first;
-    }
-  }
-  const auto until = pieces.upper_bound(last == last_number(family) ? last : last + 1);
-  if (until != from) last = std::max(last, std::prev(until)->second.last);
-
-  const auto range = [&](const Pieces::value_type& piece) {
-    return ClosedRange{address(piece.first, family), address(piece.second.last, family), piece.second.network};
-  };
-  const Pieces fresh = laid(family, first, last);
-  for (auto piece = from; piece != until; ++piece) note(step.gone, step.come, range(*piece));
-  for (const auto& piece : fresh) note(step.come, step.gone, range(piece));
-  pieces.erase(from, until);
-  pieces.insert(fresh.begin(), fresh.end());
+bool GuardLayout::in_a_closed_one(const net::Prefix& network) const {
+  const auto& lengths = closed_[side(network.family())];
+  for (uint8_t length = 0; length < network.length(); ++length)
+    if (lengths[length] != 0 && has(around(network, length), kClosed)) return true;
+  return false;
 }
 
-GuardLayout::Pieces GuardLayout::laid(net::Family family, Wide first, Wide last) const {
-  const auto& networks = side(family).networks;
-  const net::Address start = address(first, family);
-  Pieces pieces;
-  LayoutWalk walk(pieces, first, last);
-  for (int length = 0; length <= net::address_bits(family); ++length) {  // those around the start
-    const auto outer = networks.find(net::Prefix(start, static_cast<uint8_t>(length)).masked());
-    if (outer != networks.end() && outer->first.address() != start) walk.enter(outer->first, outer->second & kClosed);
+std::optional<LaidKey> GuardLayout::decided(const net::Prefix& key) const {
+  for (int length = key.length(); length >= 0 && laid_length(static_cast<uint8_t>(length)) == key.length(); --length) {
+    const net::Prefix network = around(key, static_cast<uint8_t>(length));
+    if (has(network, kClosed)) return LaidKey{key, network, true};
+    if (has(network, kInside))
+      return in_a_closed_one(network) ? std::optional(LaidKey{key, network, false}) : std::nullopt;
   }
-  for (auto at = networks.lower_bound(net::Prefix(start, 0)); at != networks.end(); ++at) {
-    if (first_of(at->first) > last) break;
-    walk.enter(at->first, at->second & kClosed);
-  }
-  walk.finish();
-  return pieces;
+  return std::nullopt;
 }
 
-std::vector<ClosedRange> GuardLayout::ranges(net::Family family) const {
-  std::vector<ClosedRange> all;
-  for (const auto& [first, piece] : side(family).pieces)
-    all.push_back({address(first, family), address(piece.last, family), piece.network});
+std::set<LaidKey> GuardLayout::keys() const {
+  std::set<LaidKey> all;
+  for (const auto& [network, why] : networks_)
+    for (const auto& key : keys_of(network))
+      if (const auto one = decided(key)) all.insert(*one);
   return all;
 }
 
@@ -160,9 +106,10 @@ const std::vector<net::Prefix>& link_networks(net::Family family) {
   return family == net::Family::v4 ? v4 : v6;
 }
 
-std::optional<net::Address> address_behind(const net::Address& value) {
-  if (number(value) == last_number(value.family())) return std::nullopt;
-  return address(number(value) + 1, value.family());
+bool covers_link_network(const net::Prefix& network) {
+  return std::ranges::any_of(link_networks(network.family()), [&](const net::Prefix& link) {
+    return link.length() > network.length() && network.contains(link);
+  });
 }
 
 }  // namespace adit::platform

@@ -1,9 +1,11 @@
-// Which addresses are closed: networks that nest, laid out as disjoint ranges, each decided by the most specific
-// network that covers it. One network more or less gives the few ranges that go and come. Pure; one thread.
+// Which addresses are closed: each network as keys of few lengths, so that one look-up in a hash a length answers for a
+// packet; the most specific network that covers an address decides. One network more or less gives the few keys that go
+// and come, and never takes away what a wider one closes. Pure; one thread.
 #pragma once
 
 #include <array>
 #include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -11,64 +13,55 @@
 
 namespace adit::platform {
 
-struct ClosedRange {
-  net::Address first, last;  // inclusive
-  net::Prefix network;       // whose closing it is
-  friend auto operator<=>(const ClosedRange&, const ClosedRange&) = default;
+// Addresses that begin with `key` are closed by `network`, or (not closed) inside by it, unless a longer key says
+// otherwise.
+struct LaidKey {
+  net::Prefix key, network;
+  bool closed = true;
+  friend auto operator<=>(const LaidKey&, const LaidKey&) = default;
 };
 
-// Ranges that are no more, and ranges that are new. None stands in both.
+// Networks are laid out as keys of the next length that four divides: up to eight keys each.
+constexpr uint8_t laid_length(uint8_t length) {
+  return static_cast<uint8_t>((length + 3) / 4 * 4);
+}
+
+// Keys that are no more, and keys that are new. None stands in both.
 struct LayoutStep {
-  std::set<ClosedRange> gone, come;
+  std::set<LaidKey> gone, come;
 };
 
 class GuardLayout {
  public:
-  GuardLayout();
-
   // Networks are masked. Each call adds to `step` what it changed; one step may take many calls. Doing what is done
-  // already changes nothing. Of equal length the closed network wins over the inside one.
+  // already changes nothing. Of equal length the closed network wins over the inside one, which has keys only while a
+  // wider one is closed.
   void close(const net::Prefix& network, LayoutStep& step) { mark(network, kClosed, true, step); }
   void open(const net::Prefix& network, LayoutStep& step) { mark(network, kClosed, false, step); }
   void add_inside(const net::Prefix& network, LayoutStep& step) { mark(network, kInside, true, step); }
   void remove_inside(const net::Prefix& network, LayoutStep& step) { mark(network, kInside, false, step); }
 
-  [[nodiscard]] std::vector<ClosedRange> ranges(net::Family family) const;  // ascending
+  [[nodiscard]] std::set<LaidKey> keys() const;
 
  private:
-  using Wide = unsigned __int128;  // an address as a number; IPv4 in the low 32 bits
-  enum Why : uint8_t { kClosed = 1, kInside = 2, kLink = 4 };
-  struct Order {  // by start, the wider first
-    bool operator()(const net::Prefix& a, const net::Prefix& b) const {
-      return a.address() != b.address() ? a.address() < b.address() : a.length() < b.length();
-    }
-  };
-  struct Piece {
-    Wide last;
-    net::Prefix network;
-  };
-  using Pieces = std::map<Wide, Piece>;  // by first
-  struct Side {
-    std::map<net::Prefix, uint8_t, Order> networks;  // Why, as bits
-    Pieces pieces;
-  };
+  enum Why : uint8_t { kClosed = 1, kInside = 2 };
 
   void mark(const net::Prefix& network, Why why, bool on, LayoutStep& step);
-  void lay_again(const net::Prefix& network, LayoutStep& step);
-  [[nodiscard]] Pieces laid(net::Family family, Wide first, Wide last) const;
-  [[nodiscard]] Side& side(net::Family family) { return sides_[family == net::Family::v4 ? 0 : 1]; }
-  [[nodiscard]] const Side& side(net::Family family) const { return sides_[family == net::Family::v4 ? 0 : 1]; }
-  friend class LayoutWalk;
+  void set(const net::Prefix& network, Why why, bool on);
+  [[nodiscard]] bool has(const net::Prefix& network, Why why) const;
+  [[nodiscard]] bool in_a_closed_one(const net::Prefix& network) const;
+  [[nodiscard]] std::optional<LaidKey> decided(const net::Prefix& key) const;
 
-  std::array<Side, 2> sides_;
+  std::map<net::Prefix, uint8_t> networks_;  // Why, as bits
+  std::set<net::Prefix> inside_;
+  std::array<std::array<uint32_t, 129>, 2> closed_{};  // how many, by family and length
 };
 
 // Never closed by a wider network: loopback, the unspecified address, limited broadcast, and what never leaves a link.
 // IPv4 link-local addresses and wider multicast are not among them: tunnels of cloud providers and routes for
 // 239.0.0.0/8 are closed like any other.
 const std::vector<net::Prefix>& link_networks(net::Family family);
-
-// The address behind; nullopt: there is none.
-std::optional<net::Address> address_behind(const net::Address& address);
+// Whether one of them lies in this network, and is not all of it.
+bool covers_link_network(const net::Prefix& network);
 
 }  // namespace adit::platform

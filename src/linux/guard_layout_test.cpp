@@ -22,92 +22,90 @@ GuardLayout closing(const std::vector<std::string>& networks) {
   return layout;
 }
 
-std::string shown(const GuardLayout& layout, Family family) {
+std::string shown(const GuardLayout& layout) {
   std::string text;
-  for (const auto& range : layout.ranges(family))
-    text += range.first.str() + "-" + range.last.str() + " " + range.network.str() + "\n";
+  for (const auto& one : layout.keys())
+    text += one.key.str() + (one.closed ? " closed by " : " inside ") + one.network.str() + "\n";
   return text;
 }
 
-TEST(GuardLayout, TheMostSpecificNetworkDecides) {
-  EXPECT_EQ(shown(closing({"10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32"}), Family::v4),
-            "10.0.0.0-10.0.255.255 10.0.0.0/8\n"
-            "10.1.0.0-10.1.2.2 10.1.0.0/16\n"
-            "10.1.2.3-10.1.2.3 10.1.2.3/32\n"
-            "10.1.2.4-10.1.255.255 10.1.0.0/16\n"
-            "10.2.0.0-10.255.255.255 10.0.0.0/8\n");
+TEST(GuardLayout, ANetworkIsAtMostEightKeysOfALengthThatFourDivides) {
+  EXPECT_EQ(shown(closing({"10.0.0.0/8", "10.1.2.3/32"})),
+            "10.0.0.0/8 closed by 10.0.0.0/8\n10.1.2.3/32 closed by 10.1.2.3/32\n");
+  EXPECT_EQ(shown(closing({"10.0.2.0/23"})), "10.0.2.0/24 closed by 10.0.2.0/23\n10.0.3.0/24 closed by 10.0.2.0/23\n");
+  EXPECT_EQ(closing({"0.0.0.0/1"}).keys().size(), 8u);
+  EXPECT_EQ(shown(closing({"0.0.0.0/0", "::/0"})), "0.0.0.0/0 closed by 0.0.0.0/0\n::/0 closed by ::/0\n");
+  EXPECT_EQ(shown(closing({"2001:db8::/126"})),
+            "2001:db8::/128 closed by 2001:db8::/126\n2001:db8::1/128 closed by 2001:db8::/126\n"
+            "2001:db8::2/128 closed by 2001:db8::/126\n2001:db8::3/128 closed by 2001:db8::/126\n");
 }
 
-TEST(GuardLayout, ADefaultRouteClosesIpv4LinkLocalAndWiderMulticastButNothingOfTheLink) {
-  EXPECT_EQ(shown(closing({"0.0.0.0/0"}), Family::v4),
-            "1.0.0.0-126.255.255.255 0.0.0.0/0\n"
-            "128.0.0.0-223.255.255.255 0.0.0.0/0\n"
-            "224.0.1.0-255.255.255.254 0.0.0.0/0\n");
-  EXPECT_EQ(shown(closing({"::/0"}), Family::v6),
-            "::2-fe7f:ffff:ffff:ffff:ffff:ffff:ffff:ffff ::/0\n"
-            "fec0::-ff00:ffff:ffff:ffff:ffff:ffff:ffff:ffff ::/0\n"
-            "ff03::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ::/0\n");
+TEST(GuardLayout, OfNetworksWithTheSameKeyTheMostSpecificDecides) {
+  GuardLayout layout = closing({"10.0.2.0/23", "10.0.3.0/24"});
+  EXPECT_EQ(shown(layout), "10.0.2.0/24 closed by 10.0.2.0/23\n10.0.3.0/24 closed by 10.0.3.0/24\n");
+  LayoutStep step;
+  layout.open(prefix("10.0.3.0/24"), step);
+  EXPECT_EQ(shown(layout), "10.0.2.0/24 closed by 10.0.2.0/23\n10.0.3.0/24 closed by 10.0.2.0/23\n");
 }
 
-TEST(GuardLayout, OfEqualLengthTheClosedNetworkWins) {
-  GuardLayout layout = closing({"10.0.1.0/24"});
+TEST(GuardLayout, WhatIsInsideHasKeysOnlyInAClosedNetworkAndNeverWinsOverAClosedOneOfItsLength) {
+  GuardLayout layout;
   LayoutStep step;
   layout.add_inside(prefix("10.0.1.0/24"), step);
-  EXPECT_TRUE(step.gone.empty() && step.come.empty());
-  layout.add_inside(prefix("10.0.1.128/25"), step);
-  EXPECT_EQ(shown(layout, Family::v4), "10.0.1.0-10.0.1.127 10.0.1.0/24\n");
+  EXPECT_EQ(shown(layout), "");
+  layout.close(prefix("10.0.0.0/8"), step);
+  EXPECT_EQ(shown(layout), "10.0.0.0/8 closed by 10.0.0.0/8\n10.0.1.0/24 inside 10.0.1.0/24\n");
+  layout.close(prefix("10.0.1.0/24"), step);
+  EXPECT_EQ(shown(layout), "10.0.0.0/8 closed by 10.0.0.0/8\n10.0.1.0/24 closed by 10.0.1.0/24\n");
+  layout.open(prefix("10.0.1.0/24"), step);
+  layout.open(prefix("10.0.0.0/8"), step);
+  EXPECT_EQ(shown(layout), "");
+  EXPECT_TRUE(step.gone.empty() && step.come.empty()) << "a step that undoes itself is none";
 }
 
-TEST(GuardLayout, OneNetworkMoreTouchesOnlyWhatItCuts) {
+TEST(GuardLayout, OneNetworkMoreTakesNothingAway) {
   GuardLayout layout;
   LayoutStep many, one;
   layout.close(prefix("10.0.0.0/8"), many);
   for (int i = 0; i < 10000; ++i)
     layout.close(Prefix(Address::v4(0x0a000000 | static_cast<uint32_t>(i) << 10), 24), many);
   layout.close(prefix("10.200.0.0/24"), one);
-  EXPECT_EQ(one.gone.size(), 1u);
-  EXPECT_EQ(one.come.size(), 3u);
-  layout.open(prefix("10.200.0.0/24"), one);
-  EXPECT_TRUE(one.gone.empty() && one.come.empty()) << "a step that undoes itself is none";
+  EXPECT_EQ(one.gone.size(), 0u);
+  EXPECT_EQ(one.come.size(), 1u);
 }
 
-TEST(GuardLayout, TheLastAddressThereIsBelongsToItsNetwork) {
-  EXPECT_EQ(shown(closing({"ff00::/8", "8000::/1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128"}), Family::v6),
-            "8000::-fe7f:ffff:ffff:ffff:ffff:ffff:ffff:ffff 8000::/1\n"
-            "fec0::-feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 8000::/1\n"
-            "ff00::-ff00:ffff:ffff:ffff:ffff:ffff:ffff:ffff ff00::/8\n"
-            "ff03::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe ff00::/8\n"
-            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
-            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128\n");
-  EXPECT_FALSE(address_behind(*Address::parse("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")));
-  EXPECT_FALSE(address_behind(*Address::parse("255.255.255.255")));
+TEST(GuardLayout, OnlyNetworksAroundWhatNeverLeavesALinkAreMarkedSo) {
+  for (const char* around : {"0.0.0.0/0", "0.0.0.0/1", "224.0.0.0/4", "::/0", "fe00::/8", "ff00::/8"})
+    EXPECT_TRUE(covers_link_network(prefix(around))) << around;
+  for (const char* beside : {"10.0.0.0/8", "127.0.0.0/8", "224.0.0.0/24", "239.0.0.0/8", "fe80::/10", "2000::/3"})
+    EXPECT_FALSE(covers_link_network(prefix(beside))) << beside;
 }
 
-// What the plain definition says of a whole set of networks, by another way than the steps go.
-std::vector<ClosedRange> by_definition(const std::set<Prefix>& closed, const std::set<Prefix>& inside, Family family,
-                                       uint32_t base) {
-  std::vector<ClosedRange> ranges;
-  for (uint32_t low = 0; low < 256; ++low) {
-    Address address = Address::v4(base | low);
-    if (family == Family::v6) {
-      std::array<uint8_t, 16> bytes{0x20, 0x01, 0x0d, 0xb8};
-      bytes[15] = static_cast<uint8_t>(low);
-      address = Address::from_v6(bytes.data());
-    }
-    std::optional<Prefix> best, best_inside;
-    for (const auto& one : closed)
-      if (one.contains(address) && (!best || one.length() > best->length())) best = one;
-    for (const auto& one : inside)
-      if (one.contains(address) && (!best_inside || one.length() > best_inside->length())) best_inside = one;
-    if (!best || (best_inside && best_inside->length() > best->length())) continue;
-    const bool joins =
-        !ranges.empty() && ranges.back().network == *best && address_behind(ranges.back().last) == address;
-    if (joins)
-      ranges.back().last = address;
-    else
-      ranges.push_back({address, address, *best});
-  }
-  return ranges;
+Address numbered(Family family, uint8_t low) {
+  if (family == Family::v4) return Address::v4(0x0a000000 | low);
+  std::array<uint8_t, 16> bytes{0x20, 0x01, 0x0d, 0xb8};
+  bytes[15] = low;
+  return Address::from_v6(bytes.data());
+}
+
+std::optional<Prefix> longest(const std::set<Prefix>& networks, const Address& address) {
+  std::optional<Prefix> best;
+  for (const auto& one : networks)
+    if (one.contains(address) && (!best || one.length() > best->length())) best = one;
+  return best;
+}
+
+// By which network an address is closed, as the definition says, and as the look-ups of a packet find it.
+std::optional<Prefix> by_definition(const std::set<Prefix>& closed, const std::set<Prefix>& inside,
+                                    const Address& address) {
+  const auto best = longest(closed, address), out = longest(inside, address);
+  return best && out && out->length() > best->length() ? std::nullopt : best;
+}
+std::optional<Prefix> by_keys(const std::set<LaidKey>& keys, const Address& address) {
+  const LaidKey* best = nullptr;
+  for (const auto& one : keys)
+    if (one.key.contains(address) && (!best || one.key.length() > best->key.length())) best = &one;
+  return best && best->closed ? std::optional(best->network) : std::nullopt;
 }
 
 TEST(GuardLayout, StepsOfAnyOrderLeadToWhatTheDefinitionSays) {
@@ -116,15 +114,12 @@ TEST(GuardLayout, StepsOfAnyOrderLeadToWhatTheDefinitionSays) {
     const Family family = round % 2 == 0 ? Family::v4 : Family::v6;
     GuardLayout layout;
     std::set<Prefix> closed, inside;
-    std::set<ClosedRange> standing;
+    std::set<LaidKey> standing;
     for (int act = 0; act < 60; ++act) {
       const auto some = [&] {
-        std::array<uint8_t, 16> bytes{0x20, 0x01, 0x0d, 0xb8};
-        bytes[15] = static_cast<uint8_t>(random());
-        const auto length = static_cast<uint8_t>(24 + random() % 9);
-        return family == Family::v4
-                   ? Prefix(Address::v4(0x0a000000 | bytes[15]), length).masked()
-                   : Prefix(Address::from_v6(bytes.data()), static_cast<uint8_t>(length + 96)).masked();
+        const int longest_length = net::address_bits(family);
+        const auto length = static_cast<uint8_t>(longest_length - static_cast<int>(random() % 9));
+        return Prefix(numbered(family, static_cast<uint8_t>(random())), length).masked();
       };
       LayoutStep step;
       for (unsigned i = 0; i <= random() % 3; ++i) {
@@ -144,11 +139,14 @@ TEST(GuardLayout, StepsOfAnyOrderLeadToWhatTheDefinitionSays) {
             layout.remove_inside(network, step), inside.erase(network);
         }
       }
-      for (const auto& range : step.gone) ASSERT_EQ(standing.erase(range), 1u) << range.first.str();
-      for (const auto& range : step.come) ASSERT_TRUE(standing.insert(range).second) << range.first.str();
-      const auto ranges = layout.ranges(family);
-      ASSERT_EQ(std::vector(standing.begin(), standing.end()), ranges);
-      ASSERT_EQ(ranges, by_definition(closed, inside, family, 0x0a000000)) << "round " << round << " act " << act;
+      for (const auto& key : step.gone) ASSERT_EQ(standing.erase(key), 1u) << key.key.str();
+      for (const auto& key : step.come) ASSERT_TRUE(standing.insert(key).second) << key.key.str();
+      ASSERT_EQ(standing, layout.keys());
+      for (unsigned low = 0; low < 256; ++low) {
+        const Address address = numbered(family, static_cast<uint8_t>(low));
+        ASSERT_EQ(by_keys(standing, address), by_definition(closed, inside, address))
+            << address.str() << ", round " << round << " act " << act;
+      }
     }
   }
 }

@@ -6,27 +6,11 @@
 namespace adit::platform {
 namespace {
 
-// What comes and goes as one: an element, or a range's start with its end.
-using Unit = std::vector<GuardElement>;
-
-std::set<Unit> units_of(GuardSet set, std::vector<GuardElement> elements) {
-  std::set<Unit> units;
-  const bool ranges = set == GuardSet::net4 || set == GuardSet::net6;
-  std::ranges::sort(elements, [](const GuardElement& a, const GuardElement& b) {  // an end before the next start
-    return a.key != b.key ? a.key < b.key : a.end > b.end;
-  });
-  for (size_t i = 0; i < elements.size(); ++i) {
-    Unit unit{elements[i]};
-    if (ranges && !elements[i].end && i + 1 < elements.size() && elements[i + 1].end) unit.push_back(elements[++i]);
-    units.insert(std::move(unit));
-  }
-  return units;
-}
-
-std::vector<GuardElement> without(const std::set<Unit>& units, const std::set<Unit>& others) {
+std::vector<GuardElement> without(std::vector<GuardElement> these, std::vector<GuardElement> others) {
+  std::ranges::sort(these);
+  std::ranges::sort(others);
   std::vector<GuardElement> left;
-  for (const auto& unit : units)
-    if (!others.contains(unit)) left.insert(left.end(), unit.begin(), unit.end());
+  std::ranges::set_difference(these, others, std::back_inserter(left));
   return left;
 }
 
@@ -108,13 +92,14 @@ void Mending::shape(GuardParts& parts) {
 
 void Mending::elements(const GuardElements& there, const GuardElements& wanted, const GuardCounts& counts) {
   std::vector<NetlinkMessage> come;
-  for (size_t i = 0; i < kGuardSets; ++i) {
-    const auto set = static_cast<GuardSet>(i);
-    const auto now = units_of(set, there[i]), then = units_of(set, wanted[i]);
-    static const std::map<std::string, Counted> kNone;
-    const auto& counted = set == GuardSet::stopped_out ? counts[0] : set == GuardSet::stopped_in ? counts[1] : kNone;
-    put_guard_elements(mend_.first, table_, set, false, without(now, then));
-    put_guard_elements(come, table_, set, true, without(then, now), counted);
+  for (const auto& [set, elements] : wanted) {
+    const auto now = there.find(set);
+    static const std::vector<GuardElement> kNone;
+    static const std::map<std::string, Counted> kNotCounted;
+    const auto& standing = now == there.end() ? kNone : now->second;
+    const auto& counted = set == kStoppedOutSet ? counts[0] : set == kStoppedInSet ? counts[1] : kNotCounted;
+    put_guard_elements(mend_.first, table_, set, false, without(standing, elements));
+    put_guard_elements(come, table_, set, true, without(elements, standing), counted);
   }
   for (auto& message : come) mend_.first.push_back(std::move(message));
 }

@@ -56,7 +56,6 @@ GuardElement element_of(const nlattr* attributes) {
   element.key = bytes_of(inner(inner(attributes, NFTA_SET_ELEM_KEY), NFTA_DATA_VALUE));
   element.data = bytes_of(inner(inner(attributes, NFTA_SET_ELEM_DATA), NFTA_DATA_VALUE));
   element.comment = nft_comment_of(inner(attributes, NFTA_SET_ELEM_USERDATA));
-  element.end = be32_of(inner(attributes, NFTA_SET_ELEM_FLAGS)) & NFT_SET_ELEM_INTERVAL_END;
   return element;
 }
 

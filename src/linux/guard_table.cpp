@@ -105,6 +105,7 @@ GuardChains GuardTable::chains(const GuardContent& content, bool ask_before_rout
           .flags = kind_ == Kind::lasting ? 0 : uint32_t{NFT_TABLE_F_OWNER},
           .mark = content.mark(),
           .uid = content.uid(),
+          .lengths = content.lengths(),
           .ask_before_routing = ask_before_routing};
 }
 
@@ -134,17 +135,18 @@ Result<GuardMend> GuardTable::look(const GuardContent& content) {
   TRY_ASSIGN(look.shape, read_guard_shape(netlink_, name()));
   if (!held_by_nobody_else(look, shape_))
     return fail(EPERM, "table inet {} is held by another guardian (or this one lacks CAP_NET_ADMIN)", name());
-  for (size_t i = 0; look.shape && i < kGuardSets; ++i) {
-    const auto set = static_cast<GuardSet>(i);
-    const bool out = set == GuardSet::stopped_out, counts = out || set == GuardSet::stopped_in;
+  const GuardElements wanted = content.all();
+  for (const auto& [set, elements] : wanted) {
+    if (!look.shape) break;
+    const bool out = set == kStoppedOutSet, counts = out || set == kStoppedInSet;
     std::map<std::string, Counted> counted;
-    auto there = read_guard_elements(netlink_, name(), guard_set_name(set), counts ? &counted : nullptr);
+    auto there = read_guard_elements(netlink_, name(), set, counts ? &counted : nullptr);
     if (missing(there)) continue;
     TRY(there);
-    look.elements[i] = std::move(*there);
+    look.elements[set] = std::move(*there);
     if (counts) counts_[out ? 0 : 1] = std::move(counted);
   }
-  return mend_guard_table(name(), look, shape_, guard_parts(*form_), content.all(), counts_);
+  return mend_guard_table(name(), look, shape_, guard_parts(*form_), wanted, counts_);
 }
 
 Result<> GuardTable::mend(GuardMend& mend, uint32_t generation) {
@@ -183,10 +185,11 @@ Result<> GuardTable::transact(std::vector<NetlinkMessage>& messages, std::option
 }
 
 Result<> GuardTable::change(const ElementStep& step, const GuardContent& content, bool ask_before_routing) {
+  if (!form_ || *form_ != chains(content, ask_before_routing)) return replace(content, ask_before_routing);
   std::vector<NetlinkMessage> messages;
   for (const bool come : {false, true})
-    for (size_t i = 0; i < kGuardSets; ++i)
-      put_guard_elements(messages, name(), static_cast<GuardSet>(i), come, (come ? step.come : step.gone)[i]);
+    for (const auto& [set, elements] : come ? step.come : step.gone)
+      put_guard_elements(messages, name(), set, come, elements);
   if (messages.empty()) return {};
   const auto done = transact(messages);
   if (done) return {};
@@ -224,11 +227,8 @@ Result<std::string> GuardTable::fault(const GuardContent& content) {
   if (!shape_now) return std::string("is gone");
   if (!form_) return std::string("is not known to be ours");
   if (*shape_now != shape_) return std::string("has other rules, chains or flags");
-  const GuardElements wanted = content.all();
-  for (size_t i = 0; i < kGuardSets; ++i) {
-    const std::string set = guard_set_name(static_cast<GuardSet>(i));
+  for (auto& [set, sorted] : content.all()) {
     TRY_ASSIGN(auto there_now, read_guard_elements(netlink_, name(), set));
-    auto sorted = wanted[i];
     std::ranges::sort(sorted);
     std::ranges::sort(there_now);
     if (sorted != there_now) return fmt::format("has other elements in set {}", set);
@@ -238,7 +238,7 @@ Result<std::string> GuardTable::fault(const GuardContent& content) {
 
 Result<std::optional<FoundGuard>> GuardTable::found() {
   FoundGuard found;
-  const auto book = read_guard_elements(netlink_, name(), "book");
+  const auto book = read_guard_elements(netlink_, name(), kBookSet);
   if (missing(book)) return std::nullopt;
   TRY(book);
   if (book->empty()) return std::nullopt;
@@ -246,7 +246,7 @@ Result<std::optional<FoundGuard>> GuardTable::found() {
     found.book = element.comment;
     found.generation = generation_of(element.key);
   }
-  const auto networks = read_guard_elements(netlink_, name(), guard_set_name(GuardSet::stopped_out));
+  const auto networks = read_guard_elements(netlink_, name(), kStoppedOutSet);
   if (missing(networks)) return found;
   TRY(networks);
   for (const auto& element : *networks)
@@ -256,7 +256,7 @@ Result<std::optional<FoundGuard>> GuardTable::found() {
 
 Result<GuardNumbers> GuardTable::numbers() {
   GuardNumbers numbers;
-  const auto there = read_guard_elements(netlink_, name(), guard_set_name(GuardSet::stopped_out));
+  const auto there = read_guard_elements(netlink_, name(), kStoppedOutSet);
   if (missing(there)) return numbers;
   TRY(there);
   for (const auto& element : *there)
@@ -270,8 +270,7 @@ Result<GuardNumbers> GuardTable::numbers() {
 Result<> GuardTable::count() {
   for (const bool out : {true, false}) {
     std::map<std::string, Counted> counted;
-    const auto read = read_guard_elements(netlink_, name(),
-                                          guard_set_name(out ? GuardSet::stopped_out : GuardSet::stopped_in), &counted);
+    const auto read = read_guard_elements(netlink_, name(), out ? kStoppedOutSet : kStoppedInSet, &counted);
     if (missing(read)) return {};  // somebody took the table: what was read last goes on
     TRY(read);
     counts_[out ? 0 : 1] = std::move(counted);

@@ -8,6 +8,9 @@
 
 namespace adit::protocol {
 
+// Before the server starts: whatever a method that writes does to tunnels stands in the notes of its answer.
+void tell_consequences(VarlinkMethods& methods, engine::Engine& engine);
+
 void add_link_methods(VarlinkMethods& methods, engine::Engine& engine);   // io.adit.links: dladm
 void add_guard_methods(VarlinkMethods& methods, engine::Engine& engine);  // io.adit.guard: what is closed, what tried
 void add_policy_methods(VarlinkMethods& methods,

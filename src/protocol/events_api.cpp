@@ -12,7 +12,7 @@ using nlohmann::json;
 constexpr const char* kDescription = R"(# What happened to links, policy, keys, guard and services, in order.
 interface io.adit.events
 
-# severity: info, warning, or alert (the promise was tried, or a layer of it was missing).
+# severity: info, warning, or alert (the promise was tried, a layer of it was missing, a tunnel is open or a secured one went down).
 type Event (sequence: int, time: int, severity: string, kind: string, subject: string, text: string)
 
 # With more. The first answer is the position: the life of the daemon and the last event so far; who comes back gives both

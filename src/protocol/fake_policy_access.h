@@ -28,6 +28,8 @@ class FakePolicyAccess final : public engine::PolicyAccess {
     return db.remove(caller.owner, head, like);
   }
   Result<> flush_rules(const engine::PolicyCaller& caller, std::optional<std::string_view> head) override {
+    for (const std::string& tunnel : opens)
+      noted.note(tunnel, engine::Stand::up, engine::Stand::open, tunnel + " is OPEN");
     if (head) return db.flush(caller.owner, *head);
     db.flush_all(caller.owner);
     return {};
@@ -42,6 +44,7 @@ class FakePolicyAccess final : public engine::PolicyAccess {
   }
   Result<> confirm_flip(const engine::PolicyCaller&) override { return fail(ESRCH, "no flip waits"); }
   Result<> undo_flip(const engine::PolicyCaller&) override { return fail(ESRCH, "no flip waits"); }
+  engine::Consequences* consequences() override { return &noted; }
   const crypto::AlgorithmTable& algorithms() override { return table; }
   Result<> set_algorithms(const engine::PolicyCaller&, crypto::AlgorithmTable next) override {
     table = std::move(next);
@@ -51,6 +54,8 @@ class FakePolicyAccess final : public engine::PolicyAccess {
   spd::Database db;
   crypto::AlgorithmTable table = crypto::AlgorithmTable::builtin();
   bool forbidden = false, throws = false;
+  engine::Consequences noted;
+  std::vector<std::string> opens;  // tunnels that a flush leaves open
   engine::PolicyCaller last_caller;
   engine::FlipOptions last_flip;
 };

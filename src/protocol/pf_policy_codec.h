@@ -23,7 +23,11 @@ PolicyResult<PolicyMessage> decode_policy(ByteSpan bytes);
 std::vector<uint8_t> encode_policy(const PolicyMessage& message);
 
 // The question's bytes as its answer, with the index and generation given put into its RULE and TRANSACTION, if it has
-// them.
-std::vector<uint8_t> echo_policy(ByteSpan request, std::optional<uint64_t> index, std::optional<uint64_t> generation);
+// them, and a text that is not empty in the place of its DIAGNOSTIC, at the end.
+struct PolicyEcho {
+  std::optional<uint64_t> index, generation;
+  std::string text;
+};
+std::vector<uint8_t> echo_policy(ByteSpan request, const PolicyEcho& more);
 
 }  // namespace adit::protocol

@@ -167,9 +167,9 @@ TEST(PolicyCodec, AnyBytesAreSafe) {
 
 TEST(PolicyCodec, AnEchoCarriesTheIndex) {
   const auto request = encode_policy(add_rule());
-  const auto answer = decode_policy(echo_policy(request, 12, {}));
+  const auto answer = decode_policy(echo_policy(request, {.index = 12, .generation = {}, .text = {}}));
   EXPECT_EQ(answer->rule->index, 12u);
-  EXPECT_EQ(echo_policy(request, {}, {}), request);
+  EXPECT_EQ(echo_policy(request, {}), request);
 }
 
 // ---- actions

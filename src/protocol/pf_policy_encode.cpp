@@ -120,6 +120,16 @@ void put_ours(Writer& writer, const PolicyMessage& message) {
                 *message.text);
 }
 
+// Another extension at the end, and the length of the whole put right.
+void append_text(std::vector<uint8_t>& message, const std::string& text) {
+  Writer writer;
+  writer.text(SPD_EXT_DIAGNOSTIC, spd_diagnostic_text_t{}, offsetof(spd_diagnostic_text_t, spd_diagnostic_text), text);
+  const auto alone = writer.finish({});
+  message.insert(message.end(), alone.begin() + kPolicyHeaderBytes, alone.end());
+  const auto words = static_cast<uint16_t>(message.size() / 8);
+  std::memcpy(message.data() + offsetof(spd_msg_t, spd_msg_len), &words, sizeof words);
+}
+
 }  // namespace
 
 std::vector<uint8_t> encode_policy(const PolicyMessage& message) {
@@ -144,18 +154,25 @@ std::vector<uint8_t> encode_policy(const PolicyMessage& message) {
   return writer.finish(message.header);
 }
 
-std::vector<uint8_t> echo_policy(ByteSpan request, std::optional<uint64_t> index, std::optional<uint64_t> generation) {
+std::vector<uint8_t> echo_policy(ByteSpan request, const PolicyEcho& more) {
   std::vector<uint8_t> answer(request.begin(), request.end());
   for (size_t at = kPolicyHeaderBytes; at + sizeof(spd_ext_t) <= answer.size();) {
     spd_ext_t head;
     std::memcpy(&head, answer.data() + at, sizeof head);
-    if (head.spd_ext_type == SPD_EXT_RULE && index)
-      std::memcpy(answer.data() + at + offsetof(spd_rule_t, spd_rule_index), &*index, sizeof *index);
-    if (head.spd_ext_type == SPD_EXT_TRANSACTION && generation)
-      std::memcpy(answer.data() + at + offsetof(spd_transaction_t, spd_transaction_generation), &*generation,
-                  sizeof *generation);
-    at += size_t{head.spd_ext_len} * 8;
+    const auto bytes = static_cast<ptrdiff_t>(size_t{head.spd_ext_len} * 8);
+    if (head.spd_ext_type == SPD_EXT_RULE && more.index)
+      std::memcpy(answer.data() + at + offsetof(spd_rule_t, spd_rule_index), &*more.index, sizeof *more.index);
+    if (head.spd_ext_type == SPD_EXT_TRANSACTION && more.generation)
+      std::memcpy(answer.data() + at + offsetof(spd_transaction_t, spd_transaction_generation), &*more.generation,
+                  sizeof *more.generation);
+    if (head.spd_ext_type == SPD_EXT_DIAGNOSTIC && !more.text.empty()) {
+      const auto from = answer.begin() + static_cast<ptrdiff_t>(at);
+      answer.erase(from, from + bytes);
+      continue;
+    }
+    at += static_cast<size_t>(bytes);
   }
+  if (!more.text.empty()) append_text(answer, more.text);
   answer[offsetof(spd_msg_t, spd_msg_errno)] = 0;
   answer[offsetof(spd_msg_t, spd_msg_diagnostic)] = answer[offsetof(spd_msg_t, spd_msg_diagnostic) + 1] = 0;
   return answer;

@@ -38,6 +38,8 @@ PolicyResult<T> from_engine(Result<T> result) {
     return std::move(*result);
 }
 
+constexpr size_t kMostConsequences = 3800;  // of a text's 4000 bytes
+
 size_t memory_of(const spd::HeadSet& heads) {
   size_t bytes = 0;
   for (const auto& [name, head] : heads.heads)
@@ -63,6 +65,7 @@ struct PolicySession::Request {
   ByteSpan bytes;
   PolicyMessage message;
   engine::PolicyCaller caller;
+  engine::Consequences::Watch watch;  // what becomes of tunnels meanwhile
 
   [[nodiscard]] PolicyCommand command() const { return static_cast<PolicyCommand>(message.header.type); }
   [[nodiscard]] bool standby() const { return message.header.spdid == SPD_STANDBY; }
@@ -76,6 +79,7 @@ struct PolicySession::Request {
     if (all_heads()) return std::nullopt;
     return message.tunnel ? std::string_view(*message.tunnel) : std::string_view();
   }
+  [[nodiscard]] std::string consequences() const;
 };
 
 PolicySession::PolicySession(engine::PolicyAccess& access, engine::PolicyCaller caller, Hold hold)
@@ -92,7 +96,7 @@ void PolicySession::handle(ByteSpan bytes) {
 void PolicySession::answer_one(ByteSpan bytes) {
   auto message = decode_policy(bytes);
   if (!message) return answer_refusal(bytes, message.error());
-  Request request{bytes, std::move(*message), peer_};
+  Request request{bytes, std::move(*message), peer_, engine::Consequences::Watch(access_.consequences())};
   if (const auto& name_space = request.message.name_space) {
     request.caller.owner = {name_space->name, (name_space->flags & SPD_NAMESPACE_OVERRIDE) != 0};
     request.caller.all_namespaces = request.all_namespaces();
@@ -125,8 +129,24 @@ void PolicySession::pop() {
   (void)hold_dump(0);
 }
 
+// A sentence a line, as many as a text holds.
+std::string PolicySession::Request::consequences() const {
+  std::string text;
+  const auto sentences = watch.sentences();
+  size_t told = 0;
+  for (const std::string& sentence : sentences) {
+    if (text.size() + sentence.size() > kMostConsequences) break;
+    text += (text.empty() ? "" : "\n") + sentence.substr(0, sentence.find('\n'));
+    ++told;
+  }
+  if (told < sentences.size())
+    text += fmt::format("\nand {} tunnels more: 'adit status' names them", sentences.size() - told);
+  return text;
+}
+
 void PolicySession::echo(const Request& request, std::optional<uint64_t> index, std::optional<uint64_t> generation) {
-  answer(echo_policy(request.bytes, index, generation));
+  const std::string text = request.message.text ? request.consequences() : std::string();
+  answer(echo_policy(request.bytes, {.index = index, .generation = generation, .text = text}));
 }
 
 void PolicySession::answer_refusal(ByteSpan request, const PolicyRefusal& refusal) {

@@ -65,6 +65,25 @@ TEST_F(PolicySessionTest, AnExceptionEndsTheRequestOnly) {
   EXPECT_EQ(one(add("mytun0", gcm())).header.error, 0);
 }
 
+TEST_F(PolicySessionTest, WhoReadsSentencesHearsWhatBecameOfTunnels) {
+  access_.opens = {"mytun0", "mytun1"};
+  PolicyMessage request = command(PolicyCommand::flush, SPD_ACTIVE, std::nullopt);
+  const auto bytes = encode_policy(request);
+  session_.handle(bytes);
+  EXPECT_EQ(std::vector<uint8_t>(session_.front().begin(), session_.front().end()), bytes) << "who reads none";
+  session_.pop();
+  request.text = "";
+  const PolicyMessage told = one(request);
+  EXPECT_EQ(told.header.error, 0);
+  EXPECT_EQ(told.text, "mytun0 is OPEN\nmytun1 is OPEN");
+  EXPECT_EQ(one(command(PolicyCommand::dump_algs, SPD_ACTIVE, "")).text, std::nullopt) << "of its own request only";
+  access_.opens.clear();
+  for (int i = 0; i < 1000; ++i) access_.opens.push_back(fmt::format("mytun{}", i));
+  const std::string many = one(request).text.value_or("");
+  EXPECT_LT(many.size(), 4000u);
+  EXPECT_NE(many.find("tunnels more: 'adit status' names them"), std::string::npos);
+}
+
 TEST_F(PolicySessionTest, AddRuleEchoesWithTheLastIndex) {
   const PolicyMessage answer = one(add("mytun0", gcm()));
   EXPECT_EQ(answer.header.error, 0);

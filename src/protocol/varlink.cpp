@@ -33,6 +33,12 @@ void VarlinkMethods::add_stream(const std::string& method, Access access, Stream
   entries_[method] = {access, nullptr, std::move(handler)};
 }
 
+Result<nlohmann::json> VarlinkMethods::call(const Entry& entry, const nlohmann::json& parameters,
+                                            const Caller& caller) const {
+  if (entry.access == Access::write && around_) return around_(entry.handler, parameters, caller);
+  return entry.handler(parameters, caller);
+}
+
 const VarlinkMethods::Entry* VarlinkMethods::find(const std::string& method) const {
   const auto found = entries_.find(method);
   return found == entries_.end() ? nullptr : &found->second;

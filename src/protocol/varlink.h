@@ -44,21 +44,28 @@ using StreamHandler =
 // The methods that are there. Filled before the server starts; the handlers run on the engine's thread.
 class VarlinkMethods {
  public:
-  // `description`: the interface in varlink's definition language, one for each interface name.
-  void describe(const std::string& interface, const std::string& description);
-  void add(const std::string& method, Access access, Handler handler);
-  void add_stream(const std::string& method, Access access, StreamHandler handler);
-
   struct Entry {
     Access access = Access::write;
     Handler handler;
     StreamHandler stream;
   };
+
+  // `description`: the interface in varlink's definition language, one for each interface name.
+  void describe(const std::string& interface, const std::string& description);
+  void add(const std::string& method, Access access, Handler handler);
+  // Runs around each method that writes: what it returns is the answer. Once, before the server starts.
+  using Around = std::function<Result<nlohmann::json>(const Handler& write, const nlohmann::json&, const Caller&)>;
+  void around_writes(Around around) { around_ = std::move(around); }
+  [[nodiscard]] Result<nlohmann::json> call(const Entry& entry, const nlohmann::json& parameters,
+                                            const Caller& caller) const;
+  void add_stream(const std::string& method, Access access, StreamHandler handler);
+
   [[nodiscard]] const Entry* find(const std::string& method) const;
   [[nodiscard]] const std::map<std::string, std::string>& interfaces() const { return interfaces_; }
 
  private:
   std::map<std::string, Entry> entries_;
+  Around around_;
   std::map<std::string, std::string> interfaces_;
 };
 

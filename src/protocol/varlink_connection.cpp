@@ -137,7 +137,7 @@ bool VarlinkConnection::answer(const std::string& method, const json& parameters
   if (entry->access == Access::write && !caller_.privileged())
     return reply(failure({EPERM, fmt::format("user {} may not call {}; run as root", caller_.uid, method)}));
   if (entry->stream) return begin_stream(*entry, parameters);
-  Result<json> result = entry->handler(parameters, caller_);
+  Result<json> result = methods_.call(*entry, parameters, caller_);
   if (oneway) return true;
   if (!result) return reply(failure(result.error()));
   json out;
