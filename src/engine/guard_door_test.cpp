@@ -350,6 +350,52 @@ TEST(DefaultRoute, ARoutingDaemonsHalfOfEverythingIsToldAndClosesNothing) {
   EXPECT_TRUE(told(world, "guard.not-closed", "0.0.0.0/1"));
 }
 
+// One hop into a secured tunnel among others: packets are spread, and those of the other hops would leave in the clear.
+TEST(OthersRoutes, AnyHopIntoASecuredTunnelClosesWhileItStands) {
+  EngineWorld world;
+  with_route(world);
+  platform::Route spread = world.foreign_route("10.7.0.0/16");
+  spread.protocol = 186;
+  spread.more_hops = {{.gateway = {}, .interface_index = world.platform.links.at("t0").info.index, .linkdown = false}};
+  world.platform.others_add_route(spread);
+  world.settle();
+  EXPECT_TRUE(world.closed("10.7.0.0/16"));
+  EXPECT_EQ(carriers(world, "10.7.0.0/16"), std::vector<int>{world.platform.links.at("t0").info.index});
+  EXPECT_FALSE(world.leak("10.7.0.1"));
+  world.clock.advance(Seconds(10));  // its device did not just come or go
+  world.platform.others_remove_route(spread);
+  world.settle();
+  world.clock.advance(Seconds(5));
+  world.engine->tick();
+  EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.7.0.0/16")));
+}
+
+// A prefix that the operator names stays closed, whatever a routing daemon announces inside it and takes back.
+TEST(OthersRoutes, InsideAPrefixThatTheOperatorNamedNothingOpensWithARouteThatIsWithdrawn) {
+  EngineWorld world;
+  with_route(world);
+  ASSERT_TRUE(world.engine->guard().close(prefix_of("10.64.0.0/10"), "t0"));
+  EXPECT_TRUE(world.closed("10.64.0.0/10")) << "before any route";
+  platform::Route bgp;
+  bgp.destination = prefix_of("10.70.0.0/16");
+  bgp.interface_index = world.platform.links.at("t0").info.index;
+  bgp.protocol = 186;
+  for (int i = 0; i < 2; ++i) {
+    world.platform.others_add_route(bgp);
+    world.settle();
+    EXPECT_EQ(carriers(world, "10.70.0.0/16"), std::vector<int>{bgp.interface_index});
+    world.clock.advance(Seconds(10));  // its device did not just come or go
+    world.platform.others_remove_route(bgp);
+    world.settle();
+    world.clock.advance(Seconds(5));
+    world.engine->tick();
+    EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.70.0.0/16"))) << "its own entry went with it";
+    EXPECT_FALSE(world.leak("10.70.0.1")) << "and it is closed all the same";
+  }
+  ASSERT_TRUE(world.engine->guard().open(prefix_of("10.64.0.0/10")));
+  EXPECT_TRUE(world.leak("10.70.0.1")) << "the operator's word opens it";
+}
+
 TEST(WhoPasses, PeersAreThrownBackButForThoseBehindAnotherTunnel) {
   EngineWorld world;
   with_route(world);
