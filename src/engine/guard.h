@@ -10,10 +10,12 @@
 // it, and nothing decides what leaves beside it.
 #pragma once
 
+#include <cerrno>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/seams.h"
@@ -117,6 +119,8 @@ class Guard final : public GuardDoor, public FirewallDoor {
   [[nodiscard]] guard::Book lasting_book() const;
   Result<> adopt_what_stands();
   [[nodiscard]] platform::GuardPlan whole_plan() const;
+  // By the kernel's command line: nothing is closed, whatever the book says, and no secured tunnel opens.
+  [[nodiscard]] bool switched_off() const { return context_.platform.guard_switched_off(); }
 
   // ---- guard_facts.cpp
   struct Ends {  // what one tunnel adds to the plan

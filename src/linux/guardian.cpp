@@ -48,6 +48,7 @@ Result<std::unique_ptr<Guardian>> Guardian::start(GuardianSettings settings) {
   TRY_ASSIGN(guardian->watch_, GuardWatch::start());  // before the layers, so that no touch of them falls between
   TRY_ASSIGN(guardian->layers_, GuardLayers::open(true));
   if (const auto& why = guardian->layers_->lwtunnel_hooks().why_not; !why.empty()) guardian->tell(why);
+  if (guardian->layers_->switched_off()) guardian->tell(kGuardSwitchedOff);
   TRY(guardian->close_by_book());
   TRY(guardian->listen());
   return guardian;
@@ -149,13 +150,12 @@ void Guardian::read_again(int again) {
   if (!alone()) return;
   GuardPlan plan = first_plan();
   const auto done = layers_->replace(plan);
-  tell(done ? "the book was read again" : "the book was read again and is not in force yet: " + done.error().text);
   opened_inside_.clear();
   look_inside_ = true;
+  tell(done ? "the book was read again" : "the book was read again and is not in force yet: " + done.error().text);
   if (!done) owed_ = std::move(plan);
 }
 
-void Guardian::run(int stop, int again) {
 bool Guardian::alone() const {
   return std::ranges::none_of(clients_, &Client::sends_plans);
 }
@@ -253,9 +253,9 @@ void Guardian::tend() {
     }
   if (now >= next_look_) {
     next_look_ = now + kLook;
-    layers_->suspect();
     look_inside_ = true;
   }
+    layers_->suspect();
   listen_again();
   for (const auto& sentence : layers_->put_back()) tell(sentence);
   if (now < next_saved_) return;
@@ -340,8 +340,8 @@ Result<> Guardian::take_plan(ByteSpan body) {
     return fail(EBUSY, "this guardian keeps the guard of the Adit with root {}, not of {}", settings_.root, plan.book);
   TRY(layers_->replace(plan));
   owed_.reset();
-  return {};
   opened_inside_.clear();
 }
+  return {};
 
 }  // namespace adit::platform

@@ -14,9 +14,10 @@ interface io.adit.guard
 # tunnels: those that exist; none: closed until the operator opens it. stopped_*: packets stopped beside the tunnel, the leak witness.
 type Network (network: string, tunnels: []string, reasons: []string, stopped_packets: int, stopped_out: int, stopped_in: int)
 
-# rule, lasting, owned: the layers that stand; trouble: why one does not, or empty. cut_off: networks of interfaces of this host that a
+# rule, lasting, owned: the layers that stand; off: none is raised in this boot, by adit.guard=off on the kernel's command line;
+# trouble: why one does not stand, or empty. cut_off: networks of interfaces of this host that a
 # closed network cuts off. inside: interfaces whose networks are reachable although a wider network is closed.
-type State (rule: bool, lasting: bool, owned: bool, trouble: string, inside: []string, cut_off: []CutOff)
+type State (rule: bool, lasting: bool, owned: bool, off: bool, trouble: string, inside: []string, cut_off: []CutOff)
 type CutOff (network: string, interface: string)
 
 method List() -> (networks: []Network, state: State)
@@ -40,8 +41,9 @@ json state_json(const engine::Guard& guard) {
   json cut = json::array();
   for (const auto& [network, interface] : guard.cut_off())
     cut.push_back({{"network", network.str()}, {"interface", interface}});
-  return {{"rule", state.rule},       {"lasting", state.lasting},        {"owned", state.owned},
-          {"trouble", state.trouble}, {"inside", guard.book().inside()}, {"cut_off", std::move(cut)}};
+  return {{"rule", state.rule},          {"lasting", state.lasting}, {"owned", state.owned},
+          {"off", guard.switched_off()}, {"trouble", state.trouble}, {"inside", guard.book().inside()},
+          {"cut_off", std::move(cut)}};
 }
 
 Result<net::Prefix> network_in(const json& in) {

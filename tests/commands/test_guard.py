@@ -1,5 +1,11 @@
 """adit guard: what the operator may do, with and without a daemon."""
-from breaking import wait_for
+import json
+import os
+import subprocess
+import time
+
+from breaking import status, wait_for
+from lab import BUILD
 
 
 def book(host):
