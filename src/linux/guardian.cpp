@@ -225,6 +225,7 @@ void Guardian::let_go_of_gone(const std::vector<pollfd>& ready) {
   if (!was_alone && alone()) learn_inside();
 }
 
+void Guardian::run(int stop, int again) {
   for (;;) {
     const auto watched = watch_->fds();
     std::vector<pollfd> waiting{{stop, POLLIN, 0}, {listener_.get(), POLLIN, 0}, {again, POLLIN, 0}};
@@ -235,8 +236,8 @@ void Guardian::let_go_of_gone(const std::vector<pollfd>& ready) {
     if (ready < 0 && errno != EINTR) std::this_thread::sleep_for(kTryAgain);  // no memory: not a reason to end
     if (waiting[0].revents != 0) return;
     watch_->drain(*layers_);
-    tend();
     look_inside_ |= watch_->addresses_touched();
+    tend();
     if (waiting[1].revents != 0) accept_clients();
     if (waiting[2].revents != 0) read_again(again);
     let_go_of_gone(waiting);
@@ -254,8 +255,8 @@ void Guardian::tend() {
   if (now >= next_look_) {
     next_look_ = now + kLook;
     look_inside_ = true;
-  }
     layers_->suspect();
+  }
   listen_again();
   for (const auto& sentence : layers_->put_back()) tell(sentence);
   if (now < next_saved_) return;
@@ -341,7 +342,7 @@ Result<> Guardian::take_plan(ByteSpan body) {
   TRY(layers_->replace(plan));
   owed_.reset();
   opened_inside_.clear();
-}
   return {};
+}
 
 }  // namespace adit::platform

@@ -27,6 +27,9 @@ method Open(network: string) -> ()
 method Close(network: string, tunnel: string) -> ()
 # The networks of an interface are reachable although a wider network is closed (inside: true), or no longer.
 method Inside(interface: string, inside: bool) -> ()
+# Whether these closings would cut off who comes from that address: why, or an empty sentence. Nothing changes.
+method WouldCut(session: string, closings: []Closing) -> (sentence: string)
+type Closing (network: string, tunnel: string)
 error io.adit.Failed (code: int, text: string)
 )";
 
@@ -51,6 +54,24 @@ Result<net::Prefix> network_in(const json& in) {
   return net::Prefix::parse(text);
 }
 
+constexpr size_t kMostClosings = 100'000;
+
+Result<json> would_cut(engine::Guard& guard, const json& in) {
+  TRY_ASSIGN(const std::string session, text_parameter(in, "session"));
+  TRY_ASSIGN(const net::Address from, net::Address::parse(session));
+  const auto closings = in.find("closings");
+  if (closings == in.end() || !closings->is_array() || closings->size() > kMostClosings)
+    return fail(EINVAL, "parameter 'closings' must be an array of at most {} closings", kMostClosings);
+  std::vector<engine::GuardHold> holds;
+  for (const json& closing : *closings) {
+    if (!closing.is_object()) return fail(EINVAL, "parameter 'closings' must be an array of closings");
+    TRY_ASSIGN(const net::Prefix network, network_in(closing));
+    TRY_ASSIGN(const std::string tunnel, text_parameter(closing, "tunnel"));
+    holds.push_back({network, tunnel, engine::GuardSource::policy});
+  }
+  return json{{"sentence", guard.would_cut(from, holds)}};
+}
+
 }  // namespace
 
 void add_guard_methods(VarlinkMethods& methods, engine::Engine& engine) {
@@ -72,6 +93,9 @@ void add_guard_methods(VarlinkMethods& methods, engine::Engine& engine) {
     TRY(engine.guard().close(network, tunnel));
     return json::object();
   });
+  // `session` is what it asks about, and closes nothing.
+  methods.add("io.adit.guard.WouldCut", Access::write,
+              [&engine](const json& in, const Caller&) { return would_cut(engine.guard(), in); });
   methods.add("io.adit.guard.Inside", Access::write, [&engine](const json& in, const Caller&) -> Result<json> {
     TRY_ASSIGN(const std::string interface, text_parameter(in, "interface"));
     TRY(engine.guard().set_inside(interface, flag_parameter(in, "inside")));
