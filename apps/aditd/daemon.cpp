@@ -63,7 +63,7 @@ Daemon::~Daemon() {
 }
 
 Result<> Daemon::open() {
-  protocol::tell_consequences(methods_, engine_);
+  protocol::care_for_commands(methods_, engine_);
   protocol::add_link_methods(methods_, engine_);
   protocol::add_guard_methods(methods_, engine_);
   protocol::add_policy_methods(methods_, engine_);

@@ -62,7 +62,7 @@ Result<Options> read_options(const std::vector<std::string>& words) {
 
 // What the book says is closed, and nothing that may carry it: without aditd nothing passes. Of each network the newest
 // line of all copies counts.
-Result<std::optional<platform::GuardPlan>> read_book(const Options& options) {
+Result<std::optional<platform::GuardianBook>> read_book(const Options& options) {
   guard::Lines lines;
   bool any = false;
   for (const auto& path : {options.root + "/etc/adit/guard.book", options.root + "/etc/adit/guard.book.copy",
@@ -72,18 +72,19 @@ Result<std::optional<platform::GuardPlan>> read_book(const Options& options) {
     if (!read) continue;
     any = true;
     for (const auto& [network, line] : read->networks) lines.take(line);
+    for (const auto& [name, line] : read->interfaces) lines.take(line);
   }
   if (!any) return std::nullopt;
   const guard::Book book = lines.book();
-  platform::GuardPlan plan;
-  plan.book = options.root;
-  plan.generation = book.generation;
+  platform::GuardianBook said{.plan = {}, .inside = book.inside()};
+  said.plan.book = options.root;
+  said.plan.generation = book.generation;
   for (const auto& [network, entry] : book.networks()) {
-    plan.closed[network] = {};
+    said.plan.closed[network] = {};
     // The host's own networks that were inside when it closed: they are reachable at boot too.
-    plan.inside.insert(entry.except.begin(), entry.except.end());
+    said.plan.inside.insert(entry.except.begin(), entry.except.end());
   }
-  return plan;
+  return said;
 }
 
 void say(const std::string& sentence) {

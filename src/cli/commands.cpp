@@ -1,11 +1,15 @@
 #include "cli/commands.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
 
 #include <fmt/ostream.h>
+
+#include "cli/own_session.h"
 
 namespace adit::cli {
 namespace {
@@ -20,6 +24,8 @@ void print_help(std::ostream& out) {
   for (const CommandEntry& entry : kCommands) fmt::print(out, "  {:<10} {}\n", entry.name, entry.summary);
   out << "\n'adit COMMAND --help' tells a command's forms; its manual page tells the rest: man adit-COMMAND or man "
          "COMMAND.\n"
+         "-y, of every command: closes a network even where your own SSH session comes from it; without it you are "
+         "asked.\n"
          "Environment: ADIT_ROOT (put in front of /etc/...), ADIT_RUNDIR (the daemon's sockets; default "
          "ROOT/run/adit).\n";
 }
@@ -32,7 +38,18 @@ Context make_context(std::string self) {
           .self = std::move(self),
           .in = std::cin,
           .out = std::cout,
-          .err = std::cerr};
+          .err = std::cerr,
+          .session = own_session_address(),
+          .terminal = ::isatty(STDIN_FILENO) == 1};
+}
+
+// -y, of every command: what ends the caller's own session is wanted.
+bool take_yes(std::vector<std::string>& words) {
+  const auto end = std::ranges::find(words, "--");
+  const auto found = std::find(words.begin(), end, "-y");
+  if (found == end) return false;
+  words.erase(found);
+  return true;
 }
 
 // What aditd answers has the form that io.adit.* describes, unless it is another version's.
@@ -77,7 +94,8 @@ int run(int argc, char** argv) {
     return kUsage;
   }
   Context context = make_context(name);
-  const std::span<const std::string> arguments(words.begin() + static_cast<long>(first_argument), words.end());
+  std::vector<std::string> arguments(words.begin() + static_cast<long>(first_argument), words.end());
+  if (take_yes(arguments)) context.session.clear();
   const int status = run_safely(*entry, context, arguments);
   std::cout.flush();
   return std::cout.good() ? status : kFailed;

@@ -1,6 +1,8 @@
 #include "cli/context.h"
 
+#include <istream>
 #include <ostream>
+#include <string>
 
 #include "protocol/varlink.h"
 #include "protocol/varlink_client.h"
@@ -9,10 +11,29 @@ namespace adit::cli {
 
 Result<nlohmann::json> Context::call(const std::string& method, const nlohmann::json& parameters) {
   TRY_ASSIGN(auto client, protocol::VarlinkClient::connect(socket("adit.sock")));
-  TRY_ASSIGN(nlohmann::json answer, client.call(method, parameters));
+  nlohmann::json asked = parameters;
+  if (!session.empty()) asked["session"] = session;
+  Result<nlohmann::json> answered = client.call(method, asked);
+  if (!answered && answered.error().code == ECONNABORTED && !session.empty()) {
+    if (!terminal) return fail(ECONNABORTED, "{}; -y does it all the same", answered.error().text);
+    if (!all_the_same(answered.error().text)) return fail(ECONNABORTED, "nothing was changed");
+    answered = client.call(method, parameters);
+  }
+  TRY_ASSIGN(nlohmann::json answer, std::move(answered));
   TRY_ASSIGN(const auto notes, protocol::texts_parameter(answer, "notes"));
   for (const auto& note : notes) err << self << ": " << note << '\n';
   return answer;
+}
+
+bool Context::all_the_same(const std::string& sentence) {
+  if (!terminal) {
+    err << self << ": " << sentence << "; -y does it all the same\n";
+    return false;
+  }
+  err << self << ": " << sentence << "; close it all the same? [y/N] " << std::flush;
+  std::string word;
+  std::getline(in, word);
+  return word == "y" || word == "Y" || word == "yes";
 }
 
 Result<> Context::follow(const std::string& method, const nlohmann::json& parameters,

@@ -22,12 +22,18 @@ struct Context {
   std::istream& in;
   std::ostream& out;
   std::ostream& err;
+  // The address from which the caller's own session comes (own_session.h); empty: it does not come over the network, or
+  // -y said that whatever ends it is wanted.
+  std::string session = {};
+  bool terminal = false;  // `in` is one: there is somebody to ask
 
   [[nodiscard]] std::string path(const std::string& absolute) const { return root + absolute; }
   [[nodiscard]] std::string socket(const std::string& name) const { return run_dir + "/" + name; }
 
-  // One varlink call to aditd. The notes in the answer ("notes": consequences the operator should know) are printed to
-  // err.
+  // "self: sentence; all the same? [y/N]" on err, and the answer. Without a terminal: no, and what says yes.
+  bool all_the_same(const std::string& sentence);
+  // One varlink call to aditd. What would end the caller's own session is done only after all_the_same(). The notes in
+  // the answer ("notes": consequences the operator should know) are printed to err.
   Result<nlohmann::json> call(const std::string& method, const nlohmann::json& parameters);
   // A call that goes on answering until `each` says false or the daemon ends it.
   Result<> follow(const std::string& method, const nlohmann::json& parameters,

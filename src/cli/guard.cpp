@@ -45,8 +45,9 @@ std::string joined(const json& words) {
 
 // What is not as it should be, and what others' networks it cuts off.
 void tell_state(Context& context, const json& state) {
-  if (const auto trouble = state.find("trouble"); trouble != state.end() && trouble->is_string() && *trouble != "")
-    context.err << context.self << ": a layer of the guard does not stand: " << trouble->get<std::string>() << "\n";
+  if (const std::string trouble = state.value("trouble", ""); !trouble.empty())
+    context.err << context.self << ": " << (state.value("off", false) ? "" : "a layer of the guard does not stand: ")
+                << trouble << "\n";
   const auto cut = state.find("cut_off");
   if (cut == state.end() || !cut->is_array()) return;
   for (const json& one : *cut) {

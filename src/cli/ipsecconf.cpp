@@ -203,7 +203,7 @@ class Ipsecconf {
       return kOk;
     }
     const auto policy = load();
-    if (!policy) return kFailed;
+    if (!policy || !may_close(*policy)) return kFailed;
     for (int tries = 1;; ++tries) {
       auto client = PolicyClient::connect(context_.socket("pf_policy.sock"));
       if (!client) return context_.failed("", client.error());
@@ -214,6 +214,23 @@ class Ipsecconf {
       if (!flipped) return refused("the policy is as it was", flipped.error());
       return finish_add(added, *flipped);
     }
+  }
+
+  // What the rules protect is closed but for their tunnels: also where the caller's own session comes from?
+  bool may_close(const config::PolicyText& policy) {
+    if (context_.session.empty()) return true;
+    nlohmann::json closings = nlohmann::json::array();
+    for (const config::PolicyEntry& entry : policy.entries)
+      for (const spd::RuleSpec& spec : entry.specs)
+        if (!entry.head.empty() && spec.selector.remote && spec.selector.remote->length() > 0 &&
+            std::ranges::any_of(spec.actions, [](const auto& action) { return action.verb == spd::Verb::ipsec; }))
+          closings.push_back({{"network", spec.selector.remote->masked().str()}, {"tunnel", entry.head}});
+    if (closings.empty()) return true;
+    Context asking = context_;
+    asking.session.clear();
+    const auto answer = asking.call("io.adit.guard.WouldCut", {{"session", context_.session}, {"closings", closings}});
+    const std::string sentence = answer ? answer->value("sentence", "") : "";
+    return sentence.empty() || context_.all_the_same(sentence);
   }
 
   bool add_to_draft(PolicyClient& client, const config::PolicyText& policy, std::vector<CachedEntry>& added,

@@ -31,8 +31,7 @@ Result<json> tunnels(Context& context) {
 }
 
 Result<json> guarded(Context& context) {
-  TRY_ASSIGN(const json answer, context.call("io.adit.guard.List", json::object()));
-  return answer.at("networks");
+  return context.call("io.adit.guard.List", json::object());
 }
 
 Result<json> alerts(Context& context) {
@@ -72,17 +71,21 @@ Result<json> guard_rows(const json& networks) {
 
 Result<> print_status(Context& context, bool as_json) {
   TRY_ASSIGN(const json links, tunnels(context));
-  TRY_ASSIGN(const json networks, guarded(context));
+  TRY_ASSIGN(const json guard, guarded(context));
+  const json& networks = guard.at("networks");
   TRY_ASSIGN(const json events, alerts(context));
   TRY_ASSIGN(const json lacks, missing(context));
+  const bool off = guard.value("state", json::object()).value("off", false);
   if (as_json) {
-    context.out << json{{"tunnels", links}, {"guard", networks}, {"alerts", events}, {"missing", lacks}}.dump(2)
-                << '\n';
+    const json all = {
+        {"tunnels", links}, {"guard", networks}, {"guard_off", off}, {"alerts", events}, {"missing", lacks}};
+    context.out << all.dump(2) << '\n';
     return {};
   }
   TRY(print_table(context.out, kTunnelColumns, tunnel_rows(links), {}));
   TRY_ASSIGN(const json rows, guard_rows(networks));
-  context.out << "\nClosed but for their tunnels:\n";
+  context.out << (off ? "\nIn the guard's book, and NOT closed (adit.guard=off):\n"
+                      : "\nClosed but for their tunnels:\n");
   TRY(print_table(context.out, kGuardColumns, rows, {}));
   if (!lacks.empty()) context.out << "\nMissing now:\n";
   for (const json& sentence : lacks) context.out << fmt::format("  {}\n", sentence.get<std::string>());

@@ -19,6 +19,7 @@
 #include "engine/routes.h"
 #include "engine/run_lock.h"
 #include "engine/services.h"
+#include "linux/guard_switch.h"
 
 namespace adit::engine {
 namespace {
@@ -166,6 +167,7 @@ void Engine::look_for_missing() {
   Parts& p = *parts_;
   const auto sentences = p.context.platform.retry_wires();
   std::set<std::string> now(sentences.begin(), sentences.end());
+  if (p.guard.switched_off()) now.insert(platform::kGuardSwitchedOff);
   for (const auto& sentence : now)
     if (!p.missing.contains(sentence)) p.events.add(Severity::alert, "platform.missing", "", sentence);
   for (const auto& sentence : p.missing)

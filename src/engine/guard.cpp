@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/store.h"
+#include "engine/local_networks.h"
 #include "linux/mark.h"
 
 namespace adit::engine {
@@ -152,6 +153,7 @@ Result<> Guard::enact(const Book::Before& before, const std::string& because) {
   for (const auto& [network, entry] : before)
     if (!entry && book_.holds(network)) closed.push_back(network);
   freeze_exceptions(before);
+  TRY(spare_session(before));
   const auto undo = [&](const Error& error) {
     const Book::Before after = now_of(before);
     book_.put_back(before);
@@ -337,6 +339,15 @@ Result<> Guard::set_inside(const std::string& interface, bool inside) {
                                         .entry = {},
                                         .inside = inside,
                                         .because = "guard outside"}};
+  if (session_ && !inside)
+    for (const auto& local : local_networks(context_.platform, links_))
+      if (local.network.contains(*session_) && plan_.inside.contains(local.network) &&
+          !inside_networks().contains(local.network)) {
+        book_.set_inside(interface, true);
+        session_refused_ = fmt::format("{}, from where your own session comes, is reachable only because {} is inside",
+                                       session_->str(), interface);
+        return fail(kEndsSession, "{}", session_refused_);
+      }
   const auto whole = [&]() -> const Book& { return book_; };
   Result<> done = disk_.append(lines, whole);
   if (done) done = copy_.append(lines, whole);

@@ -10,10 +10,12 @@
 // it, and nothing decides what leaves beside it.
 #pragma once
 
+#include <cerrno>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/seams.h"
@@ -33,6 +35,9 @@ struct GuardVerdict {  // what the guard says of one address
   net::Prefix network;
   std::vector<std::string> tunnels;  // that may carry it
 };
+
+// A closing was refused because it would end the session of who asks for it.
+inline constexpr int kEndsSession = ECONNABORTED;
 
 class Guard final : public GuardDoor, public FirewallDoor {
  public:
@@ -59,6 +64,26 @@ class Guard final : public GuardDoor, public FirewallDoor {
   // What rules of `owner` held for the tunnel and went as a whole stays closed.
   Result<> rules_gone(const std::string& tunnel, const std::string& owner, const std::vector<net::Prefix>& networks);
   Result<> close(const net::Prefix& network, const std::string& tunnel);  // the operator names it
+
+  // While a command runs, the address from which its caller's own session comes (SSH). What would cut it off is not
+  // closed: kEndsSession, and nothing was changed.
+  class Session {
+   public:
+    Session(Guard& guard, std::optional<net::Address> from)
+        : guard_(guard), before_(std::exchange(guard.session_, std::move(from))) {
+      guard_.session_refused_.clear();
+    }
+    ~Session() { guard_.session_ = std::move(before_); }
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+    [[nodiscard]] const std::string& refused() const { return guard_.session_refused_; }  // a sentence; empty: nothing
+
+   private:
+    Guard& guard_;
+    std::optional<net::Address> before_;
+  };
+  // The sentence with which these closings would be refused to who comes from there; empty: they cut nobody off.
+  [[nodiscard]] std::string would_cut(const net::Address& from, const std::vector<GuardHold>& holds);
 
   // ---- what opens: each is a command, or the end of one. Returned: the networks that are open now.
   Result<bool> release(const net::Prefix& network, const std::string& tunnel, GuardSource source) override;
@@ -94,6 +119,8 @@ class Guard final : public GuardDoor, public FirewallDoor {
   // Networks of the host's interfaces that a closed network cuts off, with the interface: `adit guard inside` mends.
   [[nodiscard]] std::vector<std::pair<net::Prefix, std::string>> cut_off() const;
   [[nodiscard]] platform::GuardState state() const { return context_.platform.guard_state(); }
+  // By the kernel's command line: nothing is closed, whatever the book says, and no secured tunnel opens.
+  [[nodiscard]] bool switched_off() const { return context_.platform.guard_switched_off(); }
 
   // ---- the world
   void reassert(bool routes_changed, bool nftables_changed);  // somebody changed the kernel: put back, raise an event
@@ -107,6 +134,8 @@ class Guard final : public GuardDoor, public FirewallDoor {
   Result<> write(const guard::Book::Before& before, const std::string& because);
   Result<> send(platform::GuardChange change);
   Result<> stand();
+  [[nodiscard]] std::string cut_sentence(const net::Address& from, const guard::Book::Before& before) const;
+  Result<> spare_session(const guard::Book::Before& before);
   [[nodiscard]] guard::Book::Before now_of(const guard::Book::Before& before) const;
   [[nodiscard]] std::vector<guard::Line> lines_for(const guard::Book::Before& before, const std::string& because,
                                                    bool lasting) const;
@@ -174,6 +203,8 @@ class Guard final : public GuardDoor, public FirewallDoor {
     uint64_t total = 0, last_reading = 0;
   };
   std::map<std::pair<net::Prefix, bool>, Leak> leaks_;  // (network, outbound)
+  std::optional<net::Address> session_;
+  std::string session_refused_;
 };
 
 }  // namespace adit::engine

@@ -350,6 +350,52 @@ TEST(DefaultRoute, ARoutingDaemonsHalfOfEverythingIsToldAndClosesNothing) {
   EXPECT_TRUE(told(world, "guard.not-closed", "0.0.0.0/1"));
 }
 
+// One hop into a secured tunnel among others: packets are spread, and those of the other hops would leave in the clear.
+TEST(OthersRoutes, AnyHopIntoASecuredTunnelClosesWhileItStands) {
+  EngineWorld world;
+  with_route(world);
+  platform::Route spread = world.foreign_route("10.7.0.0/16");
+  spread.protocol = 186;
+  spread.more_hops = {{.gateway = {}, .interface_index = world.platform.links.at("t0").info.index, .linkdown = false}};
+  world.platform.others_add_route(spread);
+  world.settle();
+  EXPECT_TRUE(world.closed("10.7.0.0/16"));
+  EXPECT_EQ(carriers(world, "10.7.0.0/16"), std::vector<int>{world.platform.links.at("t0").info.index});
+  EXPECT_FALSE(world.leak("10.7.0.1"));
+  world.clock.advance(Seconds(10));  // its device did not just come or go
+  world.platform.others_remove_route(spread);
+  world.settle();
+  world.clock.advance(Seconds(5));
+  world.engine->tick();
+  EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.7.0.0/16")));
+}
+
+// A prefix that the operator names stays closed, whatever a routing daemon announces inside it and takes back.
+TEST(OthersRoutes, InsideAPrefixThatTheOperatorNamedNothingOpensWithARouteThatIsWithdrawn) {
+  EngineWorld world;
+  with_route(world);
+  ASSERT_TRUE(world.engine->guard().close(prefix_of("10.64.0.0/10"), "t0"));
+  EXPECT_TRUE(world.closed("10.64.0.0/10")) << "before any route";
+  platform::Route bgp;
+  bgp.destination = prefix_of("10.70.0.0/16");
+  bgp.interface_index = world.platform.links.at("t0").info.index;
+  bgp.protocol = 186;
+  for (int i = 0; i < 2; ++i) {
+    world.platform.others_add_route(bgp);
+    world.settle();
+    EXPECT_EQ(carriers(world, "10.70.0.0/16"), std::vector<int>{bgp.interface_index});
+    world.clock.advance(Seconds(10));  // its device did not just come or go
+    world.platform.others_remove_route(bgp);
+    world.settle();
+    world.clock.advance(Seconds(5));
+    world.engine->tick();
+    EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.70.0.0/16"))) << "its own entry went with it";
+    EXPECT_FALSE(world.leak("10.70.0.1")) << "and it is closed all the same";
+  }
+  ASSERT_TRUE(world.engine->guard().open(prefix_of("10.64.0.0/10")));
+  EXPECT_TRUE(world.leak("10.70.0.1")) << "the operator's word opens it";
+}
+
 TEST(WhoPasses, PeersAreThrownBackButForThoseBehindAnotherTunnel) {
   EngineWorld world;
   with_route(world);
@@ -472,6 +518,94 @@ TEST(NamesProveNothing, ARouteIntoAnUnsecuredTunnelOpensNoLayer) {
   world.settle();
   for (const auto& route : world.platform.route_list)
     if (route.destination == prefix_of("5.0.0.0/8")) EXPECT_EQ(route.table, 254u);
+}
+
+// ---- the session of who gives the command
+
+TEST(OwnSession, WhatWouldEndItIsRefusedAndChangesNothing) {
+  EngineWorld world;
+  with_route(world);
+  Guard& guard = world.engine->guard();
+  const std::string book = world.file("/etc/adit/guard.book");
+  Guard::Session own(guard, address_of("203.0.113.9"));
+  const auto closed = guard.close(prefix_of("203.0.113.0/24"), "t0");
+  ASSERT_FALSE(closed);
+  EXPECT_EQ(closed.error().code, kEndsSession);
+  EXPECT_NE(own.refused().find("203.0.113.0/24 holds 203.0.113.9, from where your own session comes"),
+            std::string::npos);
+  const auto routed = world.add_route({"203.0.113.0/24", "10.0.1.1"});
+  EXPECT_TRUE(!routed || routed->failed());
+  EXPECT_FALSE(guard.guards(prefix_of("203.0.113.0/24")));
+  EXPECT_EQ(world.file("/etc/adit/guard.book"), book);
+  EXPECT_TRUE(world.leak("203.0.113.9")) << "the session lives";
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("t0"))) << "the same rules again";
+  const auto loaded =
+      world.load_policy("{ tunnel t0 negotiate tunnel raddr 203.0.0.0/16 } ipsec { encr_algs aes-gcm }\n");
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, kEndsSession);
+}
+
+TEST(OwnSession, WhatLeavesItAloneIsDoneAndSoIsEverythingWhereNobodyAsked) {
+  EngineWorld world;
+  with_route(world);
+  Guard& guard = world.engine->guard();
+  {
+    Guard::Session own(guard, address_of("203.0.113.9"));
+    EXPECT_TRUE(guard.close(prefix_of("198.51.100.0/24"), "t0"));
+    EXPECT_EQ(own.refused(), "");
+  }
+  {
+    Guard::Session own(guard, address_of("10.0.0.7"));  // of the LAN, which is inside
+    EXPECT_TRUE(guard.close(prefix_of("10.0.0.0/8"), "t0"));
+  }
+  {
+    Guard::Session own(guard, address_of("10.0.1.9"));  // it comes by the tunnel
+    EXPECT_TRUE(guard.close(prefix_of("10.0.1.8/29"), "t0"));
+  }
+  EXPECT_TRUE(guard.close(prefix_of("203.0.113.0/24"), "t0"));
+  Guard::Session own(guard, address_of("203.0.113.9"));
+  EXPECT_TRUE(guard.close(prefix_of("203.0.0.0/16"), "t0")) << "it is cut off already";
+}
+
+TEST(OwnSession, AskingClosesNothing) {
+  EngineWorld world;
+  with_route(world);
+  Guard& guard = world.engine->guard();
+  const auto asked = [&](const char* from, const char* network, const char* tunnel) {
+    return guard.would_cut(address_of(from), {{prefix_of(network), tunnel, GuardSource::policy}});
+  };
+  EXPECT_NE(asked("203.0.113.9", "203.0.113.0/24", "t0"), "");
+  EXPECT_EQ(asked("203.0.113.9", "198.51.100.0/24", "t0"), "");
+  EXPECT_EQ(asked("203.0.113.9", "203.0.113.0/24", "nothing0"), "");
+  EXPECT_FALSE(guard.guards(prefix_of("203.0.113.0/24")));
+}
+
+TEST(OwnSession, ARefusedRefreshPutsNoServiceIntoMaintenance) {
+  EngineWorld world;
+  with_route(world);
+  world.write("/etc/inet/ipsecinit.conf",
+              "{ tunnel t0 negotiate tunnel raddr 203.0.113.0/24 } ipsec { encr_algs aes-gcm sa shared }\n");
+  {
+    Guard::Session own(world.engine->guard(), address_of("203.0.113.9"));
+    EXPECT_FALSE(world.engine->services().refresh({"ipsec/policy"}).errors.empty());
+    EXPECT_NE(own.refused(), "");
+  }
+  EXPECT_EQ(world.engine->services().state(kPolicyService), ServiceState::online);
+  EXPECT_TRUE(world.engine->services().refresh({"ipsec/policy"}).errors.empty());
+  EXPECT_TRUE(world.closed("203.0.113.0/24"));
+}
+
+TEST(OwnSession, AnInterfaceFromWhichItComesStaysInside) {
+  EngineWorld world;
+  with_route(world);
+  Guard& guard = world.engine->guard();
+  ASSERT_TRUE(guard.close(prefix_of("172.16.0.0/12"), "t0"));
+  ASSERT_TRUE(world.platform.add_address("net1", prefix_of("172.17.0.1/16"), {}));
+  world.settle();
+  ASSERT_TRUE(guard.set_inside("net1", true));
+  Guard::Session own(guard, address_of("172.17.0.9"));
+  EXPECT_EQ(guard.set_inside("net1", false).error().code, kEndsSession);
+  EXPECT_TRUE(world.platform.guard->inside.contains(prefix_of("172.17.0.0/16")));
 }
 
 }  // namespace

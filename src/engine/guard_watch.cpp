@@ -107,9 +107,13 @@ void Guard::look_at_others_routes() {
   for (const auto family : {net::Family::v4, net::Family::v6}) {
     const auto routes = context_.platform.routes(family);
     if (!routes) return;
-    for (const Route& route : *routes) {
+    std::vector<Route> hops;  // of a route that spreads packets over several ways, each
+    for (const Route& route : *routes)
+      if (route.table != 255 && route.table != platform::kGuardTable)
+        std::ranges::copy(single_hops(route), std::back_inserter(hops));
+    for (const Route& route : hops) {
       const auto tunnel = secured.find(route.interface_index);
-      if (tunnel == secured.end() || route.table == 255 || route.table == platform::kGuardTable) continue;
+      if (tunnel == secured.end()) continue;
       const auto& address = route.destination.address();
       if (address.is_link_local() && !address.is_v4()) continue;
       if (route.destination.family() == net::Family::v6 && address.is_multicast()) continue;

@@ -15,7 +15,8 @@ tunnel::LinkFacts Links::facts_of(const Tunnel& tunnel) const {
   facts.bound = tunnel.ends.bound() && tunnel.local_here;
   const bool shut = !tunnel.broken_policy.empty() || tunnel.active.deleting;
   facts.secured = tunnel.active.secured || tunnel.lost_policy || shut;
-  facts.policy = head != nullptr && head->active() && !shut;
+  const bool unguarded = tunnel.active.secured && guard_.switched_off();
+  facts.policy = head != nullptr && head->active() && !shut && !unguarded;
   return facts;
 }
 
@@ -39,6 +40,11 @@ tunnel::LinkState Links::state_of(const Tunnel& tunnel) const {
         "{} is closed because its property ipsec gives no rules: {}; give it another one with dladm set-linkprop, or "
         "let it be read again by `svcadm restart network/iptun`",
         tunnel.active.name, tunnel.broken_policy);
+  if (tunnel.active.secured && guard_.switched_off())
+    state.why_closed = fmt::format(
+        "{} is down because it requires security and the guard is switched off by adit.guard=off on the kernel's "
+        "command line; a boot without it opens it",
+        tunnel.active.name);
   if (tunnel.active.deleting)
     state.why_closed = fmt::format("{0} is closed because it is half deleted; `dladm delete-iptun -r {0}` goes on",
                                    tunnel.active.name);

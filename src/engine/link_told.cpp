@@ -24,7 +24,8 @@ Stand Links::stand_of(const Tunnel& tunnel) {
 }
 
 std::string Links::down_sentence(const Tunnel& tunnel) const {
-  const auto networks = tunnel.active.secured ? guard_.networks_of(tunnel.active.name) : std::vector<net::Prefix>{};
+  const bool guarded = tunnel.active.secured && !guard_.switched_off();
+  const auto networks = guarded ? guard_.networks_of(tunnel.active.name) : std::vector<net::Prefix>{};
   if (networks.empty()) return tunnel.why_closed;
   return fmt::format("{}; meanwhile {} {} closed", tunnel.why_closed, some_of(networks),
                      networks.size() == 1 ? "stays" : "stay");

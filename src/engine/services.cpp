@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "base/store.h"
+#include "engine/guard.h"
 
 namespace adit::engine {
 namespace {
@@ -149,6 +150,11 @@ bool Services::run(Service& service, const char* method_name, const std::functio
   if (!method) return true;
   log(service, fmt::format("Executing {} method.", method_name));
   auto done = method();
+  if (!done && done.error().code == kEndsSession) {  // not the service's fault: who asked for it is asked back
+    log(service, fmt::format("{} method refused: {}", method_name, done.error().text));
+    outcome.errors.push_back(done.error().text);
+    return false;
+  }
   if (!done) {
     log(service, fmt::format("{} method failed: {}", method_name, done.error().text));
     log(service, fmt::format("Method \"{}\" exited with status 96.", method_name));

@@ -272,5 +272,32 @@ TEST(ToldTruly, OpenIsWhatThePublishedPictureLetsPass) {
     EXPECT_EQ(datapath::passes_clear_text(*link), info(world, link->name).open) << link->name;
 }
 
+// adit.guard=off: a person at the console wants in.
+TEST(SwitchedOff, NothingIsClosedNoSecuredTunnelOpensAndItIsTold) {
+  EngineWorld world;
+  set_up(world);
+  const std::string book = world.file("/etc/adit/guard.book");
+  ASSERT_NE(book.find("10.0.1.0/24"), book.npos);
+  world.reboot();
+  world.platform.switched_off = true;
+  ASSERT_TRUE(world.start());
+  EXPECT_FALSE(world.closed("10.0.1.0/24"));
+  EXPECT_TRUE(world.platform.guard && world.platform.guard->closed.empty());
+  EXPECT_FALSE(world.carrier("t0"));
+  EXPECT_THAT(info(world, "t0").why_down, HasSubstr("adit.guard=off"));
+  EXPECT_TRUE(world.carrier("u0")) << "it promises nothing";
+  EXPECT_TRUE(world.engine->guard().book().holds(prefix_of("10.0.1.0/24")));
+  EXPECT_EQ(alerts(world, "", "no network is closed"), 1u);
+  EXPECT_THAT(world.engine->missing(), Contains(HasSubstr("adit.guard=off")));
+  ASSERT_TRUE(world.engine->guard().close(prefix_of("10.9.0.0/16"), "t0")) << "for the next boot";
+  EXPECT_FALSE(world.closed("10.9.0.0/16"));
+  world.reboot();
+  world.platform.switched_off = false;
+  ASSERT_TRUE(world.start());
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+  EXPECT_TRUE(world.closed("10.9.0.0/16"));
+  EXPECT_TRUE(world.carrier("t0"));
+}
+
 }  // namespace
 }  // namespace adit::engine

@@ -512,6 +512,7 @@ Result<> FakePlatform::replace_guard(const GuardPlan& plan) {
     return fail(EBUSY, "the guard belongs to {}", guard->book);
   if (!guardian) return fail(ETIMEDOUT, "the guardian does not answer; nothing new was opened");
   guard = plan;
+  if (switched_off) guard->closed.clear();
   layers = {true, true, true};
   return {};
 }
@@ -524,6 +525,7 @@ Result<> FakePlatform::change_guard(const GuardChange& change) {
   if (!guard) return fail(ESTALE, "there is no guard to change");
   if (!guardian) return fail(ETIMEDOUT, "the guardian does not answer; nothing new was opened");
   advance(*guard, change);
+  if (switched_off) guard->closed.clear();
   layers = {true, true, true};
   return {};
 }

@@ -70,7 +70,8 @@ class FakePlatform final : public Platform {
   struct Layers {
     bool rule = false, lasting = false, owned = false;
   } layers;
-  bool guardian = true;  // it can be reached, or started
+  bool guardian = true;       // it can be reached, or started
+  bool switched_off = false;  // adit.guard=off
   std::vector<LeakCount> leaks;
   std::string ruleset_json = R"({"nftables": []})";  // others' tables, as nft prints them
   std::map<std::string, std::string> sysctls;
@@ -104,6 +105,7 @@ class FakePlatform final : public Platform {
   Result<> replace_guard(const GuardPlan& plan) override;
   Result<> change_guard(const GuardChange& change) override;
   GuardState guard_state() override;
+  bool guard_switched_off() override { return switched_off; }
   std::vector<std::string> put_back_guard() override;
   Result<std::optional<FoundGuard>> found_guard() override;
   Result<> apply_firewall(const Firewall& firewall) override;

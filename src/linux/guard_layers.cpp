@@ -9,7 +9,7 @@
 
 namespace adit::platform {
 
-Result<std::unique_ptr<GuardLayers>> GuardLayers::open(bool owner) {
+Result<std::unique_ptr<GuardLayers>> GuardLayers::open(bool owner, bool switched_off) {
   auto generation = std::make_unique<NftGeneration>();
   TRY_ASSIGN(GuardTable lasting, GuardTable::open(GuardTable::Kind::lasting, *generation));
   TRY_ASSIGN(GuardRule rule, GuardRule::open());
@@ -21,6 +21,7 @@ Result<std::unique_ptr<GuardLayers>> GuardLayers::open(bool owner) {
     layers->hooks_ = turn_on_lwtunnel_hooks();
   }
   layers->generation_ = std::move(generation);
+  layers->off_ = switched_off;
   return layers;
 }
 
@@ -35,6 +36,11 @@ std::vector<GuardTable*> GuardLayers::tables() {
 // --- from plan to plan
 
 Result<> GuardLayers::replace(const GuardPlan& plan) {
+  if (off_ && !plan.closed.empty()) {
+    GuardPlan nothing = plan;
+    nothing.closed.clear();
+    return replace(nothing);
+  }
   const auto done = put(plan);
   if (done) {
     plan_ = plan;
@@ -74,6 +80,11 @@ Result<> GuardLayers::remove_tables() {
 
 Result<> GuardLayers::change(const GuardChange& change) {
   CHECK(content_.has_value());
+  if (off_) {  // nothing stands, and nothing comes
+    advance(plan_, change);
+    plan_.closed.clear();
+    return {};
+  }
   const bool was_empty = content_->empty();
   const ElementStep step = content_->change(change);
   if (was_empty || content_->empty()) {  // tables come or go
@@ -128,6 +139,7 @@ std::vector<std::pair<GuardTable*, std::string>> GuardLayers::table_faults(std::
 }
 
 GuardState GuardLayers::state() {
+  if (off_) return {.rule = false, .lasting = false, .owned = false, .trouble = kGuardSwitchedOff};
   GuardState state{.rule = true, .lasting = true, .owned = true, .trouble = {}};
   if (!content_) return state;
   const auto note = [&](const std::string& text) { state.trouble += (state.trouble.empty() ? "" : "; ") + text; };

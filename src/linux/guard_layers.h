@@ -12,6 +12,7 @@
 
 #include "linux/guard_plan.h"
 #include "linux/guard_rule.h"
+#include "linux/guard_switch.h"
 #include "linux/guard_table.h"
 #include "linux/lwtunnel_hooks.h"
 
@@ -19,8 +20,9 @@ namespace adit::platform {
 
 class GuardLayers {
  public:
-  // `owner`: makes and holds the owned table too, as only the guardian does.
-  static Result<std::unique_ptr<GuardLayers>> open(bool owner);
+  // `owner`: makes and holds the owned table too, as only the guardian does. `switched_off`: whatever a plan closes
+  // stays open, and what stands of an earlier one goes (guard_switch.h).
+  static Result<std::unique_ptr<GuardLayers>> open(bool owner, bool switched_off = guard_switched_off());
 
   // Everything as the plan says, whatever stands. A plan that closes nothing leaves nothing of ours in the kernel.
   // EBUSY: the guard that stands is another root's. EPERM: another process holds the owned table, or no CAP_NET_ADMIN.
@@ -52,6 +54,7 @@ class GuardLayers {
   Result<std::vector<LeakCount>> leak_counts();
 
   [[nodiscard]] const GuardPlan& plan() const { return plan_; }
+  [[nodiscard]] bool switched_off() const { return off_; }
   [[nodiscard]] const LwtunnelHooks& lwtunnel_hooks() const { return hooks_; }
 
  private:
@@ -77,6 +80,7 @@ class GuardLayers {
   LwtunnelHooks hooks_{.on = true, .why_not = {}};
   GuardPlan plan_;
   std::optional<GuardContent> content_;  // of plan_; none: nothing was put yet
+  bool off_ = false;
   bool rule_suspect_ = false, tables_suspect_ = false;
   std::set<std::string> failing_;  // what could not be put back, told once each
 };

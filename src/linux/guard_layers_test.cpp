@@ -88,6 +88,33 @@ TEST_F(GuardLayersTest, APlanWithoutNetworksLeavesNothingInTheKernel) {
   EXPECT_EQ(everything(), before);
 }
 
+// adit.guard=off: what an earlier guardian left goes, and no plan or change closes anything.
+TEST_F(GuardLayersTest, SwitchedOffNoPlanClosesAnything) {
+  replace(closing({"10.0.1.0/24"}));
+  layers.reset();
+  auto off = GuardLayers::open(true, true);
+  ASSERT_TRUE(off) << off.error().text;
+  const auto nothing_stands = [] {
+    return holds("! nft list ruleset | grep -q adit && ! ip rule | grep -q 'lookup 174'");
+  };
+  ASSERT_TRUE((*off)->replace(closing({"10.0.1.0/24"})));
+  EXPECT_TRUE(nothing_stands());
+  GuardChange change;
+  change.generation = 2;
+  change.close[prefix("10.0.2.0/24")] = {};
+  ASSERT_TRUE((*off)->change(change));
+  (*off)->suspect();
+  EXPECT_TRUE((*off)->put_back().empty());
+  EXPECT_TRUE(nothing_stands());
+  const auto state = (*off)->state();
+  EXPECT_FALSE(state.rule || state.lasting || state.owned);
+  EXPECT_NE(state.trouble.find("adit.guard=off"), std::string::npos);
+  count_far("ip daddr { 10.0.1.5, 10.0.2.5 }");
+  datagram("10.0.1.5");
+  datagram("10.0.2.5");
+  EXPECT_EQ(seen(), 2);
+}
+
 TEST_F(GuardLayersTest, NothingLeavesOfAnyKindAndTheTunnelCarriesAll) {
   for (const auto& [network, host] : {std::pair<std::string, std::string>{"10.0.1.0/24", "10.0.1.5"},
                                       {"2001:470:24:c67::/64", "2001:470:24:c67::5"}}) {

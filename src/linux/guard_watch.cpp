@@ -28,6 +28,10 @@ std::optional<int> device_gone(const nlmsghdr& notice) {
   return link->ifi_family == AF_UNSPEC ? std::optional(link->ifi_index) : std::nullopt;
 }
 
+bool concerns_addresses(uint16_t type) {
+  return type == RTM_NEWADDR || type == RTM_DELADDR || type == RTM_NEWLINK || type == RTM_DELLINK;
+}
+
 }  // namespace
 
 bool concerns_guard_tables(const nlmsghdr& notice) {
@@ -44,8 +48,9 @@ bool concerns_guard_tables(const nlmsghdr& notice) {
 
 Result<GuardWatch> GuardWatch::start() {
   GuardWatch watch;
-  TRY_ASSIGN(watch.routes_, listen_to(NETLINK_ROUTE, {RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
-                                                      RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP}));
+  TRY_ASSIGN(watch.routes_,
+             listen_to(NETLINK_ROUTE, {RTNLGRP_LINK, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,
+                                       RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR}));
   TRY_ASSIGN(watch.tables_, listen_to(NETLINK_NETFILTER, {NFNLGRP_NFTABLES}));
   watch.buffer_.resize(kBufferBytes);
   return watch;
@@ -67,13 +72,14 @@ void GuardWatch::drain_one(int fd, int protocol, GuardLayers& layers) {
     const ssize_t got = recv(fd, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == ENOBUFS) {
-      lost_ = true;
+      lost_ = addresses_touched_ = true;
       continue;
     }
     if (got <= 0) break;
     int left = static_cast<int>(got);
     for (auto* notice = reinterpret_cast<nlmsghdr*>(buffer_.data()); nlmsg_ok(notice, left);
          notice = nlmsg_next(notice, &left)) {
+      if (protocol == NETLINK_ROUTE && concerns_addresses(notice->nlmsg_type)) addresses_touched_ = true;
       layers.follow(*notice, protocol);
       if (const auto device = device_gone(*notice); device && protocol == NETLINK_ROUTE) layers.drop_device(*device);
     }

@@ -14,6 +14,8 @@
 #include <thread>
 
 #include "linux/mark.h"
+#include "linux/netlink_addresses.h"
+#include "linux/netlink_links.h"
 
 namespace adit::platform {
 namespace {
@@ -46,6 +48,7 @@ Result<std::unique_ptr<Guardian>> Guardian::start(GuardianSettings settings) {
   TRY_ASSIGN(guardian->watch_, GuardWatch::start());  // before the layers, so that no touch of them falls between
   TRY_ASSIGN(guardian->layers_, GuardLayers::open(true));
   if (const auto& why = guardian->layers_->lwtunnel_hooks().why_not; !why.empty()) guardian->tell(why);
+  if (guardian->layers_->switched_off()) guardian->tell(kGuardSwitchedOff);
   TRY(guardian->close_by_book());
   TRY(guardian->listen());
   return guardian;
@@ -71,9 +74,10 @@ Result<> Guardian::take_directory() {
 // passes before aditd says which devices may.
 GuardPlan Guardian::first_plan() {
   GuardPlan plan;
-  const auto book = settings_.read_book ? settings_.read_book() : Result<std::optional<GuardPlan>>(std::nullopt);
+  const auto book = settings_.read_book ? settings_.read_book() : Result<std::optional<GuardianBook>>(std::nullopt);
   if (book && *book) {
-    plan = **book;
+    plan = (*book)->plan;
+    inside_ = (*book)->inside;
   } else {
     if (!book) tell("the guard's book cannot be read: " + book.error().text);
     const auto found = layers_->found();
@@ -93,7 +97,10 @@ GuardPlan Guardian::first_plan() {
 Result<> Guardian::close_by_book() {
   GuardPlan plan = first_plan();
   const auto done = layers_->replace(plan);
-  if (done) return {};
+  if (done) {
+    follow_inside();
+    return {};
+  }
   if (done.error().code == EPERM || done.error().code == EBUSY) return done;
   tell(fmt::format("what the book closes cannot be closed in every layer: {}; it is tried again every second",
                    done.error().text));
@@ -140,11 +147,82 @@ Guardian::~Guardian() {
 void Guardian::read_again(int again) {
   std::array<char, 1024> ignored;
   (void)!read(again, ignored.data(), ignored.size());
-  if (std::ranges::any_of(clients_, &Client::sends_plans)) return;
+  if (!alone()) return;
   GuardPlan plan = first_plan();
   const auto done = layers_->replace(plan);
+  opened_inside_.clear();
+  look_inside_ = true;
   tell(done ? "the book was read again" : "the book was read again and is not in force yet: " + done.error().text);
   if (!done) owed_ = std::move(plan);
+}
+
+bool Guardian::alone() const {
+  return std::ranges::none_of(clients_, &Client::sends_plans);
+}
+
+// What aditd knew when it ended: which interfaces are inside is in the book, as it is now.
+void Guardian::learn_inside() {
+  const auto book = settings_.read_book ? settings_.read_book() : Result<std::optional<GuardianBook>>(std::nullopt);
+  if (book && *book) inside_ = (*book)->inside;
+  look_inside_ = true;
+}
+
+// nullopt: the kernel does not say.
+std::optional<std::set<net::Prefix>> Guardian::inside_networks() {
+  std::set<net::Prefix> networks;
+  if (inside_.empty()) return networks;
+  auto asking = Netlink::open(NETLINK_ROUTE);
+  if (!asking) return std::nullopt;
+  const auto links = list_links(*asking);
+  const auto addresses = list_addresses(*asking);
+  if (!links || !addresses) return std::nullopt;
+  std::set<int> named;
+  for (const LinkDetail& link : *links)
+    if (inside_.contains(link.info.name)) named.insert(link.info.index);
+  for (const AddressInfo& address : *addresses) {
+    const net::Prefix network = address.local.masked();
+    const bool on_link = !network.address().is_v4() && network.address().is_link_local();
+    if (!named.contains(address.interface_index) || network.is_host() || network.address().is_loopback() || on_link)
+      continue;
+    const auto& closed = layers_->plan().closed;
+    const bool cut = std::ranges::any_of(closed, [&](const auto& item) {
+      return item.first.length() < network.length() && item.first.contains(network);
+    });
+    if (cut) networks.insert(network);
+  }
+  return networks;
+}
+
+// Without aditd, which knows better: what an inside interface has now is reachable, what it has no more is closed.
+void Guardian::follow_inside() {
+  if (!alone() || owed_ || !std::exchange(look_inside_, false)) return;
+  const auto wanted = inside_networks();
+  if (!wanted) {
+    look_inside_ = true;
+    return;
+  }
+  GuardChange change{.generation = layers_->plan().generation};
+  for (const auto& network : *wanted)
+    if (!layers_->plan().inside.contains(network)) change.inside.insert(network);
+  for (const auto& network : opened_inside_)
+    if (!wanted->contains(network)) change.not_inside.insert(network);
+  if (change.nothing()) return;
+  if (const auto done = layers_->change(change); !done) {
+    tell("the networks of inside interfaces changed, and the guard could not follow: " + done.error().text);
+    look_inside_ = true;
+    return;
+  }
+  opened_inside_.insert(change.inside.begin(), change.inside.end());
+  for (const auto& network : change.not_inside) opened_inside_.erase(network);
+}
+
+void Guardian::let_go_of_gone(const std::vector<pollfd>& ready) {
+  const bool was_alone = alone();
+  std::erase_if(clients_, [&](Client& client) {
+    const auto at = std::ranges::find(ready, client.socket.get(), &pollfd::fd);
+    return at != ready.end() && at->revents != 0 && !serve(client);
+  });
+  if (!was_alone && alone()) learn_inside();
 }
 
 void Guardian::run(int stop, int again) {
@@ -158,13 +236,12 @@ void Guardian::run(int stop, int again) {
     if (ready < 0 && errno != EINTR) std::this_thread::sleep_for(kTryAgain);  // no memory: not a reason to end
     if (waiting[0].revents != 0) return;
     watch_->drain(*layers_);
+    look_inside_ |= watch_->addresses_touched();
     tend();
     if (waiting[1].revents != 0) accept_clients();
     if (waiting[2].revents != 0) read_again(again);
-    std::erase_if(clients_, [&](Client& client) {
-      const auto at = std::ranges::find(waiting, client.socket.get(), &pollfd::fd);
-      return at != waiting.end() && at->revents != 0 && !serve(client);
-    });
+    let_go_of_gone(waiting);
+    follow_inside();
   }
 }
 
@@ -177,6 +254,7 @@ void Guardian::tend() {
     }
   if (now >= next_look_) {
     next_look_ = now + kLook;
+    look_inside_ = true;
     layers_->suspect();
   }
   listen_again();
@@ -263,6 +341,7 @@ Result<> Guardian::take_plan(ByteSpan body) {
     return fail(EBUSY, "this guardian keeps the guard of the Adit with root {}, not of {}", settings_.root, plan.book);
   TRY(layers_->replace(plan));
   owed_.reset();
+  opened_inside_.clear();
   return {};
 }
 

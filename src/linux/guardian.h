@@ -10,8 +10,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
+
+#include <poll.h>
 
 #include "linux/descriptor.h"
 #include "linux/guard_layers.h"
@@ -20,11 +23,17 @@
 
 namespace adit::platform {
 
+// What the book says, without devices and flows.
+struct GuardianBook {
+  GuardPlan plan;                // what is closed, and which of the host's networks were inside then
+  std::set<std::string> inside;  // interfaces that the operator named: their networks, present and future
+};
+
 struct GuardianSettings {
   std::string root;  // the book's, as plans name it
   std::string run;   // directory of guard.sock and adit-guard.pid
-  // What the book says is closed and what is inside, without devices and flows; nullopt: there is no book. Called once.
-  std::function<Result<std::optional<GuardPlan>>()> read_book;
+  // nullopt: there is no book. Called at the start, and whenever what aditd knew is to be known without it.
+  std::function<Result<std::optional<GuardianBook>>()> read_book;
   std::function<void(const std::string&)> say;  // to the log
   std::string saved_rules = "/etc/nftables.conf";
 };
@@ -56,6 +65,11 @@ class Guardian {
   GuardMessage answer(Client& client, const GuardMessage& request);
   Result<> take_plan(ByteSpan body);
   void tend();
+  [[nodiscard]] bool alone() const;  // no aditd says what is to be
+  void let_go_of_gone(const std::vector<pollfd>& ready);
+  void learn_inside();
+  void follow_inside();
+  [[nodiscard]] std::optional<std::set<net::Prefix>> inside_networks();
   void read_again(int again);
   void tell(const std::string& sentence);
   void look_at_saved_rules();
@@ -65,7 +79,10 @@ class Guardian {
   ino_t pid_inode_ = 0, socket_inode_ = 0;  // of their files in the run directory
   std::optional<GuardWatch> watch_;
   std::unique_ptr<GuardLayers> layers_;
-  std::optional<GuardPlan> owed_;  // the book's, where it could not be put in force yet
+  std::optional<GuardPlan> owed_;        // the book's, where it could not be put in force yet
+  std::set<std::string> inside_;         // names, of the book
+  std::set<net::Prefix> opened_inside_;  // their networks, as added without aditd
+  bool look_inside_ = true;
   std::vector<Client> clients_;
   std::deque<std::string> untold_;  // while nobody listens
   std::vector<std::string> saved_told_;

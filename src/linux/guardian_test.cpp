@@ -84,7 +84,9 @@ class GuardianTest : public GuardedHost {
     GuardedHost::TearDown();
   }
   // In a child, as the program does.
-  void start_guardian(const std::optional<GuardPlan>& book = std::nullopt) {
+  void start_guardian(const std::optional<GuardPlan>& closes = std::nullopt, std::set<std::string> inside = {}) {
+    std::optional<GuardianBook> book;
+    if (closes) book = GuardianBook{*closes, std::move(inside)};
     guardian = fork();
     if (guardian == 0) {
       sigset_t stop;
@@ -93,7 +95,7 @@ class GuardianTest : public GuardedHost {
       sigprocmask(SIG_BLOCK, &stop, nullptr);
       GuardianSettings settings{.root = "/test",
                                 .run = run_dir,
-                                .read_book = [book]() -> Result<std::optional<GuardPlan>> { return book; },
+                                .read_book = [book]() -> Result<std::optional<GuardianBook>> { return book; },
                                 .say = {},
                                 .saved_rules = run_dir + "/nftables.conf"};
       auto made = Guardian::start(std::move(settings));
@@ -172,6 +174,42 @@ TEST_F(GuardianTest, WithoutAPlanThatClosesTheBookIsClosedForEveryDevice) {
   EXPECT_EQ(through_tunnel(), before + 1);
 }
 
+// At boot, before aditd and before the network: what comes on an interface that the operator called inside is
+// reachable, and nothing else.
+TEST_F(GuardianTest, WithoutAditdTheNetworksOfInsideInterfacesAreReachableWhenTheyCome) {
+  GuardPlan book = closing({"172.16.0.0/12"});
+  book.closed.begin()->second.clear();
+  start_guardian(book, {"near1", "late0"});
+  const auto thrown = [&](const char* network) {
+    return holds(std::string("ip route show table 174 | grep -q 'throw ") + network + "'");
+  };
+  run("ip addr add 172.17.0.1/16 dev near1 && ip addr add 172.18.0.1/16 dev near0");
+  EXPECT_TRUE(eventually([&] { return thrown("172.17.0.0/16"); }));
+  EXPECT_FALSE(thrown("172.18.0.0/16")) << "near0 is not inside";
+  go_far();
+  run("ip addr add 172.17.0.2/16 dev lan1 && nft 'add table inet seen; table inet seen { chain c { type filter hook "
+      "prerouting priority -500; ip daddr 172.17.0.2 counter; }; }'");
+  go_near();
+  EXPECT_TRUE(datagram("172.17.0.2"));
+  EXPECT_TRUE(eventually([&] { return seen() == 1; }));
+  run("ip link add late0 type veth peer name late1 && ip link set late0 up && ip addr add 172.19.0.1/16 dev late0");
+  EXPECT_TRUE(eventually([&] { return thrown("172.19.0.0/16"); }));
+  run("ip addr del 172.17.0.1/16 dev near1");
+  EXPECT_TRUE(eventually([&] { return !thrown("172.17.0.0/16"); }));
+  EXPECT_TRUE(thrown("172.19.0.0/16"));
+}
+
+TEST_F(GuardianTest, WhereAditdEndedAnInsideInterfacesNewNetworkIsReachable) {
+  GuardPlan book = closing({"172.16.0.0/12"});
+  start_guardian(book, {"near1"});
+  ASSERT_TRUE(client->replace(closing({"172.16.0.0/12"})));
+  client.reset();  // aditd ends
+  run("ip addr add 172.17.0.1/16 dev near1");
+  EXPECT_TRUE(eventually([&] { return holds("ip route show table 174 | grep -q 'throw 172.17.0.0/16'"); }));
+  datagram("172.20.0.1");
+  EXPECT_GE(through_tunnel(), 0) << "the rest of aditd's plan stands";
+}
+
 TEST_F(GuardianTest, KilledItLeavesTwoLayersAndTheNextTakesThemOver) {
   start_guardian();
   ASSERT_TRUE(client->replace(closing({"10.0.1.0/24"})));
@@ -225,10 +263,11 @@ TEST_F(GuardianTest, ASecondOneOfTheSameDirectoryIsNotNeededAndOneOfAnotherRootI
   EXPECT_FALSE(other.replace(plan));
   run("mkdir " + run_dir + "/two");
   GuardPlan book = closing({"10.0.3.0/24"});
-  const auto foreign = Guardian::start({.root = "/other",
-                                        .run = run_dir + "/two",
-                                        .read_book = [book]() -> Result<std::optional<GuardPlan>> { return book; },
-                                        .say = {}});
+  const auto foreign =
+      Guardian::start({.root = "/other",
+                       .run = run_dir + "/two",
+                       .read_book = [book]() -> Result<std::optional<GuardianBook>> { return GuardianBook{book, {}}; },
+                       .say = {}});
   ASSERT_FALSE(foreign);
   EXPECT_EQ(foreign.error().code, EBUSY);
   EXPECT_NE(foreign.error().text.find("/test"), std::string::npos);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "linux/guard_switch.h"
 #include "linux/guardian_client.h"
 #include "linux/late_udp.h"
 #include "linux/monitor.h"
@@ -63,6 +64,7 @@ class LinuxPlatform final : public Platform {
   Result<> replace_guard(const GuardPlan& plan) override { return guardian_.replace(plan); }
   Result<> change_guard(const GuardChange& change) override { return guardian_.change(change); }
   GuardState guard_state() override { return guardian_.state(); }
+  bool guard_switched_off() override { return switched_off_; }
   std::vector<std::string> put_back_guard() override { return guardian_.tend(); }
   Result<std::optional<FoundGuard>> found_guard() override { return guardian_.found(); }
 
@@ -93,6 +95,7 @@ class LinuxPlatform final : public Platform {
 
   std::unique_ptr<Netlink> netlink_;
   GuardianClient guardian_;
+  const bool switched_off_ = platform::guard_switched_off();
   Monitor monitor_;
   NftTable nftables_{[this](uint32_t port) { monitor_.ignore_port(port); }};
   std::set<int> tunnels_;  // opened here, or left in our group by an earlier life

@@ -20,6 +20,10 @@ constexpr size_t kBufferBytes = 65536;
 constexpr int kSocketBytes = 8 << 20;  // a thousand tunnels' routes at once
 constexpr size_t kPortsRemembered = 256;
 
+bool of_nexthop(uint16_t type) {  // what routes that name it go by
+  return type == RTM_NEWNEXTHOP || type == RTM_DELNEXTHOP;
+}
+
 Change::What kind_of(uint16_t type) {
   switch (type) {
     case RTM_NEWADDR:
@@ -27,6 +31,9 @@ Change::What kind_of(uint16_t type) {
       return Change::What::address;
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
+      return Change::What::route;
+    case RTM_NEWNEXTHOP:
+    case RTM_DELNEXTHOP:
       return Change::What::route;
     case RTM_NEWRULE:
     case RTM_DELRULE:
@@ -42,7 +49,7 @@ int interface_of(const nlmsghdr& notice, Change::What what) {
     return static_cast<const ifinfomsg*>(nlmsg_data(&notice))->ifi_index;
   if (what == Change::What::address && bytes >= static_cast<int>(sizeof(ifaddrmsg)))
     return static_cast<int>(static_cast<const ifaddrmsg*>(nlmsg_data(&notice))->ifa_index);
-  if (what == Change::What::route)
+  if (what == Change::What::route && !of_nexthop(notice.nlmsg_type))
     return static_cast<int>(attribute_u32(find_attribute(notice, sizeof(rtmsg), RTA_OIF), 0));
   return 0;
 }
@@ -83,7 +90,7 @@ Result<> Monitor::start() {
   if (epoll_.valid()) return {};
   TRY_ASSIGN(routes_,
              listen_to(NETLINK_ROUTE, {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
-                                       RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE}));
+                                       RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP}));
   if (auto nftables = listen_to(NETLINK_NETFILTER, {NFNLGRP_NFTABLES})) nftables_ = std::move(*nftables);
   Descriptor epoll(epoll_create1(EPOLL_CLOEXEC));
   bell_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -134,7 +141,7 @@ std::vector<Change> Monitor::poll(const std::function<bool(const nlmsghdr&)>& ro
   bool whole = drain(routes_.get(), [&](const nlmsghdr& notice) {
     const Change::What what = kind_of(notice.nlmsg_type);
     if (what == Change::What::link) link(notice);
-    if (what == Change::What::route && !route(notice)) return;
+    if (what == Change::What::route && !of_nexthop(notice.nlmsg_type) && !route(notice)) return;
     add({what, interface_of(notice, what)});
   });
   drain_table(whole);

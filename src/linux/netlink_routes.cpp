@@ -1,5 +1,7 @@
 #include "linux/netlink_routes.h"
 
+#include "linux/netlink_nexthops.h"
+
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
@@ -23,15 +25,30 @@ std::optional<net::Address> parse_gateway(const nlattr* gateway, const nlattr* v
   return std::nullopt;
 }
 
-void parse_first_hop(const nlattr* multipath, Route& route) {
-  if (!multipath || nla_len(multipath) < static_cast<int>(sizeof(rtnexthop))) return;
-  const auto* hop = static_cast<const rtnexthop*>(nla_data(multipath));
-  if (hop->rtnh_len < sizeof(rtnexthop) || hop->rtnh_len > nla_len(multipath)) return;
-  route.interface_index = hop->rtnh_ifindex;
-  route.linkdown = hop->rtnh_flags & RTNH_F_LINKDOWN;
-  const auto* attributes = reinterpret_cast<const nlattr*>(RTNH_DATA(hop));
-  const int length = hop->rtnh_len - static_cast<int>(sizeof(rtnexthop));
-  route.gateway = parse_gateway(nla_find(attributes, length, RTA_GATEWAY), nla_find(attributes, length, RTA_VIA));
+void add_hop(Route& route, bool first, const Hop& hop) {
+  if (!first) return route.more_hops.push_back(hop);
+  route.interface_index = hop.interface_index;
+  route.gateway = hop.gateway;
+  route.linkdown = hop.linkdown;
+}
+
+// All hops of a multipath route: the first is the route's own, the others stand behind it.
+void parse_hops(const nlattr* multipath, Route& route) {
+  if (!multipath) return;
+  const auto* at = static_cast<const uint8_t*>(nla_data(multipath));
+  int left = nla_len(multipath);
+  for (bool first = true; left >= static_cast<int>(sizeof(rtnexthop)); first = false) {
+    const auto* hop = reinterpret_cast<const rtnexthop*>(at);
+    if (hop->rtnh_len < sizeof(rtnexthop) || hop->rtnh_len > left) return;
+    const auto* attributes = reinterpret_cast<const nlattr*>(RTNH_DATA(hop));
+    const int length = hop->rtnh_len - static_cast<int>(sizeof(rtnexthop));
+    add_hop(route, first,
+            {parse_gateway(nla_find(attributes, length, RTA_GATEWAY), nla_find(attributes, length, RTA_VIA)),
+             hop->rtnh_ifindex, (hop->rtnh_flags & RTNH_F_LINKDOWN) != 0});
+    const int step = static_cast<int>(RTNH_ALIGN(hop->rtnh_len));
+    at += step;
+    left -= step;
+  }
 }
 
 std::optional<Route> parse_any_route(const nlmsghdr& message) {
@@ -50,7 +67,7 @@ std::optional<Route> parse_any_route(const nlmsghdr& message) {
     route.interface_index = static_cast<int>(attribute_u32(find(RTA_OIF), 0));
     route.gateway = parse_gateway(find(RTA_GATEWAY), find(RTA_VIA));
     route.linkdown = header->rtm_flags & RTNH_F_LINKDOWN;
-    parse_first_hop(find(RTA_MULTIPATH), route);
+    parse_hops(find(RTA_MULTIPATH), route);
   }
   route.metric = attribute_u32(find(RTA_PRIORITY), 0);
   route.table = attribute_u32(find(RTA_TABLE), header->rtm_table);
@@ -131,13 +148,21 @@ Result<std::vector<Route>> list_routes(Netlink& netlink, net::Family family) {
   NetlinkMessage message(RTM_GETROUTE, NLM_F_DUMP);
   message.header<rtmsg>()->rtm_family = static_cast<uint8_t>(family_number(family));
   std::vector<Route> routes;
+  std::vector<uint32_t> objects;  // nexthop objects that they name
   TRY(netlink.query(
       message,
       [&](const nlmsghdr& answer) {
         if (answer.nlmsg_type != RTM_NEWROUTE) return;
-        if (const auto route = parse_route(answer)) routes.push_back(*route);
+        const auto route = parse_route(answer);
+        if (!route) return;
+        routes.push_back(*route);
+        objects.push_back(attribute_u32(find_attribute(answer, sizeof(rtmsg), RTA_NH_ID), 0));
       },
-      [&] { routes.clear(); }));
+      [&] {
+        routes.clear();
+        objects.clear();
+      }));
+  TRY(resolve_nexthops(netlink, routes, objects));  // where net.ipv4.nexthop_compat_mode is 0
   return routes;
 }
 

@@ -9,7 +9,7 @@
 
 namespace adit::platform {
 
-// Unicast, unreachable (prohibit too) and blackhole routes of all tables. Of several next hops the first.
+// Unicast, unreachable (prohibit too) and blackhole routes of all tables, with all hops of each.
 Result<std::vector<Route>> list_routes(Netlink& netlink, net::Family family);
 
 // `onlink`: the gateway need not be reachable itself, as behind a tunnel. Errors as Platform::add_route.

@@ -197,5 +197,45 @@ TEST_F(NetlinkTest, SettingsAreReadAndWrittenBelowProcSysOnly) {
   EXPECT_EQ(platform->set_sysctl("net/ipv4/ip_forward", "rubbish").error().code, EINVAL);
 }
 
+// Multipath routes and nexthop objects, as routing daemons make them: every hop is there, however the kernel tells it.
+TEST_F(NetlinkTest, AllHopsOfARouteAreRead) {
+  run("ip link add e2 type veth peer name e3 && ip link set e2 up && ip link set e3 up && ip addr add 198.51.100.1/24 "
+      "dev "
+      "e2 && ip addr add 2001:db8:2::1/64 dev e2 nodad");
+  run("ip route add 10.7.0.0/16 nexthop via 192.0.2.2 dev e0 nexthop via 198.51.100.2 dev e2 weight 3");
+  run("ip -6 route add 2001:db8:7::/48 nexthop via 2001:db8::2 dev e0 nexthop via 2001:db8:2::2 dev e2");
+  run("ip nexthop add id 1 via 192.0.2.2 dev e0 && ip nexthop add id 2 via 198.51.100.2 dev e2 && ip nexthop add id 3 "
+      "group 1/2 && ip nexthop add id 11 via 2001:db8::2 dev e0 && ip nexthop add id 12 via 2001:db8:2::2 dev e2 && "
+      "ip nexthop add id 13 group 11/12");
+  run("ip route add 10.8.0.0/16 nhid 2 && ip route add 10.9.0.0/16 nhid 3 && ip -6 route add 2001:db8:8::/48 nhid 12 "
+      "&& "
+      "ip -6 route add 2001:db8:9::/48 nhid 13");
+  const auto hops = [&](const char* network) {
+    std::vector<std::pair<std::string, int>> found;
+    const auto routes = platform->routes(prefix(network).family());
+    for (const Route& route : *routes)
+      if (route.destination == prefix(network))
+        for (const Route& one : single_hops(route))
+          found.emplace_back(one.gateway ? one.gateway->str() : "", one.interface_index);
+    std::ranges::sort(found);
+    return found;
+  };
+  using Hops = std::vector<std::pair<std::string, int>>;
+  const int e0 = index("e0"), e2 = index("e2");
+  for (const char* compat : {"1", "0"}) {
+    run(std::string("sysctl -qw net.ipv4.nexthop_compat_mode=") + compat);
+    EXPECT_EQ(hops("10.7.0.0/16"), (Hops{{"192.0.2.2", e0}, {"198.51.100.2", e2}})) << compat;
+    EXPECT_EQ(hops("2001:db8:7::/48"), (Hops{{"2001:db8:2::2", e2}, {"2001:db8::2", e0}})) << compat;
+    EXPECT_EQ(hops("10.8.0.0/16"), (Hops{{"198.51.100.2", e2}})) << compat;
+    EXPECT_EQ(hops("10.9.0.0/16"), (Hops{{"192.0.2.2", e0}, {"198.51.100.2", e2}})) << compat;
+    EXPECT_EQ(hops("2001:db8:8::/48"), (Hops{{"2001:db8:2::2", e2}})) << compat;
+    EXPECT_EQ(hops("2001:db8:9::/48"), (Hops{{"2001:db8:2::2", e2}, {"2001:db8::2", e0}})) << compat;
+  }
+  (void)changes();
+  run("ip nexthop replace id 2 via 192.0.2.3 dev e0");
+  EXPECT_TRUE(has(changes(), Change::What::route)) << "an object that changed is a route that changed";
+  EXPECT_EQ(hops("10.8.0.0/16"), (Hops{{"192.0.2.3", e0}}));
+}
+
 }  // namespace
 }  // namespace adit::platform

@@ -38,6 +38,12 @@ struct AddressInfo {
   std::optional<net::Address> peer;
   bool tentative = false, duplicate = false, deprecated = false, temporary = false;
 };
+struct Hop {
+  std::optional<net::Address> gateway;
+  int interface_index = 0;
+  bool linkdown = false;
+  friend bool operator==(const Hop&, const Hop&) = default;
+};
 struct Route {
   net::Prefix destination;
   std::optional<net::Address> gateway;
@@ -48,8 +54,24 @@ struct Route {
   uint8_t protocol = 0;  // RTPROT_*; ours: kRouteProtocol
   bool linkdown = false;
   std::optional<net::Address> preferred_source;
+  // Others' routes only: the hops behind the first one, of a multipath route or of a group of nexthop objects.
+  std::vector<Hop> more_hops = {};
   friend bool operator==(const Route&, const Route&) = default;
 };
+
+// A route a hop: what each of them alone would be.
+inline std::vector<Route> single_hops(const Route& route) {
+  std::vector<Route> all{route};
+  all.front().more_hops.clear();
+  for (const Hop& hop : route.more_hops) {
+    Route one = all.front();
+    one.gateway = hop.gateway;
+    one.interface_index = hop.interface_index;
+    one.linkdown = hop.linkdown;
+    all.push_back(std::move(one));
+  }
+  return all;
+}
 
 // A change somebody made: the engine compares with what it wants and puts back (model: NO_REASSERT).
 // `nftables` is reported for table `inet adit` only, and not for our own transactions: ask firewall_stands().
@@ -146,6 +168,8 @@ class Platform {
   virtual Result<> replace_guard(const GuardPlan& plan) = 0;
   virtual Result<> change_guard(const GuardChange& change) = 0;
   virtual GuardState guard_state() = 0;
+  // linux/guard_switch.h. While it is so the layers take every plan, and close nothing of it.
+  virtual bool guard_switched_off() { return false; }
   // Looks at every layer and puts back what others took away or changed: a sentence for each, or for what the guardian
   // put back meanwhile. Nothing to do: empty.
   virtual std::vector<std::string> put_back_guard() = 0;

@@ -8,8 +8,10 @@
 
 namespace adit::protocol {
 
-// Before the server starts: whatever a method that writes does to tunnels stands in the notes of its answer.
-void tell_consequences(VarlinkMethods& methods, engine::Engine& engine);
+// Before the server starts, for each method that writes: what it does to tunnels stands in the notes of its answer; and
+// with a parameter `session`, the address from which its caller's own session comes, it closes nothing that would end
+// that session: ECONNABORTED, and nothing was changed.
+void care_for_commands(VarlinkMethods& methods, engine::Engine& engine);
 
 void add_link_methods(VarlinkMethods& methods, engine::Engine& engine);   // io.adit.links: dladm
 void add_guard_methods(VarlinkMethods& methods, engine::Engine& engine);  // io.adit.guard: what is closed, what tried
