@@ -51,6 +51,26 @@ TEST(OneDoor, ARouteThatCannotBePutBackOpensNothing) {
   EXPECT_FALSE(told(world, "guard.opened"));
 }
 
+// Of the three files one refuses what the others took: the command failed, and opens nothing later.
+TEST(OneDoor, AnOpeningThatOneFileRefusesOpensNothingAtTheNextStart) {
+  for (const char* refusing : {"/etc/adit/guard.book.copy", "/run/guard.book"}) {
+    SCOPED_TRACE(refusing);
+    EngineWorld world;
+    with_route(world);
+    const std::string path = world.root + refusing, aside = path + ".aside";
+    std::filesystem::rename(path, aside);
+    std::filesystem::create_directories(path + "/in the way");
+    const auto report = world.engine->routes().remove(std::vector<std::string>{"10.0.1.0/24", "10.0.1.1"}, true);
+    ASSERT_TRUE(world.engine->guard().guards(prefix_of("10.0.1.0/24"))) << "refused";
+    world.kill();
+    std::filesystem::remove_all(path);
+    std::filesystem::rename(aside, path);
+    ASSERT_TRUE(world.start());
+    EXPECT_TRUE(world.closed("10.0.1.0/24"));
+    EXPECT_FALSE(world.leak("10.0.1.9")) << *world.leak("10.0.1.9");
+  }
+}
+
 TEST(OneDoor, AnAddressThatCannotBePutBackOpensNothing) {
   EngineWorld world;
   with_route(world);
