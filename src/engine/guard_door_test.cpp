@@ -57,17 +57,19 @@ TEST(OneDoor, AnOpeningThatOneFileRefusesOpensNothingAtTheNextStart) {
     SCOPED_TRACE(refusing);
     EngineWorld world;
     with_route(world);
+    ASSERT_TRUE(world.engine->guard().close(prefix_of("10.7.0.0/24"), "t0"));
     const std::string path = world.root + refusing, aside = path + ".aside";
     std::filesystem::rename(path, aside);
     std::filesystem::create_directories(path + "/in the way");
-    const auto report = world.engine->routes().remove(std::vector<std::string>{"10.0.1.0/24", "10.0.1.1"}, true);
-    ASSERT_TRUE(world.engine->guard().guards(prefix_of("10.0.1.0/24"))) << "refused";
+    ASSERT_FALSE(world.engine->guard().open(prefix_of("10.7.0.0/24")));
+    ASSERT_TRUE(world.engine->guard().guards(prefix_of("10.7.0.0/24")));
     world.kill();
     std::filesystem::remove_all(path);
     std::filesystem::rename(aside, path);
     ASSERT_TRUE(world.start());
-    EXPECT_TRUE(world.closed("10.0.1.0/24"));
-    EXPECT_FALSE(world.leak("10.0.1.9")) << *world.leak("10.0.1.9");
+    EXPECT_TRUE(world.closed("10.7.0.0/24"));
+    EXPECT_FALSE(world.leak("10.7.0.9"));
+    EXPECT_TRUE(world.engine->guard().open(prefix_of("10.7.0.0/24"))) << "asked again, it opens";
   }
 }
 
