@@ -64,7 +64,7 @@ Result<> serve(const Options& options) {
   TRY(require_locked_secrets());
   const SystemClock clock;
   TRY_ASSIGN(const auto platform, platform::make_linux_platform(options.settings.root, options.settings.run_dir));
-  engine::Engine engine(options.settings, *platform, clock);
+  engine::Engine engine(options.settings, *platform, clock, nullptr, engine::StepLog::from_environment("aditd", clock));
   engine.events().subscribe(log_event);
   Daemon daemon(engine, *platform);
   TRY(engine.start());

@@ -203,6 +203,7 @@ Result<> Addresses::put_in(const AddressRecord& record, const AddressRecord::Pla
   const auto route = peer_route(record.interface, wanted);
   if (!route) return {};
   const auto added = context_.platform.add_route(*route);
+  if (added || added.error().code == EEXIST) context_.steps.route_added(route->destination, record.interface);
   // A device that is down gets it when it rises; an IPv6 address may be tentative for a moment.
   if (added || added.error().code == EEXIST || added.error().code == ENETDOWN) return {};
   return added;
@@ -234,9 +235,11 @@ Result<> Addresses::place(AddressRecord& record, By by) {
 
 Result<> Addresses::take_out(AddressRecord& record) {
   if (!record.placed) return {};
-  if (const auto route = peer_route(record.interface, *record.placed)) (void)context_.platform.remove_route(*route);
+  const auto route = peer_route(record.interface, *record.placed);
+  if (route) (void)context_.platform.remove_route(*route);
   auto removed = context_.platform.remove_address(record.interface, record.placed->local, record.placed->peer);
   if (!removed && removed.error().code != ENODEV && removed.error().code != EADDRNOTAVAIL) return removed;
+  if (route) context_.steps.route_removed(route->destination, record.interface);
   record.placed.reset();
   return {};
 }

@@ -5,6 +5,8 @@
 //
 //   ADIT_CHAOS_ACTS=1000000 ADIT_CHAOS_SEED=7 engine_test --gtest_filter='Chaos.*'
 //
+// Each walk logs its steps, and the model must allow them (engine/step_log.h).
+//
 // A walk that fails is run again with acts left out, until none can be; what remains is printed, and
 // ADIT_CHAOS_REPLAY='whole:15d6843 kill:be3dd32a' runs that alone and tells what each act called.
 #include <cstdlib>
@@ -13,6 +15,7 @@
 #include <random>
 
 #include "engine/engine_world.h"
+#include "engine/model_check.h"
 
 namespace adit::engine {
 namespace {
@@ -48,8 +51,9 @@ struct Figures {
 
 class Chaos {
  public:
-  explicit Chaos(Figures& figures) : figures_(figures) {
+  explicit Chaos(Figures& figures, const std::string& trace = {}) : figures_(figures) {
     ++figures_.worlds;
+    world_.trace = trace;
     add_default6();
     check(world_.start().has_value(), "the first start failed");
   }
@@ -526,19 +530,34 @@ std::vector<Act> acts_of(uint32_t seed, size_t count) {
   return acts;
 }
 
-std::string fault_of(const std::vector<Act>& acts, Figures& figures) {
-  return Chaos(figures).run(acts);
+std::string fault_of(const std::vector<Act>& acts, Figures& figures, const std::string& trace = {}) {
+  return Chaos(figures, trace).run(acts);
+}
+
+using Fault = std::function<std::string(const std::vector<Act>&)>;
+
+std::string fault_of_walk(const std::vector<Act>& acts) {
+  Figures unused;
+  return fault_of(acts, unused);
+}
+
+std::string refusal_of(const std::vector<Act>& acts) {
+  Figures unused;
+  const std::string trace = trace_file("again");
+  const std::string fault = fault_of(acts, unused, trace);
+  const std::string refused = fault.empty() ? refused_by_model({trace}) : fault;
+  std::filesystem::remove(trace);
+  return refused;
 }
 
 // Leaves out ever smaller parts as long as it still fails.
-std::vector<Act> shortest_failing(std::vector<Act> acts) {
-  Figures unused;
+std::vector<Act> shortest_failing(std::vector<Act> acts, const Fault& fault) {
   for (size_t part = std::max<size_t>(1, acts.size() / 2);; part /= 2) {
     for (size_t at = 0; at < acts.size();) {
       std::vector<Act> without(acts);
       const auto first = without.begin() + static_cast<std::ptrdiff_t>(at);
       without.erase(first, first + static_cast<std::ptrdiff_t>(std::min(part, acts.size() - at)));
-      if (fault_of(without, unused).empty())
+      if (fault(without).empty())
         at += part;
       else
         acts = std::move(without);
@@ -572,8 +591,40 @@ uint64_t number_from_environment(const char* name, uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 0);
 }
 
+// Walks whose steps wait to be judged: one process for many.
+class Traces {
+ public:
+  std::string file_for(uint64_t seed) {
+    seeds_.push_back(seed);
+    return file_of(seed);
+  }
+  [[nodiscard]] bool enough() const { return seeds_.size() >= 100; }
+  // The first walk that the model refuses, with its refusals.
+  std::optional<std::pair<uint64_t, std::string>> judge() {
+    std::vector<std::string> files;
+    for (const uint64_t seed : seeds_) files.push_back(file_of(seed));
+    const std::string refused = files.empty() ? "" : refused_by_model(files);
+    const auto seeds = std::exchange(seeds_, {});
+    for (const std::string& file : files) std::filesystem::remove(file);
+    if (refused.empty()) return std::nullopt;
+    for (const uint64_t seed : seeds)
+      if (refused.find(file_of(seed) + ":") != refused.npos) return std::pair(seed, refused);
+    return std::pair(seeds.front(), refused);
+  }
+
+ private:
+  static std::string file_of(uint64_t seed) { return trace_file(std::to_string(seed)); }
+  std::vector<uint64_t> seeds_;
+};
+
+constexpr size_t kWalk = 120;
+
+std::string told(uint64_t seed, const std::string& what, const Fault& fault) {
+  const auto shortest = shortest_failing(acts_of(static_cast<uint32_t>(seed), kWalk), fault);
+  return fmt::format("seed {}: {}\nshortest:{}\n  {}", seed, what, text_of(shortest), fault(shortest));
+}
+
 TEST(Chaos, NoActsInAnyOrderOpenWhatIsPromised) {
-  constexpr size_t kWalk = 120;
   const uint64_t acts = number_from_environment("ADIT_CHAOS_ACTS", 3000);
   uint64_t seed = number_from_environment("ADIT_CHAOS_SEED", 1);
   Figures figures;
@@ -581,16 +632,16 @@ TEST(Chaos, NoActsInAnyOrderOpenWhatIsPromised) {
     Chaos chaos(figures);
     chaos.tell_to(std::cout);
     EXPECT_EQ(chaos.run(acts_from(replay)), "");
+    EXPECT_EQ(refusal_of(acts_from(replay)), "");
     return;
   }
+  Traces traces;
   for (; figures.acts < acts; ++seed) {
     const auto walk = acts_of(static_cast<uint32_t>(seed), kWalk);
-    const std::string fault = fault_of(walk, figures);
-    if (fault.empty()) continue;
-    const auto shortest = shortest_failing(walk);
-    Figures unused;
-    FAIL() << "seed " << seed << ": " << fault << "\nshortest:" << text_of(shortest) << "\n  "
-           << fault_of(shortest, unused);
+    const std::string fault = fault_of(walk, figures, traces.file_for(seed));
+    if (!fault.empty()) FAIL() << told(seed, fault, fault_of_walk);
+    if (!traces.enough() && figures.acts < acts) continue;
+    if (const auto refused = traces.judge()) FAIL() << told(refused->first, refused->second, refusal_of);
   }
   std::cout << fmt::format(
       "{} acts in {} worlds, {} kills, {} judgements ({} with no layer left), {} networks opened again\n", figures.acts,

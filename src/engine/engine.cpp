@@ -46,11 +46,12 @@ struct Engine::Parts {
   };
 
   Parts(Settings given, platform::Platform& platform, const Clock& clock,
-        std::shared_ptr<const config::Resolver> resolver)
+        std::shared_ptr<const config::Resolver> resolver, StepLog log)
       : settings(std::move(given)),
         events(clock),
+        steps(std::move(log)),
         names(clock, events, std::move(resolver)),
-        context{settings, platform, clock, events, &names, &told},
+        context{settings, platform, clock, events, steps, &names, &told},
         algorithms(context),
         dataplane(context),
         guard(context, view),
@@ -97,6 +98,7 @@ struct Engine::Parts {
   Settings settings;
   EventLog events;
   Consequences told;
+  StepLog steps;
   Names names;
   Context context;
   LateView view;
@@ -118,10 +120,10 @@ struct Engine::Parts {
 };
 
 Engine::Engine(Settings settings, platform::Platform& platform, const Clock& clock,
-               std::shared_ptr<const config::Resolver> resolver)
-    : parts_(
-          std::make_unique<Parts>(std::move(settings), platform, clock,
-                                  resolver ? std::move(resolver) : std::make_shared<const config::SystemResolver>())) {}
+               std::shared_ptr<const config::Resolver> resolver, StepLog steps)
+    : parts_(std::make_unique<Parts>(std::move(settings), platform, clock,
+                                     resolver ? std::move(resolver) : std::make_shared<const config::SystemResolver>(),
+                                     std::move(steps))) {}
 
 Engine::~Engine() = default;
 
@@ -184,6 +186,7 @@ void Engine::stop() {
   p.links.stop();
   p.dataplane.stop();
   p.keys.stop();
+  p.steps.stop();
 }
 
 Result<Outcome> Engine::refresh() {

@@ -41,9 +41,9 @@ class Engine {
  public:
   // Nothing is touched before start(). `platform` and `clock` outlive the engine. Destroying an engine that was not
   // stopped leaves the kernel as a killed daemon leaves it (the tests' SIGKILL).
-  // `resolver`: who is asked for names, from threads; null: the system's.
+  // `resolver`: who is asked for names, from threads; null: the system's. `steps`: where this life's are logged.
   Engine(Settings settings, platform::Platform& platform, const Clock& clock,
-         std::shared_ptr<const config::Resolver> resolver = nullptr);
+         std::shared_ptr<const config::Resolver> resolver = nullptr, StepLog steps = {});
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

@@ -70,7 +70,8 @@ class EngineWorld {
   Result<> start() {
     Settings settings{
         .root = root, .run_dir = root + "/run", .workers = 1, .crypto = crypto::EngineKind::openssl, .threads = false};
-    engine = std::make_unique<Engine>(settings, platform, clock);
+    engine = std::make_unique<Engine>(settings, platform, clock, nullptr,
+                                      trace.empty() ? StepLog() : StepLog(trace, "aditd", clock));
     return engine->start();
   }
   // SIGKILL.
@@ -82,6 +83,7 @@ class EngineWorld {
   void reboot() {
     engine.reset();
     platform.reboot();
+    if (!trace.empty()) std::ofstream(trace, std::ios::app) << "t=0.0 by=console boot\n";
     std::filesystem::remove_all(root + "/run");
     load_guard_as_at_boot();
     configure_network();
@@ -168,7 +170,7 @@ class EngineWorld {
     return route;
   }
 
-  std::string root;
+  std::string root, trace;  // a file for the steps of each life; empty: none
   platform::FakePlatform platform;
   FakeClock clock;
   std::unique_ptr<Engine> engine;

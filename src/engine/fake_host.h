@@ -30,6 +30,7 @@ struct FakeHost {
   platform::FakePlatform platform;
   FakeClock clock;
   EventLog events{clock};
+  StepLog steps;
   Names names{clock, events, std::make_shared<config::SystemResolver>()};
   Context context;
   FakeLinks links;
@@ -38,7 +39,7 @@ struct FakeHost {
   FakeHost()
       : directory(make_directory()),
         settings{.root = directory, .run_dir = directory + "/run"},
-        context{settings, platform, clock, events, &names} {
+        context{settings, platform, clock, events, steps, &names} {
     for (const char* name : {"net0", "net1"}) platform.add_interface(name);
     (void)platform.add_address("net0", prefix("1.2.3.4/24"), {});
     (void)platform.add_address("net1", prefix("10.0.0.1/24"), {});

@@ -73,7 +73,7 @@ Result<Book::Before> Guard::hold(const std::vector<GuardHold>& holds) {
     };
     if (!is_known()) book_.add(hold, &before);
   }
-  TRY(enact(before, ""));
+  TRY(enact(before));
   return before;
 }
 
@@ -88,7 +88,7 @@ Result<Book::Before> Guard::keep(const std::string& tunnel) {
     before.emplace(network, *there);
     book_.put(network, std::move(entry));
   }
-  TRY(enact(before, ""));
+  TRY(enact(before, Opening::deletion));
   return before;
 }
 
@@ -115,7 +115,7 @@ Result<> Guard::rules_gone(const std::string& tunnel, const std::string& owner,
     before.emplace(network, *there);
     book_.put(network, std::move(entry));
   }
-  TRY(enact(before, ""));
+  TRY(enact(before));
   for (const auto& [network, entry] : before)
     context_.events.add(
         Severity::warning, "guard.rule-gone", network.str(),
@@ -146,9 +146,13 @@ Book::Before Guard::now_of(const Book::Before& before) const {
 }
 
 // On disk first (a boot must find it), then the layers: the order that docs/model/guard.pml checks. The caller puts its
-// route or address in after we return. The book has the change already; on failure it is as it was.
-Result<> Guard::enact(const Book::Before& before, const std::string& because) {
+// route or address in after we return. The book has the change already; on failure it is as it was. `of_what_goes`: why
+// reasons leave the book for others of the same network.
+Result<> Guard::enact(const Book::Before& before, Opening of_what_goes) {
   if (before.empty()) return stand();
+  if (auto stands = stand_before(before); !stands)
+    return fail(stands.error().code, "cannot guard {}: {}; nothing was changed", joined(touched(before)),
+                stands.error().text);
   std::vector<net::Prefix> closed;
   for (const auto& [network, entry] : before)
     if (!entry && book_.holds(network)) closed.push_back(network);
@@ -158,11 +162,14 @@ Result<> Guard::enact(const Book::Before& before, const std::string& because) {
     const Book::Before after = now_of(before);
     book_.put_back(before);
     carry_rule_networks(touched(before));
-    if (auto undone = write(after, "the change failed"); !undone)
+    if (auto undone = put_down(after, {Opening::undo, "the change failed"}); undone)
+      log_removed(after);
+    else
       context_.events.add(Severity::warning, "guard.failed", "", undone.error().text);
     return fail(error.code, "cannot guard {}: {}; nothing was changed", joined(touched(before)), error.text);
   };
-  if (auto written = write(before, because); !written) return undo(written.error());
+  if (auto written = put_down(before, {of_what_goes, {}}); !written) return undo(written.error());
+  log_removed(before);
   crash_point("guard:saved");
   carry_rule_networks(touched(before), Carry::comes);
   platform::GuardChange change;
@@ -195,16 +202,31 @@ std::vector<guard::Line> Guard::lines_for(const Book::Before& before, const std:
   return lines;
 }
 
-// Three files, written one after the other: a disk that fills up between them leaves the old state in each that has it,
-// and the newer line in those that do not counts only if it closes.
+Result<> Guard::put_down(const Book::Before& before, const Word& word) {
+  log_writes(before);
+  log_records(before, word);
+  TRY(write(before, word.because));
+  log_added(before);
+  return {};
+}
+
+// Three files, written one after the other. Where one refuses, those before it take it back: a line that opens, left in
+// one of them, would open at the next start.
 Result<> Guard::write(const Book::Before& before, const std::string& because) {
   ++book_.generation;
   const auto lasting = lines_for(before, because, true), all = lines_for(before, because, false);
   Book disk;  // only asked for when a file is rewritten, which is when it has grown to twice its size
   const auto whole = [&]() -> const Book& { return disk = lasting_book(); };
   TRY(disk_.append(lasting, whole));
-  TRY(copy_.append(lasting, whole));
-  return run_.append(all, [&]() -> const Book& { return book_; });
+  if (auto copied = copy_.append(lasting, whole); !copied) {
+    disk_.take_back();
+    return copied;
+  }
+  auto run = run_.append(all, [&]() -> const Book& { return book_; });
+  if (run) return {};
+  copy_.take_back();
+  disk_.take_back();
+  return run;
 }
 
 // ---- the layers
@@ -214,18 +236,32 @@ Result<> Guard::send(platform::GuardChange change) {
   change.generation = book_.generation;
   if (whole_) {
     if (change.nothing()) return {};
-    if (auto changed = context_.platform.change_guard(change); changed) {
+    auto changed = context_.platform.change_guard(change);
+    if (changed) {
       advance(plan_, change);
+      away_ = false;
+      for (const Layer layer : kLayers)
+        for (const auto& [network, devices] : change.close) context_.steps.layer_up(layer, network);
       return {};
-    } else if (changed.error().code != ESTALE) {
+    }
+    if (changed.error().code != ESTALE) {
+      away_ = true;
+      context_.steps.layer_down(Layer::owned);
       return changed;
     }
     whole_ = false;  // the layers lost what they had
   }
   platform::GuardPlan plan = whole_plan();
-  TRY(context_.platform.replace_guard(plan));
+  if (auto replaced = context_.platform.replace_guard(plan); !replaced) {
+    away_ = true;
+    context_.steps.layer_down(Layer::owned);
+    return replaced;
+  }
   plan_ = std::move(plan);
   whole_ = true;
+  away_ = false;
+  for (const Layer layer : kLayers) context_.steps.layer_up(layer);
+  for (const auto& [name, ends] : ends_) log_passes(name, {}, ends);
   return {};
 }
 
@@ -234,31 +270,55 @@ Result<> Guard::stand() {
   return whole_ || starting_ ? Result<>{} : send({});
 }
 
+// The layers have what the book said before a change that stands in it already: while the guardian is away nothing is
+// written that it would have to act upon. On failure the book is as it was before.
+Result<> Guard::stand_before(const Book::Before& before) {
+  if ((whole_ && !away_) || starting_) return {};
+  const Book::Before now = now_of(before);
+  book_.put_back(before);
+  whole_ = false;
+  TRY(send({}));
+  book_.put_back(now);
+  return {};
+}
+
+void Guard::tend() {
+  const auto sentences = context_.platform.put_back_guard();
+  for (const std::string& sentence : sentences) context_.events.add(Severity::alert, "guard.restored", "", sentence);
+  if (!sentences.empty()) look_at_layers();
+}
+
 // ---- what opens
 
-Result<std::vector<net::Prefix>> Guard::relax(const Book::Before& before, const std::string& because) {
+Result<std::vector<net::Prefix>> Guard::relax(const Book::Before& before, const Word& word) {
   std::vector<net::Prefix> opened;
   if (before.empty()) return opened;
+  TRY(stand_before(before));
   for (const auto& [network, entry] : before)
     if (entry && !book_.holds(network)) opened.push_back(network);
   // The record first: where no room is left on the disk nothing has opened yet.
-  if (auto written = write(before, because); !written) {
+  if (auto written = put_down(before, word); !written) {
     book_.put_back(before);
     return std::unexpected(written.error());
   }
   crash_point("guard:relaxed");
   platform::GuardChange change;
   add_facts(before, change);
+  for (const Layer layer : kLayers)
+    for (const auto& network : opened) context_.steps.layer_opens(layer, network);
   if (auto sent = send(std::move(change)); !sent) {
     const Book::Before after = now_of(before);
     book_.put_back(before);
-    if (auto undone = write(after, "the change failed"); !undone)
+    if (auto undone = put_down(after, {Opening::undo, "the change failed"}); undone)
+      log_removed(after);
+    else
       context_.events.add(Severity::warning, "guard.failed", "", undone.error().text);
     return std::unexpected(sent.error());
   }
+  log_removed(before);
   for (const auto& network : opened)
     context_.events.add(Severity::info, "guard.opened", network.str(),
-                        fmt::format("{} is no longer guarded: {}", network.str(), because));
+                        fmt::format("{} is no longer guarded: {}", network.str(), word.because));
   carry_rule_networks(touched(before));
   crash_point("guard:opened");
   return opened;
@@ -266,17 +326,18 @@ Result<std::vector<net::Prefix>> Guard::relax(const Book::Before& before, const 
 
 Result<bool> Guard::release(const net::Prefix& network, const std::string& tunnel, GuardSource source) {
   TRY_ASSIGN(const auto opened,
-             drop({{network, tunnel, source}}, fmt::format("the {} of {} was deleted", name_of(source), tunnel)));
+             drop({{network, tunnel, source}},
+                  {Opening::release, fmt::format("the {} of {} was deleted", name_of(source), tunnel)}));
   return !opened.empty();
 }
 
-Result<std::vector<net::Prefix>> Guard::drop(const std::vector<GuardHold>& holds, const std::string& because) {
+Result<std::vector<net::Prefix>> Guard::drop(const std::vector<GuardHold>& holds, const Word& word) {
   Book::Before before;
   for (const auto& gone : holds) book_.remove(gone, &before);
-  return relax(before, because);
+  return relax(before, word);
 }
 
-Result<std::vector<net::Prefix>> Guard::forget(const std::string& tunnel) {
+Result<std::vector<net::Prefix>> Guard::forget(const std::string& tunnel, Opening why) {
   Book::Before before;
   for (const auto& network : book_.networks_of(tunnel)) {
     const Entry* there = book_.find(network);
@@ -290,14 +351,14 @@ Result<std::vector<net::Prefix>> Guard::forget(const std::string& tunnel) {
     before.emplace(network, *there);
     book_.put(network, std::move(entry));
   }
-  return relax(before, fmt::format("{} was deleted", tunnel));
+  return relax(before, {why, fmt::format("{} was deleted", tunnel)});
 }
 
 void Guard::take_back(const Book::Before& before) {
   if (before.empty()) return;
   const Book::Before now = now_of(before);
   book_.put_back(before);
-  if (auto opened = relax(now, "the command that closed it failed"); !opened)
+  if (auto opened = relax(now, {Opening::undo, "the command that closed it failed"}); !opened)
     context_.events.add(Severity::warning, "guard.failed", "", opened.error().text);
 }
 
@@ -308,7 +369,7 @@ Result<std::vector<net::Prefix>> Guard::retire(const std::string& owner) {
       if (key.owner == owner)
         for (const GuardSource source : holder.sources)
           holds.push_back({network, key.tunnel, source, holder.temporary, owner});
-  return drop(holds, fmt::format("the namespace {} was deleted", owner));
+  return drop(holds, {Opening::release, fmt::format("the namespace {} was deleted", owner)});
 }
 
 Result<> Guard::open(const net::Prefix& network) {
@@ -324,7 +385,7 @@ Result<> Guard::open(const net::Prefix& network) {
   }
   Book::Before before{{network.masked(), *there}};
   book_.put(network, std::nullopt);
-  TRY(relax(before, "guard open"));
+  TRY(relax(before, {Opening::open, "guard open"}));
   return {};
 }
 

@@ -87,10 +87,16 @@ class Guard final : public GuardDoor, public FirewallDoor {
 
   // ---- what opens: each is a command, or the end of one. Returned: the networks that are open now.
   Result<bool> release(const net::Prefix& network, const std::string& tunnel, GuardSource source) override;
-  Result<std::vector<net::Prefix>> drop(const std::vector<GuardHold>& holds, const std::string& because);
-  Result<std::vector<net::Prefix>> forget(const std::string& tunnel);  // delete-iptun, after the device went
-  void take_back(const guard::Book::Before& before);                   // of a command that failed after hold()
-  Result<std::vector<net::Prefix>> retire(const std::string& owner);   // namespace delete
+  struct Word {  // by whose word something opens
+    Opening why;
+    std::string because;
+    std::string who = "operator";  // as StepLog says
+  };
+  Result<std::vector<net::Prefix>> drop(const std::vector<GuardHold>& holds, const Word& word);
+  // delete-iptun, after the device went; rename-link, of the old name.
+  Result<std::vector<net::Prefix>> forget(const std::string& tunnel, Opening why = Opening::deletion);
+  void take_back(const guard::Book::Before& before);                  // of a command that failed after hold()
+  Result<std::vector<net::Prefix>> retire(const std::string& owner);  // namespace delete
   // The operator. ENOENT: not guarded. EBUSY: a route of Adit or an address still leads there.
   Result<> open(const net::Prefix& network);
   // The interface's networks, present and future, are reachable although a wider network is closed; or no longer.
@@ -129,16 +135,36 @@ class Guard final : public GuardDoor, public FirewallDoor {
 
  private:
   // ---- the door
-  Result<> enact(const guard::Book::Before& before, const std::string& because);
-  Result<std::vector<net::Prefix>> relax(const guard::Book::Before& before, const std::string& because);
+  Result<> enact(const guard::Book::Before& before, Opening of_what_goes = Opening::release);
+  Result<std::vector<net::Prefix>> relax(const guard::Book::Before& before, const Word& word);
+  Result<> put_down(const guard::Book::Before& before, const Word& word);
   Result<> write(const guard::Book::Before& before, const std::string& because);
   Result<> send(platform::GuardChange change);
   Result<> stand();
   [[nodiscard]] std::string cut_sentence(const net::Address& from, const guard::Book::Before& before) const;
   Result<> spare_session(const guard::Book::Before& before);
+  Result<> stand_before(const guard::Book::Before& before);
+  void tend();
   [[nodiscard]] guard::Book::Before now_of(const guard::Book::Before& before) const;
   [[nodiscard]] std::vector<guard::Line> lines_for(const guard::Book::Before& before, const std::string& because,
                                                    bool lasting) const;
+
+  struct Ends {  // what one tunnel adds to the plan
+    int device = 0;
+    bool secured = false;
+    std::optional<platform::OuterFlow> flow;
+    std::optional<net::Address> peer;
+    friend bool operator==(const Ends&, const Ends&) = default;
+  };
+
+  // ---- guard_steps.cpp
+  void log_writes(const guard::Book::Before& before);
+  void log_added(const guard::Book::Before& before);
+  void log_records(const guard::Book::Before& before, const Word& word);
+  void log_removed(const guard::Book::Before& before);
+  void log_book(bool kernel_knows_more);
+  void look_at_layers();
+  void log_passes(const std::string& name, const Ends& before, const Ends& now);
 
   // ---- guard_restore.cpp
   Result<> load_books();
@@ -148,13 +174,6 @@ class Guard final : public GuardDoor, public FirewallDoor {
   [[nodiscard]] platform::GuardPlan whole_plan() const;
 
   // ---- guard_facts.cpp
-  struct Ends {  // what one tunnel adds to the plan
-    int device = 0;
-    bool secured = false;
-    std::optional<platform::OuterFlow> flow;
-    std::optional<net::Address> peer;
-    friend bool operator==(const Ends&, const Ends&) = default;
-  };
   [[nodiscard]] Ends ends_of(const std::string& name) const;
   void change_ends(const std::string& name, const Ends& ends, platform::GuardChange& change);
   [[nodiscard]] std::vector<int> devices_of(const guard::Entry& entry) const;
@@ -174,7 +193,7 @@ class Guard final : public GuardDoor, public FirewallDoor {
   void look_at_others_routes();
   void see(const platform::Route& route, const TunnelView& tunnel);
   [[nodiscard]] std::string why_not_closed(const net::Prefix& network) const;
-  void copy(const platform::Route& route);
+  void copy(const platform::Route& route, const std::string& tunnel);
   enum class Carry : uint8_t { comes, all };  // comes: before the layers close what is carried, so that nothing is lost
   void carry(const net::Prefix& network, Carry what);
   void carry_rule_networks(const std::vector<net::Prefix>& changed, Carry what = Carry::all);
@@ -189,6 +208,8 @@ class Guard final : public GuardDoor, public FirewallDoor {
   guard::BookFile disk_, copy_, run_;
   platform::GuardPlan plan_;  // what the layers were last told
   bool whole_ = false;        // they took it; else all of it is sent again
+  bool away_ = false;         // the guardian did not answer when it was last heard of
+  bool any_book_ = false;     // a file of the book was there at the start
   bool starting_ = false;     // between restore and assert_table
   bool table_stands_ = true;  // the host's; or may, from an earlier daemon
   std::string saved_table_;

@@ -51,6 +51,28 @@ TEST(OneDoor, ARouteThatCannotBePutBackOpensNothing) {
   EXPECT_FALSE(told(world, "guard.opened"));
 }
 
+// Of the three files one refuses what the others took: the command failed, and opens nothing later.
+TEST(OneDoor, AnOpeningThatOneFileRefusesOpensNothingAtTheNextStart) {
+  for (const char* refusing : {"/etc/adit/guard.book.copy", "/run/guard.book"}) {
+    SCOPED_TRACE(refusing);
+    EngineWorld world;
+    with_route(world);
+    ASSERT_TRUE(world.engine->guard().close(prefix_of("10.7.0.0/24"), "t0"));
+    const std::string path = world.root + refusing, aside = path + ".aside";
+    std::filesystem::rename(path, aside);
+    std::filesystem::create_directories(path + "/in the way");
+    ASSERT_FALSE(world.engine->guard().open(prefix_of("10.7.0.0/24")));
+    ASSERT_TRUE(world.engine->guard().guards(prefix_of("10.7.0.0/24")));
+    world.kill();
+    std::filesystem::remove_all(path);
+    std::filesystem::rename(aside, path);
+    ASSERT_TRUE(world.start());
+    EXPECT_TRUE(world.closed("10.7.0.0/24"));
+    EXPECT_FALSE(world.leak("10.7.0.9"));
+    EXPECT_TRUE(world.engine->guard().open(prefix_of("10.7.0.0/24"))) << "asked again, it opens";
+  }
+}
+
 TEST(OneDoor, AnAddressThatCannotBePutBackOpensNothing) {
   EngineWorld world;
   with_route(world);

@@ -87,10 +87,12 @@ void Guard::change_ends(const std::string& name, const Ends& ends, platform::Gua
 
 Result<> Guard::tunnels_changed(const std::vector<std::string>& names) {
   platform::GuardChange change;
+  std::map<std::string, Ends> before;
   for (const auto& name : names) {
     const Ends ends = ends_of(name);
     const auto known = ends_.find(name);
     if (known == ends_.end() ? ends == Ends{} : known->second == ends) continue;
+    before.emplace(name, known == ends_.end() ? Ends{} : known->second);
     change_ends(name, ends, change);
   }
   if (change.nothing() && whole_) return {};
@@ -98,7 +100,10 @@ Result<> Guard::tunnels_changed(const std::vector<std::string>& names) {
     whole_ = false;  // the facts are as they are: all of them are told again
     return fail(sent.error().code, "the guard could not be told: {}", sent.error().text);
   }
-  for (const auto& name : names) carry_rule_networks(book_.networks_of(name));
+  for (const auto& name : names) {
+    if (const auto was = before.find(name); was != before.end()) log_passes(name, was->second, ends_of(name));
+    carry_rule_networks(book_.networks_of(name));
+  }
   return {};
 }
 

@@ -30,6 +30,7 @@ Result<> Guard::load_books() {
     for (const auto& [network, line] : (*loaded)->networks) lines.take(line);
     for (const auto& [name, line] : (*loaded)->interfaces) lines.take(line);
   }
+  any_book_ = any;
   if (!any) return {};
   book_ = lines.book();
   mend_files(read);
@@ -63,6 +64,7 @@ Book Guard::lasting_book() const {
 // An intact book is the authority; the kernel is asked only where it knows of later changes than the book.
 Result<> Guard::adopt_what_stands() {
   TRY_ASSIGN(const auto found, context_.platform.found_guard());
+  log_book(found && found->generation > book_.generation);
   if (!found) return {};
   if (found->book != plan_.book && !found->networks.empty())
     return fail(EBUSY,
@@ -75,6 +77,7 @@ Result<> Guard::adopt_what_stands() {
   for (const auto& network : found->networks) {
     if (book_.holds(network)) continue;
     book_.add({network, "", GuardSource::kept, false}, &before);
+    context_.steps.adopted(network);
     networks += (networks.empty() ? "" : ", ") + network.str();
   }
   book_.generation = found->generation;
@@ -84,7 +87,9 @@ Result<> Guard::adopt_what_stands() {
       fmt::format("the guard's book was lost or is older than what the kernel closes: {} {} kept closed; 'adit guard "
                   "open NETWORK' opens what is not wanted",
                   networks, before.size() == 1 ? "is" : "are"));
-  return write(before, "");
+  TRY(write(before, ""));
+  log_added(before);
+  return {};
 }
 
 platform::GuardPlan Guard::whole_plan() const {
@@ -104,8 +109,10 @@ platform::GuardPlan Guard::whole_plan() const {
 Result<> Guard::restore() {
   starting_ = true;
   plan_.book = context_.settings.root;
+  context_.steps.start();
   TRY(load_books());
   TRY(adopt_what_stands());
+  context_.steps.started();
   if (auto sent = send({}); !sent)
     context_.events.add(
         Severity::alert, "guard.failed", "",

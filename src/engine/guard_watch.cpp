@@ -29,8 +29,7 @@ bool routed(const Entry& entry, const std::string& tunnel) {
 }  // namespace
 
 void Guard::reassert(bool routes_changed, bool nftables_changed) {
-  for (const std::string& sentence : context_.platform.put_back_guard())
-    context_.events.add(Severity::alert, "guard.restored", "", sentence);
+  tend();
   if (!whole_ && !starting_) (void)send({});
   if (routes_changed) look_at_others_routes();
   if (!nftables_changed || !table_stands_) return;
@@ -61,7 +60,7 @@ void Guard::see(const Route& route, const TunnelView& tunnel) {
   if (known != seen_.end()) {
     known->second.missing_since.reset();
     known->second.route = route;
-    copy(route);
+    copy(route, tunnel.name);
     return;
   }
   const Entry* entry = book_.find(network);
@@ -80,17 +79,18 @@ void Guard::see(const Route& route, const TunnelView& tunnel) {
       return context_.events.add(Severity::alert, "guard.failed", network.str(), closed.error().text);
   }
   seen_[{network, route.interface_index}] = {route, tunnel.name, std::nullopt};
-  copy(route);
+  copy(route, tunnel.name);
 }
 
 // The guard's table is asked before any other: what others route stands there too, behind Adit's own.
-void Guard::copy(const Route& route) {
+void Guard::copy(const Route& route, const std::string& tunnel) {
   Route ours = route;
   ours.table = platform::kGuardTable;
   ours.metric = platform::kCopyMetric;
   ours.protocol = platform::kRouteProtocol;
   ours.linkdown = false;
-  (void)context_.platform.add_route(ours);  // it is there; or its device is down, and then nothing is to be carried
+  // Refused: it is there; or its device is down, and then nothing is to be carried.
+  if (context_.platform.add_route(ours)) context_.steps.route_added(ours.destination, tunnel);
 }
 
 void Guard::look_at_others_routes() {
@@ -160,16 +160,17 @@ void Guard::let_withdrawn_go() {
     ours.metric = platform::kCopyMetric;
     ours.protocol = platform::kRouteProtocol;
     (void)context_.platform.remove_route(ours);
-    const auto opened = drop({{key.first, seen.tunnel, GuardSource::seen}},
-                             fmt::format("the route into {} that closed it was withdrawn", seen.tunnel));
+    context_.steps.route_removed(key.first, seen.tunnel);
+    const auto opened = drop(
+        {{key.first, seen.tunnel, GuardSource::seen}},
+        {Opening::withdrawal, fmt::format("the route into {} that closed it was withdrawn", seen.tunnel), "others"});
     if (!opened) context_.events.add(Severity::warning, "guard.failed", key.first.str(), opened.error().text);
   }
 }
 
 void Guard::tick() {
   let_withdrawn_go();
-  for (const std::string& sentence : context_.platform.put_back_guard())
-    context_.events.add(Severity::alert, "guard.restored", "", sentence);
+  tend();
   if (!whole_) (void)send({});
 }
 

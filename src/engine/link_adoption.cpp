@@ -67,6 +67,7 @@ Result<> Links::open_device(Tunnel& tunnel) {
              context_.platform.open_tun(tunnel.active.name, dataplane_.workers(), platform::DeviceName::recorded));
   TRY_ASSIGN(const auto made, context_.platform.interface(tunnel.active.name));
   tunnel.index = made.index;
+  context_.steps.device_added(tunnel.active.name, made.index, tunnel.active.secured);
   begin_losses(tunnel);
   tunnel.carrier = false;
   tunnel.underlay_mtu = underlay_mtu(tunnel.ends);
@@ -100,6 +101,7 @@ void Links::device_failed(Tunnel& tunnel, const Error& error) {
 
 void Links::lose_device(Tunnel& tunnel) {
   dataplane_.detach(tunnel.active.id);
+  context_.steps.device_removed(tunnel.active.name, tunnel.index);
   tunnel.device = false;
   tunnel.carrier = false;
 }
@@ -116,7 +118,7 @@ void Links::adopted() {
 void Links::stop() {
   adopted_ = false;
   for (auto& [name, tunnel] : tunnels_) {
-    if (tunnel.carrier) (void)context_.platform.set_carrier(name, false);
+    if (tunnel.carrier && context_.platform.set_carrier(name, false)) context_.steps.carrier(name, false);
     tunnel.carrier = false;
   }
 }
@@ -191,7 +193,7 @@ void Links::tick() {
   const MonoTime now = context_.clock.now();
   std::vector<Tunnel*> touched;
   for (auto& [name, tunnel] : tunnels_) {
-    bool again = tunnel.usable && !tunnel.carrier;
+    bool again = tunnel.usable != tunnel.carrier;
     if (tunnel.active.deleting) again = take_mark_away(tunnel).has_value();
     if (device_is_due(tunnel, now)) {
       put_device_back(tunnel);

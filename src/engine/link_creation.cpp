@@ -118,12 +118,16 @@ void Links::enter(std::vector<Birth>& births, Undo& undo) {
     half_made_.push_back(tunnel.active);
   }
   undo.add([this, &births] {
+    std::vector<std::string> names;
     for (const Birth& birth : births) {
       names_.erase(static_cast<uint32_t>(birth.tunnel->active.id));
       tunnels_.erase(birth.request->name);
+      names.push_back(birth.request->name);
     }
     half_made_.clear();
     (void)save_active();
+    if (auto told = guard_.tunnels_changed(names); !told)  // their indices may be given out again
+      context_.events.add(Severity::warning, "guard.failed", "", told.error().text);
   });
 }
 
@@ -145,13 +149,17 @@ Result<> Links::open_born(Birth& birth, Undo& undo) {
   const std::string name = tunnel.active.name;
   // What an unlucky predecessor left may carry addresses and routes: it starts anew.
   if (left_over_.contains(name)) TRY(context_.platform.delete_tun(name, platform::DeviceName::recorded));
-  undo.add([this, record = tunnel.active] {
+  undo.add([this, &tunnel] {
+    const TunnelRecord& record = tunnel.active;
     if (auto gone = context_.platform.delete_tun(record.name, platform::DeviceName::fresh); !gone)
       left_over(record, gone.error());
+    else
+      context_.steps.device_removed(record.name, tunnel.index);
   });
   TRY_ASSIGN(birth.ports, context_.platform.open_tun(name, dataplane_.workers(), platform::DeviceName::fresh));
   TRY_ASSIGN(const auto made, context_.platform.interface(name));
   tunnel.index = made.index;
+  context_.steps.device_added(name, made.index, tunnel.active.secured);
   crash_point("create:opened");
   tunnel.underlay_mtu = underlay_mtu(tunnel.ends);
   tunnel.device_mtu = mtu_of(tunnel, policy_.head_of(name).get()).mtu;

@@ -63,7 +63,9 @@ void Links::unmake(Tunnel& tunnel) {
 
 Result<> Links::close_carrier(Tunnel& tunnel, Undo& undo) {
   undo.add([this, &tunnel] { (void)refresh(tunnel); });
-  if (tunnel.carrier) TRY(context_.platform.set_carrier(tunnel.active.name, false));
+  if (!tunnel.carrier) return {};
+  TRY(context_.platform.set_carrier(tunnel.active.name, false));
+  context_.steps.carrier(tunnel.active.name, false);
   tunnel.carrier = false;
   return {};
 }
@@ -175,6 +177,7 @@ Result<Outcome> Links::remove(const std::string& name, bool temporary, bool keep
       !gone && (tunnel->device || gone.error().code != EEXIST))
     return std::unexpected(gone.error());
   undo.keep();
+  context_.steps.device_removed(name, tunnel->index);
   crash_point("delete:device");
 
   if (comes_back) resting_.insert_or_assign(name, *tunnel->stored);

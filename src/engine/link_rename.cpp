@@ -87,8 +87,16 @@ Result<> Links::rename_device(const std::string& name, const std::string& new_na
   });
   TRY(save_active());
   crash_point("rename:recorded");
+  const Tunnel& tunnel = tunnels_.at(name);
+  const auto log = [this, index = tunnel.index, secured = tunnel.active.secured](const auto& from, const auto& to) {
+    context_.steps.device_removed(from, index);
+    context_.steps.device_added(to, index, secured);
+  };
   TRY(context_.platform.rename_link(name, new_name));
-  undo.add([this, name, new_name] { (void)context_.platform.rename_link(new_name, name); });
+  log(name, new_name);
+  undo.add([this, log, name, new_name] {
+    if (context_.platform.rename_link(new_name, name)) log(new_name, name);
+  });
   crash_point("rename:device");
   return {};
 }
@@ -118,7 +126,7 @@ Result<Outcome> Links::rename(const std::string& name, const std::string& new_na
   if (auto told = guard_.tunnels_changed({name, new_name}); !told)
     context_.events.add(Severity::warning, "guard.failed", new_name, told.error().text);
   if (tunnels_.at(new_name).active.secured)
-    if (auto forgotten = guard_.forget(name); !forgotten)
+    if (auto forgotten = guard_.forget(name, Opening::rename); !forgotten)
       context_.events.add(Severity::warning, "guard.failed", name, forgotten.error().text);
   for (auto* user : users_) user->link_renamed(name, new_name);
   TRY(refresh(tunnels_.at(new_name)));

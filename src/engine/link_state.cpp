@@ -111,7 +111,9 @@ Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
 
   for (auto& [tunnel, state] : next) {
     if (!tunnel->carrier || state.carrier) continue;
-    note(context_.platform.set_carrier(tunnel->active.name, false), tunnel->active.name);
+    // Refused: the picture shuts it, and tick() tries again.
+    if (!note(context_.platform.set_carrier(tunnel->active.name, false), tunnel->active.name)) continue;
+    context_.steps.carrier(tunnel->active.name, false);
     tunnel->carrier = false;
   }
   for (auto& [tunnel, state] : next) {
@@ -126,6 +128,12 @@ Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
     dataplane_.put_link(tunnel->published);
   }
   if (!next.empty()) dataplane_.publish();
+  if (context_.steps.on())
+    for (const auto& [tunnel, state] : next) {
+      if (tunnel->carrier && !state.carrier) continue;  // the picture does not let it pass, whatever its rules are
+      const auto& head = tunnel->published->head;
+      context_.steps.policy(tunnel->active.name, head != nullptr && head->active());
+    }
 
   // Whatever the guard is to let pass it is told before; what it could not be told stays closed.
   std::vector<std::string> names;
@@ -137,7 +145,10 @@ Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
 
   for (auto& [tunnel, state] : next) {
     const std::string& name = tunnel->active.name;
-    if (state.carrier && !tunnel->carrier) tunnel->carrier = note(context_.platform.set_carrier(name, true), name);
+    if (state.carrier && !tunnel->carrier) {
+      tunnel->carrier = note(context_.platform.set_carrier(name, true), name);
+      if (tunnel->carrier) context_.steps.carrier(name, true);
+    }
     tunnel->usable = state.usable;
     tunnel->why_closed = state.why_closed;
     tell(*tunnel);

@@ -82,6 +82,29 @@ TEST_F(LinksTest, BadRequestsAreRefusedByTheirErrno) {
   EXPECT_FALSE(world.has_device("t1"));
 }
 
+TEST_F(LinksTest, ACarrierThatCannotBeSwitchedOffIsShutByThePictureAndTriedAgain) {
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("t0")));
+  ASSERT_TRUE(world.create("t0", true));
+  world.platform.fail_call("set_carrier", 1, EIO);
+  ASSERT_TRUE(world.engine->policy().flush_global());
+  EXPECT_TRUE(world.carrier("t0"));
+  EXPECT_EQ(world.published("t0"), "down");
+  world.engine->tick();
+  EXPECT_FALSE(world.carrier("t0"));
+}
+
+// What the guard lets pass goes with the tunnel, also with one that was never whole.
+TEST_F(LinksTest, ATunnelThatCannotBeMadeLeavesNoDeviceThatMayPass) {
+  ASSERT_TRUE(world.create("t1", true, "5.6.7.9"));
+  ASSERT_TRUE(world.engine->guard().close(prefix_of("10.0.1.0/24"), "t1"));
+  world.platform.guardian = false;
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("t0")));
+  EXPECT_FALSE(world.create("t0", true));
+  world.platform.guardian = true;
+  world.engine->tick();
+  EXPECT_EQ(world.platform.guard->flows.size(), 1u) << "t1's";
+}
+
 TEST_F(LinksTest, ATunnelWithoutAddressesBindsOnceModifyCompletesIt) {
   auto& links = world.engine->links();
   ASSERT_TRUE(links.create({"t0", tunnel::Type::ipv4, "1.2.3.4", {}}));

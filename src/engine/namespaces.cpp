@@ -76,6 +76,9 @@ Result<> Namespaces::put(const NamespaceRecord& record) {
   auto next = records_;
   next[record.name] = record;
   TRY(save(next));
+  if (const NamespaceRecord* before = find(record.name))
+    for (const net::Prefix& network : before->networks)
+      if (!record.networks.contains(network)) context_.steps.no_longer_allowed("user:" + record.name, network);
   records_ = std::move(next);
   rules_->set_quota(record.name, &record);
   sas_->set_quota(record.name, &record);
@@ -268,8 +271,14 @@ bool Namespaces::may_bypass(const std::string& name) const {
 
 bool Namespaces::may_close(const std::string& name, const net::Prefix& network) const {
   const NamespaceRecord* record = find(name);
-  if (record == nullptr || record->users.empty()) return true;
-  return std::ranges::any_of(record->networks, [&](const net::Prefix& mine) { return mine.contains(network); });
+  if (record == nullptr || record->users.empty()) {
+    context_.steps.allowed("user:" + name, network);
+    return true;
+  }
+  const auto mine = std::ranges::find_if(record->networks, [&](const auto& one) { return one.contains(network); });
+  if (mine == record->networks.end()) return false;
+  context_.steps.allowed("user:" + name, *mine);
+  return true;
 }
 
 bool Namespaces::keeps_closed(const std::string& name) const {

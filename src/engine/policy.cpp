@@ -176,8 +176,10 @@ void Policy::guard_less(const spd::HeadSet& next, const std::set<std::string>& c
     Result<> done;
     for (const auto& [owner, networks] : stays)
       if (auto kept = guard_.rules_gone(name, owner, networks); !kept) done = kept;
-    if (auto dropped = guard_.drop(gone, fmt::format("no rule of {} names it any more", name)); !dropped)
-      done = std::unexpected(dropped.error());
+    const bool operators = gone.empty() || gone.front().owner.empty();
+    const Guard::Word word{Opening::release, fmt::format("no rule of {} names it any more", name),
+                           operators ? "operator" : "user:" + gone.front().owner};
+    if (auto dropped = guard_.drop(gone, word); !dropped) done = std::unexpected(dropped.error());
     if (!done) context_.events.add(Severity::warning, "guard.failed", name, done.error().text);
   }
 }

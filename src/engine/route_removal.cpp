@@ -43,6 +43,7 @@ Result<> Routes::take_off(const std::string& link, Undo& undo) {
     if (!leads_into(wanted, link) || !wanted.placed) continue;
     auto removed = context_.platform.remove_route(*wanted.placed);
     if (!removed && removed.error().code != ESRCH && removed.error().code != ENODEV) return removed;
+    context_.steps.route_removed(wanted.placed->destination, link);
   }
   std::erase_if(wanted_, [&](const Wanted& wanted) { return leads_into(wanted, link); });
   return {};

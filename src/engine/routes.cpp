@@ -79,6 +79,7 @@ Result<> Routes::place(Wanted& wanted, const Route& route, By by) {
   }
   wanted.placed = route;
   wanted.tunnel = tunnel ? interface : "";
+  if (tunnel) context_.steps.route_added(route.destination, interface);
   if (fresh)
     context_.events.add(Severity::info, "route.added", route.destination.str(),
                         fmt::format("{} is {}{}", route.destination.str(),
@@ -96,6 +97,7 @@ Result<bool> Routes::unplace(Wanted& wanted) {
                       fmt::format("the route to {} was deleted", was.destination.str()));
   const std::string tunnel = std::exchange(wanted.tunnel, "");
   if (tunnel.empty()) return false;
+  context_.steps.route_removed(was.destination, tunnel);
   for (const Wanted& other : wanted_)  // another gateway behind the same tunnel keeps the network closed
     if (other.placed && other.tunnel == tunnel && other.placed->destination == was.destination) return false;
   return guard_.release(was.destination, tunnel, GuardSource::route);
@@ -297,7 +299,9 @@ void Routes::adopt() {
       Wanted wanted{.command = command, .placed = route};
       if (const std::string name = interface_name(route.interface_index); links_.tunnel(name)) {
         wanted.tunnel = name;
-        if (auto held = guard_.protect(route.destination, name, GuardSource::route); !held)
+        if (auto held = guard_.protect(route.destination, name, GuardSource::route); held)
+          context_.steps.route_added(route.destination, name);
+        else
           context_.events.add(Severity::alert, "route.failed", route.destination.str(), held.error().text);
       }
       wanted_.push_back(std::move(wanted));

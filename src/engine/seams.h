@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "engine/event_log.h"
+#include "engine/step_log.h"
 #include "engine/types.h"
 #include "engine/undo.h"
 #include "guard/book.h"
@@ -26,6 +27,7 @@ struct Context {
   platform::Platform& platform;
   const Clock& clock;
   EventLog& events;
+  StepLog& steps;                // each is logged where it happens
   Names* names = nullptr;        // of parts that look none up: null
   Consequences* told = nullptr;  // of parts whose changes reach no tunnel: null
 

@@ -18,7 +18,8 @@
 
 namespace adit::engine {
 
-enum class Layer : uint8_t { rule, owned, lasting };                                 // DESIGN's three mechanisms
+enum class Layer : uint8_t { rule, owned, lasting };  // DESIGN's three mechanisms
+inline constexpr Layer kLayers[] = {Layer::rule, Layer::owned, Layer::lasting};
 enum class BookState : uint8_t { intact, older, missing };                           // what a start found
 enum class Opening : uint8_t { open, release, deletion, withdrawal, rename, undo };  // why an entry leaves the book
 
@@ -62,12 +63,17 @@ class StepLog {
     if (on()) line({"stop"});
   }
 
-  // ---- the book. `who`: "operator", "user:NAME" or "others"; `source`: address, route, policy, seen, standing, kept.
+  // ---- the book. `who`: "operator", "user:NAME" or "others"; `source`: address, route, policy, seen, standing, kept,
+  // closed, rule-gone.
+  // Right before the entry is written: killed now, it may or may not be there.
+  void book_writes(const net::Prefix& network, std::string_view tunnel, std::string_view who, std::string_view source) {
+    if (on()) line({"writes", network.masked().str(), tunnel, who, source});
+  }
   // After the entry is on disk.
   void book_added(const net::Prefix& network, std::string_view tunnel, std::string_view who, std::string_view source,
                   bool temporary = false);
-  // After the record is on disk, before anything opens. `id`: without spaces, never used twice. An empty tunnel or
-  // source: all entries of the network, of the tunnel. `who`: whose command it is.
+  // Right before the record is written, and so before anything opens. `id`: without spaces, never used twice. An empty
+  // tunnel or source: all entries of the network, of the tunnel. `who`: whose command it is.
   void record(std::string_view id, Opening why, const net::Prefix& network, std::string_view tunnel,
               std::string_view who, std::string_view source) {
     if (!on()) return;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace adit::guard {
 namespace {
@@ -120,16 +121,32 @@ void BookFile::know_file() {
 }
 
 Result<> BookFile::append(const std::vector<Line>& lines, const std::function<const Book&()>& whole) {
+  size_before_ = size_;
+  lines_before_ = lines_;
   if (lines.empty()) return {};
   struct stat now{};
   // Somebody took it away, cut it, or put another in its place.
   if (::stat(path_.c_str(), &now) != 0 || now.st_size != size_ || now.st_ino != inode_) there_ = false;
-  if (!there_ || lines_ + lines.size() > 2 * living_ + kOldLinesKept) return rewrite(whole());
+  if (!there_ || lines_ + lines.size() > 2 * living_ + kOldLinesKept) {
+    size_before_ = 0;
+    return rewrite(whole());
+  }
   std::string text;
   for (const Line& line : lines) text += text_of(line);
   TRY(add_text(text));
   lines_ += lines.size();
   return {};
+}
+
+void BookFile::take_back() {
+  const int fd = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  const Closing closing(fd);
+  const off_t before = std::exchange(size_before_, 0);
+  there_ = there_ && before > 0 && fd >= 0 && ::ftruncate(fd, before) == 0;
+  if (!there_) return;
+  if (lasting_ == Lasting::disk) (void)::fdatasync(fd);
+  size_ = before;
+  lines_ = lines_before_;
 }
 
 Result<> BookFile::add_text(const std::string& text) {

@@ -41,6 +41,9 @@ class BookFile {
   // `whole`: gives the book with these changes; asked when the file is rewritten, which is when most of its lines are
   // old.
   Result<> append(const std::vector<Line>& lines, const std::function<const Book&()>& whole);
+  // The last append, which another file refused, never was. A file that was written anew for it says nothing of what
+  // it no longer has, and is written anew once more by the next.
+  void take_back();
   Result<> rewrite(const Book& whole);
   [[nodiscard]] const std::string& path() const { return path_; }
 
@@ -51,9 +54,11 @@ class BookFile {
   std::string path_;
   Lasting lasting_;
   std::string point_;
-  bool there_ = false;  // with a header, and whole
-  size_t lines_ = 0;    // in the file
-  off_t size_ = 0;      // as this left it
+  bool there_ = false;     // with a header, and whole
+  size_t lines_ = 0;       // in the file
+  off_t size_ = 0;         // as this left it
+  off_t size_before_ = 0;  // the last append; 0: there was none
+  size_t lines_before_ = 0;
   ino_t inode_ = 0;
   size_t living_ = 0;  // when it was last rewritten or loaded
 };

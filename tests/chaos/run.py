@@ -7,7 +7,8 @@
     tests/chaos/run.py --seed 17                                 that sequence again (--length, --everything as then), made shorter when it leaks
     tests/chaos/run.py --replay '[["link down", 0, 0], …]'       these steps: fault, seconds, further steps until it is undone
 
-ADIT_BUILD names the build to try (build/release). Exit 0: nothing was readable, and all came back."""
+ADIT_BUILD names the build to try (build/release). Exit 0: nothing was readable, all came back, and the model allows the order of all steps
+(docs/model/README.md)."""
 import argparse
 import json
 import multiprocessing
@@ -17,7 +18,8 @@ import signal
 import sys
 import time
 
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1] / "lab")]
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "lab"), str(HERE.parent / "model")]
 
 import rounds                                    # noqa: E402
 import sequences                                 # noqa: E402

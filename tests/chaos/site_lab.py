@@ -9,6 +9,7 @@ import guide
 from lab import Lab, LabError, two_sites
 from senders import EVERYWHERE, KINDS, PORT, SINK, Senders
 from shell import Shell
+from steps import Steps
 from tap import Tap
 
 LAYERS = ("rule", "lasting", "owned")
@@ -41,6 +42,8 @@ class Site:
         self.world = two_sites(self.lab)
         self.alice, self.transit = self.world.alice, self.world.transit
         self.alice.etc = self.alice.root / "etc"
+        self.alice.steps = self.lab.tmp / "alice.steps"
+        self.steps = Steps(self.alice.steps)
         self.lab.sh(f"mount -t tmpfs -o size=2m tmpfs {self.alice.etc}")      # so that a disk can be full
         for folder in ("inet/secret", "dladm", "ipadm"):
             (self.alice.etc / folder).mkdir(parents=True)
@@ -166,6 +169,8 @@ class Site:
         return self.senders.counts()
 
     def nothing_readable(self, what):
+        """Nor is a step refused."""
+        self.steps.check(what)
         readable, protected, samples = self.tap.look()
         new = {kind: count - self.readable_before.get(kind, 0) for kind, count in readable.items() if count > self.readable_before.get(kind, 0)}
         self.readable_before = readable

@@ -5,11 +5,13 @@ import time
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "model")]
 
 import sequences                                 # noqa: E402
 from faults import FAULTS                        # noqa: E402
 from rounds import Sites, repetition             # noqa: E402
+from steps import Refused                        # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +54,24 @@ def test_chaos_the_tap_sees_every_kind_without_adit(sites):
     """The control on which all others rest: made anew in each lab before Adit starts."""
     site = sites.get()
     assert all(site.seen_without_adit[kind] >= 3 for kind in site.kinds)
+
+
+def test_chaos_the_steps_are_those_of_the_model(sites):
+    """Of a daemon that was just started, everything that counts is there; and a route that comes before its guard is refused."""
+    site = sites.get()
+    site.restart_aditd()
+    site.wait_whole()
+    assert site.steps.look() == []
+    text = site.alice.steps.read_text()
+    life = text[text.rindex("by=aditd start\n"):]
+    for step in ("book intact", "loaded 10.0.1.0/24 v4_bob0 operator route", "started", "layer rule up", "layer owned up", "layer lasting up", "device+ v4_bob0 ",
+                 "pass+ v4_bob0 ", "policy v4_bob0 on", "carrier v4_bob0 on", "route+ 10.0.1.0/24 v4_bob0"):
+        assert step in life, f"{step}\n{life}"
+    with open(site.alice.steps, "a") as file:
+        file.write("t=1.0 by=aditd route+ 10.99.0.0/16 v4_bob0\n")
+    with pytest.raises(Refused, match="route-before-book"):
+        site.steps.check("a planted step")
+    sites.drop()
 
 
 def test_chaos_a_leak_is_found(sites):

@@ -39,6 +39,7 @@ class Host:
         for folder in ("etc/inet/secret", "etc/dladm", "etc/ipadm", "run"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         self.daemon = None
+        self.steps = None              # a file for the steps of its daemons (docs/model/README.md)
         self.daemon_log = lab.tmp / f"{name}.aditd.log"
         lab.sh(f"ip netns add {self.ns}")
         self.sh("ip link set lo up")
@@ -84,8 +85,9 @@ class Host:
     def start_aditd(self, *options, wait=True, environment=None, before=()):
         """`before`: a command that starts it, with limits."""
         log = open(self.daemon_log, "ab")
+        traced = {"ADIT_TRACE_STEPS": str(self.steps)} if self.steps else {}
         self.daemon = subprocess.Popen(self.argv([*before, BUILD / "bin" / "aditd", *options]), stdout=log, stderr=log,
-                                       env=dict(self.environment(), **(environment or {})), start_new_session=True)
+                                       env=dict(self.environment(), **traced, **(environment or {})), start_new_session=True)
         self.lab.processes.append(self.daemon)
         if wait:
             self.wait_ready()

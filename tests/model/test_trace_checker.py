@@ -62,6 +62,11 @@ ALLOWED = {
     "a way put back while the guardian is away": START + ROUTED + "layer owned down\nroute- 10.0.1.0/24 bob0\nroute+ 10.0.1.0/24 bob0",
     "a way put back while a layer cannot be": START + ROUTED + "layer lasting down\nroute- 10.0.1.0/24 bob0\nroute+ 10.0.1.0/24 bob0",
     "a more specific route in a closed network": START + ROUTED + "route+ 10.0.1.128/25 bob0",
+    "a more specific network that its tunnel carries before its own layers close it":
+        START + ROUTED + "book+ 10.0.1.128/25 bob0 operator policy\nroute+ 10.0.1.128/25 bob0",
+    "a reason is undone, and another holds the network": START + ROUTED + "book+ 10.0.1.0/24 bob0 operator kept\nroute- 10.0.1.0/24 bob0\nroute+ 10.0.1.0/24 bob0\n"
+                                                         "record 1 undo 10.0.1.0/24 bob0 operator kept\nbook- 10.0.1.0/24 bob0 operator kept record=1",
+    "killed between an entry's write and its line, though it left before": START + ROUTED + LEFT + "writes 10.0.1.0/24 bob0 operator route\n" + AGAIN,
     "a command that failed at its first try is undone":
         START + "book+ 10.0.1.0/24 bob0 operator route\nlayer rule up 10.0.1.0/24\nlayer owned down\nrecord 1 undo 10.0.1.0/24 bob0 operator *\n"
         "layer rule opens 10.0.1.0/24\nbook- 10.0.1.0/24 bob0 operator route record=1",

@@ -11,7 +11,7 @@ import sys
 
 LAYERS = ("rule", "owned", "lasting")
 OPENINGS = ("open", "release", "delete", "withdraw", "rename", "undo")
-SOURCES = ("address", "route", "policy", "seen", "standing", "kept")
+SOURCES = ("address", "route", "policy", "rule-gone", "seen", "standing", "kept", "closed")
 LINE = re.compile(r"t=(\d+\.\d+) by=(\S+) (.+)")
 
 Entry = collections.namedtuple("Entry", "network tunnel who source")
@@ -215,6 +215,10 @@ class Checker:
             self.book[entry] = Held(self.at, temporary == "temporary", loaded=who in self.starts)
             self.left.pop(entry, None)
 
+    def writes(self, who, net, tunnel, maker, source):
+        """Killed before its `book+`, the entry may be there, though it left before."""
+        self.left.pop(self.entry(net, tunnel, maker, source), None)
+
     def objection(self, entry, record):
         """(rule, why) that this record does not let this entry leave; None: it does."""
         held, net = self.book[entry], entry.network
@@ -224,13 +228,17 @@ class Checker:
             return "foreign-record", f"record {record.id} is about {record.tunnel} {record.source}, not {entry.tunnel} {entry.source}"
         if record.who not in (entry.who, "operator"):
             return "foreign-record", f"record {record.id} is by {record.who}; the entry is by {entry.who}"
-        if record.why == "undo" and held.placed and held.placed < record.at:
+        if record.why == "undo" and held.placed and held.placed < record.at and not self.others(entry):
             return "undo-of-kept", f"{net} of {entry.tunnel} is undone, but its way stood before: that is no failed command, it is a hold given back"
         if record.why == "rename" and not any(other.network == net and other.tunnel != entry.tunnel for other in self.book):
             return "rename-opens", f"{net} leaves with the old name and no other holds it"
         if record.why == "withdraw" and entry.source != "standing":
             return "withdraw-of-kept", f"{net} is not an entry that lasts only while a route of others stands"
         return None
+
+    def others(self, entry):
+        """What else holds the network: with these it stays closed."""
+        return [other for other in self.book if other.network == entry.network and other != entry]
 
     def recorded(self, entry):
         return any(not self.objection(entry, record) for record in self.records.get(entry.network, []))
@@ -258,7 +266,7 @@ class Checker:
         if not found:
             self.refuse("no-record", f"{net} of {tunnel} leaves the book, and no record {id_} was written before")
         else:
-            self.leaves(entry, found[-1])
+            self.leaves(entry, next((one for one in found if not self.objection(entry, one)), found[-1]))      # one change, many entries
         del self.book[entry]
         self.left[entry] = id_
 
@@ -301,7 +309,8 @@ class Checker:
 
     def not_closed_by(self, net, layers, told=False):
         """`told`: a layer that this life found broken does; one that it has not looked at does not."""
-        return ", ".join(layer for layer in layers if not (net in self.layers[layer] or (told and self.standing[layer] is False)))
+        return ", ".join(layer for layer in layers if not (any(within(net, closed) for closed in self.layers[layer])
+                                                           or (told and self.standing[layer] is False)))
 
     # ---- tunnels
 
@@ -388,7 +397,7 @@ class Checker:
 STEPS = {
     "start": Checker.start, "book": Checker.note_state, "loaded": Checker.loaded, "adopted": Checker.adopted,
     "started": Checker.started, "stop": Checker.stop, "crash": Checker.stop, "boot": Checker.boot, "lost": Checker.lost,
-    "book+": Checker.book_plus, "book-": Checker.book_minus, "record": Checker.record,
+    "writes": Checker.writes, "book+": Checker.book_plus, "book-": Checker.book_minus, "record": Checker.record,
     "allow": Checker.allow, "disallow": Checker.disallow, "layer": Checker.layer,
     "device+": Checker.device_plus, "device-": Checker.device_minus, "pass+": Checker.pass_plus, "pass-": Checker.pass_minus,
     "policy": Checker.policy, "carrier": Checker.carrier, "route+": Checker.route_plus, "route-": Checker.route_minus,
