@@ -13,9 +13,14 @@
 
 #include "base/secret.h"
 #include "daemon.h"
-#include "linux/platform.h"
+#include "engine/run_lock.h"
+#include "linux/guardian_client.h"
+#include "linux/launcher.h"
+#include "linux/linux_platform.h"
 #include "linux/privileges.h"
+#include "linux/reach.h"
 #include "options.h"
+#include "own_files.h"
 
 namespace adit {
 namespace {
@@ -55,16 +60,41 @@ void log_event(const engine::LogEvent& event) {
   fmt::print(std::cerr, "aditd: {}{}\n", level, event.text);
 }
 
-Result<> serve(const Options& options) {
+// Before anything of one that works here is touched; the engine takes the lock for good.
+Result<> leave_another_alone(const engine::Settings& settings) {
+  const auto lock = engine::RunLock::take(settings.run_dir);
+  return lock || lock.error().code != EBUSY ? Result<>{} : std::unexpected(lock.error());
+}
+
+// Everything that needs root's powers, in this order; afterwards they are gone, and the cage is closed. Nothing that
+// others sent was read before. What remains open is told and shows in `adit status`.
+Result<platform::PlatformSettings> settle_down(const engine::Settings& settings) {
   TRY(platform::check_privileges());
   TRY(check_tun());
+  TRY(leave_another_alone(settings));
   raise_descriptor_limit();
-  TRY(platform::drop_privileges());
+  auto own = platform::own_user(platform::kDaemonRole);
+  platform::PlatformSettings made{.root = settings.root, .run_dir = settings.run_dir};
+  TRY_ASSIGN(made.launcher,
+             platform::Launcher::start({platform::guardian_words(settings.root, settings.run_dir), own.user}));
+  if (const auto guardian = platform::find_user(platform::kGuardianRole.user)) made.guardian_uid = guardian->uid;
+  const auto folders = own_folders(settings);
+  platform::make_reachable(platform::kDaemonRole, own, folders.all());
+  made.missing = platform::take_over(folders, own.user);
+  if (!own.why_not.empty()) made.missing.push_back(own.why_not);
+  TRY(platform::drop_privileges(platform::kDaemonRole, own.user));
   TRY(platform::forbid_dumps());
-  TRY(require_locked_secrets());
+  for (auto& sentence : platform::close_cage(cage_rules(settings))) made.missing.push_back(std::move(sentence));
+  return made;
+}
+
+Result<> serve(const Options& options) {
   const SystemClock clock;
-  TRY_ASSIGN(const auto platform, platform::make_linux_platform(options.settings.root, options.settings.run_dir));
-  engine::Engine engine(options.settings, *platform, clock, nullptr, engine::StepLog::from_environment("aditd", clock));
+  auto steps = engine::StepLog::from_environment("aditd", clock);  // before the cage closes
+  TRY_ASSIGN(auto settled, settle_down(options.settings));
+  TRY(require_locked_secrets());
+  TRY_ASSIGN(const auto platform, platform::make_linux_platform(std::move(settled)));
+  engine::Engine engine(options.settings, *platform, clock, nullptr, std::move(steps));
   engine.events().subscribe(log_event);
   Daemon daemon(engine, *platform);
   TRY(engine.start());

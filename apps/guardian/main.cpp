@@ -1,6 +1,5 @@
 // adit-guard: the guardian. Holds what aditd has closed, whatever becomes of aditd.
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -13,8 +12,11 @@
 
 #include "aditd/notify.h"
 #include "guard/book_file.h"
+#include "linux/cage.h"
 #include "linux/guardian.h"
+#include "linux/own_folders.h"
 #include "linux/privileges.h"
+#include "linux/reach.h"
 
 namespace adit {
 namespace {
@@ -60,19 +62,25 @@ Result<Options> read_options(const std::vector<std::string>& words) {
   return options;
 }
 
+std::vector<std::string> books_of(const Options& options) {
+  return {options.root + "/etc/adit/guard.book", options.root + "/etc/adit/guard.book.copy",
+          options.run + "/guard.book"};
+}
+
 // What the book says is closed, and nothing that may carry it: without aditd nothing passes. Of each network the newest
 // line of all copies counts.
 Result<std::optional<platform::GuardianBook>> read_book(const Options& options) {
   guard::Lines lines;
   bool any = false;
-  for (const auto& path : {options.root + "/etc/adit/guard.book", options.root + "/etc/adit/guard.book.copy",
-                           options.run + "/guard.book"}) {
+  for (const auto& path : books_of(options)) {
     guard::BookFile file(path, Lasting::boot, "guardian");
-    TRY_ASSIGN(const auto read, file.load());
-    if (!read) continue;
+    const auto read = file.load();
+    if (!read && read.error().code == EACCES && path.starts_with(options.run)) continue;  // aditd's users were kept out
+    if (!read) return std::unexpected(read.error());
+    if (!*read) continue;
     any = true;
-    for (const auto& [network, line] : read->networks) lines.take(line);
-    for (const auto& [name, line] : read->interfaces) lines.take(line);
+    for (const auto& [network, line] : (*read)->networks) lines.take(line);
+    for (const auto& [name, line] : (*read)->interfaces) lines.take(line);
   }
   if (!any) return std::nullopt;
   const guard::Book book = lines.book();
@@ -118,14 +126,26 @@ Result<int> stop_signals() {
 Result<> serve(const Options& options) {
   TRY_ASSIGN(const int stop, stop_signals());
   TRY_ASSIGN(const int again, hangup_signal());
-  (void)::mkdir(options.run.c_str(), 0755);
+  auto own = platform::own_user(platform::kGuardianRole);
   platform::GuardianSettings settings;
+  settings.daemon = platform::find_user(platform::kDaemonRole.user);
+  const std::vector<std::string> folders = {options.root + "/etc/adit", options.run};
+  platform::make_reachable(platform::kGuardianRole, own, folders);
+  auto missing = platform::share_folders(folders, settings.daemon);
+  for (const auto& book : books_of(options)) platform::let_all_read(book);
   settings.root = options.root;
   settings.run = options.run;
   settings.say = say;
   settings.read_book = [options] { return read_book(options); };
+  settings.give_up_rights = [&]() -> Result<std::vector<std::string>> {
+    if (!own.why_not.empty()) missing.push_back(own.why_not);
+    TRY(platform::drop_privileges(platform::kGuardianRole, own.user));
+    TRY(platform::forbid_dumps());
+    for (auto& sentence : platform::close_cage({.calls = platform::CageRules::Calls::guardian}))
+      missing.push_back(std::move(sentence));
+    return missing;
+  };
   TRY_ASSIGN(const auto guardian, platform::Guardian::start(std::move(settings)));
-  TRY(platform::keep_net_admin_only());
   notify_service_manager("READY=1");
   guardian->run(stop, again);
   notify_service_manager("STOPPING=1");

@@ -71,6 +71,13 @@ int sync_directory(const std::string& path) {
   return code;
 }
 
+// What root replaces in a folder of the daemon's (`adit guard open --offline`) stays the daemon's.
+bool keep_owner(int fd, const std::string& path) {
+  struct stat before{}, now{};
+  if (::geteuid() != 0 || ::lstat(path.c_str(), &before) != 0 || ::fstat(fd, &now) != 0) return true;
+  return before.st_uid == now.st_uid || ::fchown(fd, before.st_uid, before.st_gid) == 0;
+}
+
 void crash_point_of(std::string_view point, const char* step) {
   crash_point(std::string(point) + ":" + step);
 }
@@ -93,6 +100,7 @@ Result<> replace_file(const std::string& path, std::string_view text, mode_t mod
   Temporary copy(fd, aside);
   crash_point_of(point, "opened");
   if (::fchmod(fd, mode) != 0) return unchanged(path, "set its mode", errno);
+  if (!keep_owner(fd, path)) return unchanged(path, "keep its owner", errno);
   if (!write_all(fd, text)) return unchanged(path, "write", errno);
   crash_point_of(point, "written");
   if (lasting == Lasting::disk && ::fsync(fd) != 0) return unchanged(path, "fsync", errno);

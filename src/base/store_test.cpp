@@ -74,5 +74,17 @@ TEST_F(StoreTest, AtEveryCrashPointTheFileIsOldOrNewAsAWhole) {
   }
 }
 
+TEST_F(StoreTest, WhatRootReplacesStaysItsOwners) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  const std::string path = directory_ + "/file";
+  ASSERT_TRUE(replace_file(path, "one", 0600, Lasting::boot, "t"));
+  ASSERT_EQ(::chown(path.c_str(), 4711, 4712), 0);
+  ASSERT_TRUE(replace_file(path, "two", 0600, Lasting::boot, "t"));
+  struct stat info{};
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 4711u);
+  EXPECT_EQ(info.st_gid, 4712u);
+}
+
 }  // namespace
 }  // namespace adit

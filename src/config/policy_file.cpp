@@ -113,6 +113,8 @@ Result<> check_policy_directory(const std::string& path) {
   if (::stat(path.c_str(), &info) != 0) return fail(errno, "{}: {}", path, std::strerror(errno));
   if (!S_ISDIR(info.st_mode)) return fail(ENOTDIR, "{}: not a directory", path);
   TRY(check_owner(info, path));
+  // In a sticky one a group may add files, as aditd's own does in /etc/inet; whose each is, is looked at.
+  if ((info.st_mode & (S_ISVTX | S_IWOTH)) == S_ISVTX) return {};
   return check_mode(info, path);
 }
 

@@ -17,8 +17,8 @@ Result<std::string> read_policy_file(const std::string& path);
 // directory of the link itself is for check_policy_directory.
 Result<std::string> read_trusted_policy_file(const std::string& path);
 
-// A directory all of whose files count: EPERM when group or world may write it, sticky or not, or it belongs neither to
-// root nor to the caller. ENOENT; ENOTDIR.
+// A directory all of whose files count: EPERM when world may write it, or group and it is not sticky (as /etc/inet is
+// for aditd's), or it belongs neither to root nor to the caller. ENOENT; ENOTDIR.
 Result<> check_policy_directory(const std::string& path);
 
 }  // namespace adit::config

@@ -2,12 +2,16 @@
 
 #include "base/store.h"
 #include "config/ipsecalgs_file.h"
+#include "linux/privileges.h"
 
 namespace adit::engine {
 
 Result<Outcome> Algorithms::load() {
   const std::string path = context_.in_root("/etc/inet/ipsecalgs");
-  TRY_ASSIGN(const auto text, read_file(path));
+  TRY_ASSIGN(const auto text, [&] {
+    const platform::AsReader reader;
+    return read_file(path);
+  }());
   Outcome outcome;
   if (!text) {
     table_ = crypto::AlgorithmTable::builtin();

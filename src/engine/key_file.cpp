@@ -2,6 +2,7 @@
 #include "config/key_file.h"
 #include "config/ipseckey.h"
 #include "engine/keys.h"
+#include "linux/privileges.h"
 
 namespace adit::engine {
 namespace {
@@ -57,7 +58,10 @@ Result<Outcome> Keys::load_file() {
 
 Result<Outcome> Keys::replace_by_file(const std::string& path) {
   Outcome outcome;
-  auto secret = config::read_key_file(path);
+  auto secret = [&] {
+    const platform::AsReader reader;
+    return config::read_key_file(path);
+  }();
   if (!secret && secret.error().code == ENOENT) {
     outcome.progress.push_back(fmt::format("{} does not exist: no manual keys", path));
     return outcome;

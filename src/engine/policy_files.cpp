@@ -7,6 +7,7 @@
 #include "config/policy_set.h"
 #include "engine/names.h"
 #include "engine/policy.h"
+#include "linux/privileges.h"
 
 namespace adit::engine {
 namespace {
@@ -57,6 +58,11 @@ std::vector<spd::Rule> with_changes(const std::vector<spd::Rule>& standing, cons
   return next;
 }
 
+config::PolicyFiles read_files(const std::string& root) {
+  const platform::AsReader reader;
+  return config::read_policy_files(root);
+}
+
 }  // namespace
 
 Result<PolicyDiff> Policy::diff_of(const config::PolicyFiles& files, RulesByHead& wanted) {
@@ -77,11 +83,11 @@ Result<PolicyDiff> Policy::diff_of(const config::PolicyFiles& files, RulesByHead
 
 Result<PolicyDiff> Policy::diff_files() {
   RulesByHead wanted;
-  return diff_of(config::read_policy_files(context_.settings.root), wanted);
+  return diff_of(read_files(context_.settings.root), wanted);
 }
 
 Result<Outcome> Policy::load_files() {
-  auto files = config::read_policy_files(context_.settings.root);
+  auto files = read_files(context_.settings.root);
   context_.names->ask_again();
   RulesByHead wanted;
   TRY_ASSIGN(const PolicyDiff diff, diff_of(files, wanted));

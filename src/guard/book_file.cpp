@@ -15,7 +15,7 @@ constexpr std::string_view kHeader =
     "adit guard book 2: networks that may be reached only through their secured tunnels; written by aditd\n";
 constexpr std::string_view kMagic = "adit guard book 2";
 constexpr size_t kOldLinesKept = 256;
-constexpr mode_t kMode = 0600;
+constexpr mode_t kMode = 0644;  // the guardian is another user; `adit guard` tells everybody the same
 
 class Closing {
  public:

@@ -13,6 +13,8 @@
 #include <cstring>
 #include <thread>
 
+#include "linux/cage.h"
+#include "linux/lwtunnel_hooks.h"
 #include "linux/mark.h"
 #include "linux/netlink_addresses.h"
 #include "linux/netlink_links.h"
@@ -32,10 +34,10 @@ ino_t inode_of(const std::string& path) {
   return lstat(path.c_str(), &found) == 0 ? found.st_ino : 0;
 }
 
-bool is_root(int socket) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+// What cannot be looked at is still there.
+bool is_still(const std::string& path, ino_t inode) {
+  struct stat found{};
+  return lstat(path.c_str(), &found) == 0 ? found.st_ino == inode : errno == EACCES;
 }
 
 }  // namespace
@@ -45,6 +47,8 @@ bool is_root(int socket) {
 Result<std::unique_ptr<Guardian>> Guardian::start(GuardianSettings settings) {
   std::unique_ptr<Guardian> guardian(new Guardian(std::move(settings)));
   TRY(guardian->take_directory());
+  TRY(guardian->bind_socket());
+  TRY(guardian->give_up_rights());
   TRY_ASSIGN(guardian->watch_, GuardWatch::start());  // before the layers, so that no touch of them falls between
   TRY_ASSIGN(guardian->layers_, GuardLayers::open(true));
   if (const auto& why = guardian->layers_->lwtunnel_hooks().why_not; !why.empty()) guardian->tell(why);
@@ -108,33 +112,54 @@ Result<> Guardian::close_by_book() {
   return {};
 }
 
-// It appears under its name when it listens, and not before.
-Result<> Guardian::listen() {
-  const std::string path = settings_.run + "/guard.sock", made = path + ".new";
+// Whoever connects before it listens is refused, as where there is no guardian. Root's, and aditd's group's: so from
+// the start, since aditd may put something else in its place.
+Result<> Guardian::bind_socket() {
+  const std::string path = settings_.run + "/guard.sock";
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
-  if (made.size() >= sizeof name.sun_path) return fail(ENAMETOOLONG, "{}: too long for a socket's name", path);
-  made.copy(name.sun_path, made.size());
+  if (path.size() >= sizeof name.sun_path) return fail(ENAMETOOLONG, "{}: too long for a socket's name", path);
+  path.copy(name.sun_path, path.size());
   Descriptor listener(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listener.valid()) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
-  unlink(made.c_str());  // the directory is ours: its lock is held
-  const mode_t mask = umask(0177);
+  unlink(path.c_str());  // the directory is ours: its lock is held
+  const gid_t group = getegid();
+  const bool shared = settings_.daemon && setegid(settings_.daemon->gid) == 0;
+  const mode_t mask = umask(shared ? 0117 : 0177);
   const int bound = bind(listener.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name);
   const int error = errno;
   umask(mask);
+  if (shared) (void)setegid(group);
   if (bound != 0) return fail(error, "cannot make {}: {}", path, std::strerror(error));
-  if (::listen(listener.get(), static_cast<int>(kMostClients)) != 0 || rename(made.c_str(), path.c_str()) != 0)
-    return fail(errno, "cannot listen at {}: {}", path, std::strerror(errno));
   listener_ = std::move(listener);
   socket_inode_ = inode_of(path);
   return {};
 }
 
+Result<> Guardian::give_up_rights() {
+  (void)turn_on_lwtunnel_hooks();  // a setting of the machine; the layers ask how it came out
+  if (!settings_.give_up_rights) return {};
+  TRY_ASSIGN(const auto lacking, settings_.give_up_rights());
+  for (const auto& sentence : lacking) tell(sentence);
+  return {};
+}
+
+Result<> Guardian::listen() {
+  if (::listen(listener_.get(), static_cast<int>(kMostClients)) != 0)
+    return fail(errno, "cannot listen at {}/guard.sock: {}", settings_.run, std::strerror(errno));
+  return {};
+}
+
 // The run directory may be lost, or tidied up by somebody: a guardian that no aditd reaches keeps every tunnel closed.
-void Guardian::listen_again() {
-  if (inode_of(settings_.run + "/guard.sock") == socket_inode_) return;
+// In its cage it cannot make it again: where no aditd is connected it makes room for a new one, which the service
+// manager or aditd starts. False: it does.
+bool Guardian::listen_again() {
+  if (is_still(settings_.run + "/guard.sock", socket_inode_)) return true;
+  if (settings_.give_up_rights) return std::ranges::any_of(clients_, &Client::sends_plans);
   (void)::mkdir(settings_.run.c_str(), 0755);
-  if (take_directory() && listen()) tell(fmt::format("{}/guard.sock was taken away; it is there again", settings_.run));
+  if (take_directory() && bind_socket() && listen())
+    tell(fmt::format("{}/guard.sock was taken away; it is there again", settings_.run));
+  return true;
 }
 
 Guardian::~Guardian() {
@@ -238,6 +263,8 @@ void Guardian::run(int stop, int again) {
     watch_->drain(*layers_);
     look_inside_ |= watch_->addresses_touched();
     tend();
+    if (!listen_again())
+      return tell(settings_.run + "/guard.sock was taken away: this guardian ends for one that makes it again");
     if (waiting[1].revents != 0) accept_clients();
     if (waiting[2].revents != 0) read_again(again);
     let_go_of_gone(waiting);
@@ -257,8 +284,8 @@ void Guardian::tend() {
     look_inside_ = true;
     layers_->suspect();
   }
-  listen_again();
   for (const auto& sentence : layers_->put_back()) tell(sentence);
+  for (const auto& sentence : refused_calls()) tell("adit-guard: " + sentence);
   if (now < next_saved_) return;
   next_saved_ = now + kLookAtSaved;
   look_at_saved_rules();
@@ -285,11 +312,18 @@ void Guardian::tell(const std::string& sentence) {
 
 // --- serving
 
+bool Guardian::may_speak(int socket) const {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+  return peer.uid == 0 || peer.uid == geteuid() || (settings_.daemon && peer.uid == settings_.daemon->uid);
+}
+
 void Guardian::accept_clients() {
   for (;;) {
     Descriptor one(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!one.valid()) return;
-    if (!is_root(one.get())) continue;
+    if (!may_speak(one.get())) continue;
     if (clients_.size() >= kMostClients) clients_.erase(clients_.begin());  // the eldest: a new one is never kept out
     clients_.push_back({std::move(one), false});
   }

@@ -20,6 +20,7 @@
 #include "linux/guard_layers.h"
 #include "linux/guard_watch.h"
 #include "linux/guard_wire.h"
+#include "linux/privileges.h"
 
 namespace adit::platform {
 
@@ -36,6 +37,10 @@ struct GuardianSettings {
   std::function<Result<std::optional<GuardianBook>>()> read_book;
   std::function<void(const std::string&)> say;  // to the log
   std::string saved_rules = "/etc/nftables.conf";
+  // Gives up what only the files and the socket of `run` need; sentences about what could not be. Called once, before
+  // anything is read.
+  std::function<Result<std::vector<std::string>>()> give_up_rights;
+  std::optional<User> daemon;  // as which aditd works, beside root
 };
 
 class Guardian {
@@ -56,10 +61,13 @@ class Guardian {
   };
   explicit Guardian(GuardianSettings settings) : settings_(std::move(settings)) {}
   Result<> take_directory();
+  Result<> give_up_rights();
   Result<> close_by_book();
   GuardPlan first_plan();
+  Result<> bind_socket();
   Result<> listen();
-  void listen_again();
+  bool listen_again();
+  [[nodiscard]] bool may_speak(int socket) const;
   void accept_clients();
   bool serve(Client& client);  // false: it is gone
   GuardMessage answer(Client& client, const GuardMessage& request);

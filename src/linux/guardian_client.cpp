@@ -1,17 +1,17 @@
 #include "linux/guardian_client.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <thread>
+
+#include "linux/detached.h"
 
 namespace adit::platform {
 namespace {
@@ -27,8 +27,7 @@ std::unexpected<Error> no_answer(int code, const std::string& why) {
   return fail(code, "the guardian does not answer ({}); nothing new was opened", why);
 }
 
-std::string program_of(const GuardianClientSettings& settings) {
-  if (!settings.program.empty()) return settings.program;
+std::string program_beside_us() {
   if (const char* named = std::getenv("ADIT_GUARD_PROGRAM")) return named;
   std::array<char, 4096> own{};
   const ssize_t size = readlink("/proc/self/exe", own.data(), own.size() - 1);
@@ -36,23 +35,11 @@ std::string program_of(const GuardianClientSettings& settings) {
   return path.substr(0, path.rfind('/') + 1) + "adit-guard";
 }
 
-// In a forked child of a process with threads: system calls only.
-[[noreturn]] void become(const char* program, char* const* words) {
-  setsid();
-  if (fork() != 0) _exit(0);  // nobody's child: it outlives us, and nobody has to wait for it
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  const int nothing = open("/dev/null", O_RDWR);
-  if (nothing >= 0) {
-    dup2(nothing, STDIN_FILENO);
-    dup2(nothing, STDOUT_FILENO);
-  }
-  execv(program, words);
-  _exit(127);
-}
-
 }  // namespace
+
+std::vector<std::string> guardian_words(const std::string& root, const std::string& run, const std::string& program) {
+  return {program.empty() ? program_beside_us() : program, "--root", root, "--run", run};
+}
 
 GuardianClient::GuardianClient(GuardianClientSettings settings)
     : settings_(std::move(settings)), epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
@@ -71,8 +58,8 @@ Result<> GuardianClient::connect() {
     return fail(errno, "{}: {}", path, std::strerror(errno));
   ucred peer{};
   socklen_t size = sizeof peer;
-  if (getsockopt(one.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || (peer.uid != 0 && peer.uid != geteuid()))
-    return fail(EPERM, "{}: not root's", path);
+  if (getsockopt(one.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || !is_guardian(peer.uid))
+    return fail(EPERM, "{}: not the guardian's", path);
   epoll_event event{};
   event.events = EPOLLIN;
   if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, one.get(), &event) != 0)
@@ -82,6 +69,10 @@ Result<> GuardianClient::connect() {
   return {};
 }
 
+bool GuardianClient::is_guardian(uid_t uid) const {
+  return uid == 0 || uid == geteuid() || uid == settings_.guardian_uid;
+}
+
 void GuardianClient::let_go() {
   socket_ = Descriptor();
   agreed_ = false;
@@ -89,32 +80,22 @@ void GuardianClient::let_go() {
 
 Result<> GuardianClient::start_program() {
   next_start_ = Clock::now() + kBetweenStarts;
-  const std::string program = program_of(settings_);
-  if (access(program.c_str(), X_OK) != 0) return fail(errno, "cannot start {}: {}", program, std::strerror(errno));
-  std::vector<std::string> words{program, "--root", settings_.root, "--run", settings_.run};
-  std::vector<char*> pointers;
-  for (auto& word : words) pointers.push_back(word.data());
-  pointers.push_back(nullptr);
-  const pid_t child = fork();
-  if (child < 0) return fail(errno, "cannot start {}: {}", program, std::strerror(errno));
-  if (child == 0) become(program.c_str(), pointers.data());
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  return {};
+  if (settings_.launcher) return settings_.launcher->start_guardian();
+  return start_detached(guardian_words(settings_.root, settings_.run, settings_.program));
 }
 
+// A first start may fail: another guardian is just about to end.
 Result<> GuardianClient::connect_or_start(Clock::time_point until) {
-  auto connected = connect();
-  if (connected) return {};
-  const bool none = connected.error().code == ENOENT || connected.error().code == ECONNREFUSED;
-  if (none && Clock::now() >= next_start_) TRY(start_program());
-  while (Clock::now() < until) {
-    connected = connect();
+  for (auto patience = milliseconds(0);; patience = kPatience) {
+    const auto connected = connect();
     if (connected) return {};
+    // EACCES: of one that took us for another user. If it is dead, the next one makes the socket anew.
+    const int code = connected.error().code;
+    const bool none = code == ENOENT || code == ECONNREFUSED || code == EACCES;
+    if (none && Clock::now() >= next_start_ + patience) TRY(start_program());
+    if (Clock::now() >= until) return connected;
     std::this_thread::sleep_for(kBetweenCalls);
   }
-  return connected;
 }
 
 // --- asking

@@ -11,13 +11,20 @@
 #include "linux/descriptor.h"
 #include "linux/guard_layers.h"
 #include "linux/guard_wire.h"
+#include "linux/launcher.h"
 
 namespace adit::platform {
 
 struct GuardianClientSettings {
-  std::string root, run;  // as GuardianSettings
-  std::string program;    // empty: $ADIT_GUARD_PROGRAM, or adit-guard beside this process's own program
+  std::string root, run;               // as GuardianSettings
+  std::string program;                 // empty: $ADIT_GUARD_PROGRAM, or adit-guard beside this process's own program
+  std::shared_ptr<Launcher> launcher;  // starts it; none: this process does
+  std::optional<uid_t> guardian_uid;   // it works as that one, or as root
 };
+
+// Its program and options.
+std::vector<std::string> guardian_words(const std::string& root, const std::string& run,
+                                        const std::string& program = {});
 
 class GuardianClient {
  public:
@@ -46,6 +53,7 @@ class GuardianClient {
   Result<> send_plan(const GuardPlan& plan);
   Result<> order(GuardWord word, std::vector<uint8_t> body, std::chrono::milliseconds patience);
   Result<GuardMessage> ask(GuardWord word, std::vector<uint8_t> body, std::chrono::milliseconds patience);
+  [[nodiscard]] bool is_guardian(uid_t uid) const;
   void hear();
   void let_go();
   void come_back();

@@ -108,9 +108,15 @@ class GuardianTest : public GuardedHost {
       _exit(0);
     }
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (access((run_dir + "/guard.sock").c_str(), F_OK) != 0 && access((run_dir + "/why").c_str(), F_OK) != 0 &&
-           std::chrono::steady_clock::now() < until)
+    while (!listens() && access((run_dir + "/why").c_str(), F_OK) != 0 && std::chrono::steady_clock::now() < until)
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  [[nodiscard]] bool listens() const {
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    (run_dir + "/guard.sock").copy(name.sun_path, sizeof name.sun_path - 1);
+    const Descriptor one(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    return connect(one.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0;
   }
   int kill_guardian(int signal) {
     if (guardian <= 0) return -1;

@@ -1,7 +1,10 @@
 // Platform on the real system: puts the parts together and says in which order a device becomes ours.
+#include "linux/linux_platform.h"
+
 #include <algorithm>
 #include <memory>
 
+#include "linux/cage.h"
 #include "linux/guard_switch.h"
 #include "linux/guardian_client.h"
 #include "linux/late_udp.h"
@@ -12,7 +15,6 @@
 #include "linux/nft_apply.h"
 #include "linux/nft_program.h"
 #include "linux/nft_render.h"
-#include "linux/platform.h"
 #include "linux/sysctl_file.h"
 #include "linux/tun.h"
 #include "linux/wire.h"
@@ -24,7 +26,9 @@ constexpr uint32_t kQueuePackets = 1000;  // of the TUN; a burst of small packet
 
 class LinuxPlatform final : public Platform {
  public:
-  explicit LinuxPlatform(GuardianClientSettings guardian) : guardian_(std::move(guardian)) {}
+  explicit LinuxPlatform(PlatformSettings settings)
+      : settings_(std::move(settings)),
+        guardian_({settings_.root, settings_.run_dir, {}, settings_.launcher, settings_.guardian_uid}) {}
 
   // --- devices
   Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name, uint32_t queues,
@@ -43,7 +47,7 @@ class LinuxPlatform final : public Platform {
     return make_wire_port(worker, workers, kOuterMark, notices_, &late_udp_);
   }
   std::vector<std::string> notices() override { return std::exchange(notices_, {}); }
-  std::vector<std::string> retry_wires() override { return late_udp_.retry(kOuterMark); }
+  std::vector<std::string> retry_wires() override;
 
   // --- netlink
   Result<std::vector<InterfaceInfo>> interfaces() override;
@@ -93,11 +97,15 @@ class LinuxPlatform final : public Platform {
   Result<> make_ours(const Descriptor& queue, const std::string& name);
   void follow_link(const nlmsghdr& notice);
 
+  [[nodiscard]] Result<Descriptor> tun_device() const;
+  [[nodiscard]] NftRunner nft_runner() const;
+
+  PlatformSettings settings_;
   std::unique_ptr<Netlink> netlink_;
   GuardianClient guardian_;
   const bool switched_off_ = platform::guard_switched_off();
   Monitor monitor_;
-  NftTable nftables_{[this](uint32_t port) { monitor_.ignore_port(port); }};
+  NftTable nftables_{[this](uint32_t port) { monitor_.ignore_port(port); }, nft_runner()};
   std::set<int> tunnels_;  // opened here, or left in our group by an earlier life
   std::vector<std::string> notices_;
   LateUdp late_udp_;
@@ -122,6 +130,12 @@ Result<std::optional<LinkDetail>> LinuxPlatform::find_ours(const std::string& na
   return *there;
 }
 
+Result<Descriptor> LinuxPlatform::tun_device() const {
+  auto device = open_tun_device();
+  return !device && device.error().code == EACCES && settings_.launcher ? settings_.launcher->open_tun()
+                                                                        : std::move(device);
+}
+
 // In this order a crash between two steps leaves either no device or one that is known as ours.
 Result<> LinuxPlatform::make_ours(const Descriptor& queue, const std::string& name) {
   TRY(change(name, {.group = kLinkGroup, .queue_packets = kQueuePackets}));
@@ -137,7 +151,8 @@ Result<std::vector<std::unique_ptr<datapath::TunPort>>> LinuxPlatform::open_tun(
     return fail(EBUSY, "{}: another process has this tunnel; is a second aditd running?", name);
   std::vector<std::unique_ptr<datapath::TunPort>> ports;
   for (uint32_t i = 0; i < queues; ++i) {
-    TRY_ASSIGN(Descriptor queue, attach_tun_queue(name));
+    TRY_ASSIGN(Descriptor device, tun_device());
+    TRY_ASSIGN(Descriptor queue, attach_tun_queue(std::move(device), name));
     if (i == 0) TRY(make_ours(queue, name));
     TRY_ASSIGN(auto port, make_tun_port(std::move(queue), name));
     ports.push_back(std::move(port));
@@ -192,14 +207,35 @@ Result<> LinuxPlatform::remove_address(const std::string& name, const net::Prefi
 
 // --- nftables
 
+NftRunner LinuxPlatform::nft_runner() const {
+  if (!settings_.launcher) return spawn_nft;
+  return [launcher = settings_.launcher](const std::vector<std::string>& arguments, const NftFiles& files) {
+    return launcher->run_nft(arguments, files);
+  };
+}
+
 Result<> LinuxPlatform::apply_firewall(const Firewall& firewall) {
   if (!monitor_.start() || monitor_.table_touched()) nftables_.distrust();
   return nftables_.apply(firewall);
 }
 
 Result<std::string> LinuxPlatform::ruleset() {
-  TRY_ASSIGN(NftAnswer answer, run_nft({"-j", "list", "ruleset"}, ""));
+  TRY_ASSIGN(NftAnswer answer, run_nft({"-j", "list", "ruleset"}, "", nft_runner()));
   return std::move(answer.output);
+}
+
+// --- what is missing
+
+std::vector<std::string> LinuxPlatform::retry_wires() {
+  for (auto& sentence : refused_calls()) settings_.missing.push_back(std::move(sentence));
+  std::vector<std::string> all = settings_.missing;
+  if (settings_.launcher && !settings_.launcher->lives())
+    all.emplace_back(
+        "aditd's launcher has ended: the host's own rules cannot change, no tunnel may be made and no guardian "
+        "started; "
+        "restart aditd");
+  for (auto& sentence : late_udp_.retry(kOuterMark)) all.push_back(std::move(sentence));
+  return all;
 }
 
 // --- changes
@@ -239,10 +275,14 @@ Result<> LinuxPlatform::start() {
 
 }  // namespace
 
-Result<std::unique_ptr<Platform>> make_linux_platform(const std::string& root, const std::string& run_dir) {
-  auto platform = std::make_unique<LinuxPlatform>(GuardianClientSettings{root, run_dir, {}});
+Result<std::unique_ptr<Platform>> make_linux_platform(PlatformSettings settings) {
+  auto platform = std::make_unique<LinuxPlatform>(std::move(settings));
   TRY(platform->start());
   return platform;
+}
+
+Result<std::unique_ptr<Platform>> make_linux_platform(const std::string& root, const std::string& run_dir) {
+  return make_linux_platform(PlatformSettings{root, run_dir, {}, {}, {}});
 }
 
 }  // namespace adit::platform

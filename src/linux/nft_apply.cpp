@@ -1,15 +1,13 @@
 #include "linux/nft_apply.h"
 
 #include "linux/nft_json.h"
-#include "linux/nft_program.h"
 #include "linux/nft_render.h"
 
 namespace adit::platform {
-namespace {
 
 // What stands, comparable; nullopt: there is none.
-Result<std::optional<std::string>> content_now() {
-  const auto answer = run_nft({"-j", "list", "table", "inet", kTableName}, {});
+Result<std::optional<std::string>> NftTable::content_now() const {
+  const auto answer = run_nft({"-j", "list", "table", "inet", kTableName}, {}, run_);
   if (!answer && answer.error().code == ENOENT && answer.error().text.starts_with("nft refuses")) return std::nullopt;
   if (!answer) return std::unexpected(answer.error());
   const auto listing = nlohmann::json::parse(answer->output, nullptr, false);
@@ -17,11 +15,9 @@ Result<std::optional<std::string>> content_now() {
   return table_content(listing);
 }
 
-}  // namespace
-
 Result<> NftTable::apply(const Firewall& firewall) {
   if (trusted_ && applied_ == firewall) return {};
-  const auto answer = run_nft({"-j", "-f", "-"}, render_table(firewall));
+  const auto answer = run_nft({"-j", "-f", "-"}, render_table(firewall), run_);
   if (!answer) return fail(answer.error().code, "the host's rules were not changed: {}", answer.error().text);
   own_port_(static_cast<uint32_t>(answer->process));
   applied_ = firewall;
@@ -34,7 +30,7 @@ Result<> NftTable::apply(const Firewall& firewall) {
 Result<> NftTable::remove() {
   applied_.reset();
   trusted_ = false;
-  TRY_ASSIGN(const NftAnswer answer, run_nft({"-j", "-f", "-"}, render_removal()));
+  TRY_ASSIGN(const NftAnswer answer, run_nft({"-j", "-f", "-"}, render_removal(), run_));
   own_port_(static_cast<uint32_t>(answer.process));
   return {};
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "linux/nft_program.h"
 #include "linux/platform.h"
 
 namespace adit::platform {
@@ -12,7 +13,8 @@ namespace adit::platform {
 class NftTable {
  public:
   // `own_port` hears the netlink port of each of our transactions.
-  explicit NftTable(std::function<void(uint32_t)> own_port) : own_port_(std::move(own_port)) {}
+  NftTable(std::function<void(uint32_t)> own_port, NftRunner run)
+      : own_port_(std::move(own_port)), run_(std::move(run)) {}
 
   Result<> apply(const Firewall& firewall);
   Result<> remove();
@@ -21,7 +23,10 @@ class NftTable {
   void distrust() { trusted_ = false; }
 
  private:
+  Result<std::optional<std::string>> content_now() const;
+
   std::function<void(uint32_t)> own_port_;
+  NftRunner run_;
   std::optional<Firewall> applied_;
   std::string content_;   // of the table, as the kernel listed it when it was applied
   bool trusted_ = false;  // the kernel has applied_, as far as we know

@@ -1,18 +1,23 @@
 // Each test acts in a child process: what is given up does not come back.
 #include "linux/privileges.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 #include <functional>
 
+#include "linux/cage.h"
+#include "linux/launcher.h"
+#include "linux/linux_platform.h"
 #include "linux/nft_program.h"
 #include "linux/own_namespace.h"
-#include "linux/platform.h"
 
 namespace adit::platform {
 namespace {
@@ -33,26 +38,81 @@ int in_child(const std::function<int()>& act) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
-constexpr uint64_t kKept =
-    1ull << 10 | 1ull << 12 | 1ull << 13 | 1ull << 14;  // bind service, net admin, net raw, ipc lock
+// Bind service, net admin, net raw, ipc lock; at times: read any file.
+constexpr uint64_t kKept = 1ull << 10 | 1ull << 12 | 1ull << 13 | 1ull << 14, kAtTimes = 1ull << 2;
+constexpr User kSomebody{65534, 65534};
 
 class Privileges : public OwnNamespace {};
 
-TEST_F(Privileges, OnlyTheFourRemainInEverySet) {
+TEST_F(Privileges, OfAnotherUserJustWhatTheRoleKeepsRemains) {
   EXPECT_EQ(in_child([] {
-              if (!drop_privileges()) return 1;
-              for (const char* set : {"CapPrm", "CapEff", "CapInh", "CapBnd", "CapAmb"})
-                if (capabilities(set) & ~kKept) return 2;
-              if ((capabilities("CapEff") & (1ull << 12 | 1ull << 13)) == 0) return 3;
+              if (!drop_privileges(kDaemonRole, kSomebody)) return 1;
+              if (geteuid() != kSomebody.uid || getuid() != kSomebody.uid || getegid() != kSomebody.gid) return 2;
+              if (getgroups(0, nullptr) != 0) return 3;
+              if (capabilities("CapPrm") != (kKept | kAtTimes) || capabilities("CapEff") != kKept) return 4;
+              for (const char* set : {"CapInh", "CapBnd", "CapAmb"})
+                if (capabilities(set) != 0) return 5;
+              if (setuid(0) == 0) return 6;
+              return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0 : 7;
+            }),
+            0);
+  EXPECT_EQ(in_child([] {
+              if (!drop_privileges(kGuardianRole, kSomebody)) return 1;
+              return capabilities("CapPrm") == 1ull << 12 && capabilities("CapEff") == 1ull << 12 ? 0 : 2;
+            }),
+            0);
+}
+
+TEST_F(Privileges, RootsFilesAreReadOnlyWhereItIsAskedFor) {
+  const auto reads = [] {
+    const int fd = open("/etc/shadow", O_RDONLY);
+    if (fd >= 0) close(fd);
+    return fd >= 0;
+  };
+  EXPECT_EQ(in_child([&] {
+              if (!drop_privileges(kDaemonRole, kSomebody) || reads()) return 1;
+              {
+                const AsReader reader;
+                const AsReader again;
+                if (!reads() || open("/etc/shadow", O_WRONLY) >= 0) return 2;
+              }
+              return reads() ? 3 : 0;
+            }),
+            0);
+}
+
+TEST_F(Privileges, WithoutAUserRootStaysWithoutItsPowers) {
+  EXPECT_EQ(in_child([] {
+              if (!drop_privileges(kDaemonRole, std::nullopt)) return 1;
+              if (geteuid() != 0) return 2;
+              if (capabilities("CapPrm") != (kKept | kAtTimes) || capabilities("CapEff") != kKept) return 3;
               return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0 : 4;
             }),
             0);
 }
 
+TEST_F(Privileges, WhyAProgramStaysRootIsSaid) {
+  const Role unknown{"aditd", "_adit-nobody-has-this", {}};
+  EXPECT_NE(own_user(unknown).why_not.find("there is no user _adit-nobody-has-this"), std::string::npos);
+  EXPECT_EQ(in_child([] {
+              const std::array all{CAP_NET_ADMIN, CAP_NET_RAW};
+              if (!keep_only(all)) return 1;
+              const Role known{"aditd", "nobody", {}};
+              const auto own = own_user(known);
+              return !own.user && own.why_not.find("without CAP_SETUID") != std::string::npos ? 0 : 2;
+            }),
+            0);
+  const Role known{"aditd", "nobody", {}};
+  EXPECT_TRUE(own_user(known).user && own_user(known).why_not.empty());
+}
+
 TEST_F(Privileges, EverythingOfThePlatformStillWorksAfterwards) {
   EXPECT_EQ(in_child([] {
-              if (!drop_privileges() || !forbid_dumps()) return 1;
-              auto platform = make_linux_platform("", "/nonexistent");
+              const auto launcher = Launcher::start({.guardian = {"/nonexistent"}, .nft_user = kSomebody});
+              if (!launcher || !drop_privileges(kDaemonRole, kSomebody) || !forbid_dumps()) return 1;
+              CageRules rules{.set = {"/proc/sys/net", "/dev/net/tun"}, .read = {"/"}};
+              if (!close_cage(rules).empty()) return 9;
+              auto platform = make_linux_platform(PlatformSettings{.run_dir = "/nonexistent", .launcher = *launcher});
               if (!platform) return 2;
               auto& it = **platform;
               Firewall firewall;
@@ -63,7 +123,7 @@ TEST_F(Privileges, EverythingOfThePlatformStillWorksAfterwards) {
               if (!it.add_address("t0", *net::Prefix::parse("10.0.0.1/32"), *net::Address::parse("10.0.1.1"))) return 5;
               if (!it.open_wire(0, 2)) return 6;
               if (!it.set_sysctl("net/ipv4/ip_forward", "1")) return 7;
-              return it.notices().empty() ? 0 : 8;
+              return it.notices().empty() && it.retry_wires().empty() ? 0 : 8;
             }),
             0);
 }

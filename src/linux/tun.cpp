@@ -69,15 +69,17 @@ Result<> set_offloads(const Descriptor& queue, const std::string& name) {
 
 }  // namespace
 
-Result<Descriptor> attach_tun_queue(const std::string& name) {
+Result<Descriptor> open_tun_device() {
+  Descriptor device(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (device.valid()) return device;
+  if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
+    return fail(ENOENT, "/dev/net/tun is not there; load the module with `modprobe tun`, or give it to the container");
+  return fail(errno, "cannot open /dev/net/tun: {}", std::strerror(errno));
+}
+
+Result<Descriptor> attach_tun_queue(Descriptor queue, const std::string& name) {
   if (name.empty() || name.size() >= IFNAMSIZ)
     return fail(EINVAL, "{}: an interface name has 1 to {} characters", name, IFNAMSIZ - 1);
-  Descriptor queue(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
-  if (!queue.valid() && (errno == ENOENT || errno == ENODEV || errno == ENXIO))
-    return fail(ENOENT,
-                "{}: /dev/net/tun is not there; load the module with `modprobe tun`, or give it to the container",
-                name);
-  if (!queue.valid()) return fail(errno, "{}: cannot open /dev/net/tun: {}", name, std::strerror(errno));
   ifreq request{};
   std::memcpy(request.ifr_name, name.data(), name.size());
   request.ifr_flags = static_cast<int16_t>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE | IFF_NO_CARRIER);

@@ -23,10 +23,13 @@ struct VnetHeader {
 };
 static_assert(sizeof(VnetHeader) == 10);
 
-// Attaches one queue to the device `name`, making it (not persistent, not up) when there is none. Carrier is off
-// afterwards, of a device that was there too. ENOENT: no /dev/net/tun; EPERM; EBUSY or EINVAL: the name is another kind
-// of device.
-Result<Descriptor> attach_tun_queue(const std::string& name);
+// /dev/net/tun. ENOENT: it is not there; EACCES: it is root's alone.
+Result<Descriptor> open_tun_device();
+
+// Attaches one queue (of open_tun_device) to the device `name`, making it (not persistent, not up) when there is none.
+// Carrier is off afterwards, of a device that was there too. EPERM; EBUSY or EINVAL: the name is another kind of
+// device.
+Result<Descriptor> attach_tun_queue(Descriptor queue, const std::string& name);
 Result<> set_tun_persistent(const Descriptor& queue, const std::string& name);
 
 // The port of an attached queue: non-blocking, offloads set as far as the kernel has them (USO since 6.2).

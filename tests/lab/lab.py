@@ -252,6 +252,7 @@ class Lab:
     def __init__(self, keep=False):
         self.prefix = f"ad{os.getpid()}{next(Lab.numbers)}-"
         self.tmp = pathlib.Path(tempfile.mkdtemp(prefix="adit-lab-"))
+        self.tmp.chmod(0o711)                     # as /: the daemons are users of their own
         self.hosts, self.processes, self.keep = [], [], keep
 
     numbers = iter(range(1000000))
@@ -298,7 +299,7 @@ class Lab:
             host.kill_guardian()
         for host in self.hosts:
             subprocess.run(["ip", "netns", "del", host.ns], capture_output=True)
-        broken = [host.log() for host in self.hosts if "Sanitizer" in host.log() or "runtime error:" in host.log()]
+        broken = [host.log() for host in self.hosts if any(word in host.log() for word in ("Sanitizer", "runtime error:", " was refused: it is on no list"))]
         if not self.keep:
             shutil.rmtree(self.tmp, ignore_errors=True)
         if broken:

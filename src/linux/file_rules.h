@@ -1,0 +1,11 @@
+// The files' part of the cage.
+#pragma once
+
+#include "linux/cage.h"
+
+namespace adit::platform {
+
+// For the calling thread and those that it starts. ENOSYS: this kernel has no Landlock.
+Result<> restrict_files(const CageRules& rules);
+
+}  // namespace adit::platform
