@@ -14,4 +14,12 @@ UdpPayload classify(ByteSpan payload) {
   return payload.size() >= kNonEspMarkerBytes + kIkeHeaderBytes ? UdpPayload::ike : UdpPayload::malformed;
 }
 
+void write_udp_header(uint8_t* at, uint16_t source_port, uint16_t destination_port, uint32_t payload_length) {
+  CHECK(payload_length <= 65527);
+  store_be16(at, source_port);
+  store_be16(at + 2, destination_port);
+  store_be16(at + 4, static_cast<uint16_t>(payload_length + 8));
+  store_be16(at + 6, 0);
+}
+
 }  // namespace adit::esp

@@ -20,4 +20,9 @@ enum class UdpPayload : uint8_t {
 // Looks at a UDP payload that came to or from port 4500.
 UdpPayload classify(ByteSpan payload);
 
+// Writes the 8 bytes of a UDP header for a payload of this many bytes. The checksum is zero, as RFC 3948 §2.1 asks over
+// IPv4; over IPv6 the same is allowed for tunnels (RFC 6935), and a kernel socket fills in its own.
+// REQUIRES: 8 bytes at `at`; payload_length <= 65527.
+void write_udp_header(uint8_t* at, uint16_t source_port, uint16_t destination_port, uint32_t payload_length);
+
 }  // namespace adit::esp

@@ -27,5 +27,14 @@ TEST(UdpEncap, WhatIsTooShortIsMalformed) {
   EXPECT_EQ(of({0, 0, 0, 0}, 31), UdpPayload::malformed) << "the marker without an IKE header";
 }
 
+TEST(UdpEncap, WritesTheHeader) {
+  uint8_t header[8];
+  write_udp_header(header, 4500, 61000, 100);
+  EXPECT_EQ(load_be16(header), 4500);
+  EXPECT_EQ(load_be16(header + 2), 61000);
+  EXPECT_EQ(load_be16(header + 4), 108);
+  EXPECT_EQ(load_be16(header + 6), 0);
+}
+
 }  // namespace
 }  // namespace adit::esp
