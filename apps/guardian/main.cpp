@@ -60,19 +60,30 @@ Result<Options> read_options(const std::vector<std::string>& words) {
   return options;
 }
 
+void say(const std::string& sentence) {
+  std::cerr << "adit-guard: " << sentence << std::endl;
+}
+
 // What the book says is closed, and nothing that may carry it: without aditd nothing passes. Of each network the newest
 // line of all copies counts.
 Result<std::optional<platform::GuardPlan>> read_book(const Options& options) {
   guard::Lines lines;
+  std::optional<Error> unreadable;
   bool any = false;
   for (const auto& path : {options.root + "/etc/adit/guard.book", options.root + "/etc/adit/guard.book.copy",
                            options.run + "/guard.book"}) {
     guard::BookFile file(path, Lasting::boot, "guardian");
-    TRY_ASSIGN(const auto read, file.load());
-    if (!read) continue;
+    const auto read = file.load();
+    if (!read) {  // as if it were lost
+      say(read.error().text);
+      unreadable = read.error();
+      continue;
+    }
+    if (!*read) continue;
     any = true;
-    for (const auto& [network, line] : read->networks) lines.take(line);
+    for (const auto& [network, line] : (*read)->networks) lines.take(line);
   }
+  if (!any && unreadable) return std::unexpected(*unreadable);
   if (!any) return std::nullopt;
   const guard::Book book = lines.book();
   platform::GuardPlan plan;
@@ -84,10 +95,6 @@ Result<std::optional<platform::GuardPlan>> read_book(const Options& options) {
     plan.inside.insert(entry.except.begin(), entry.except.end());
   }
   return plan;
-}
-
-void say(const std::string& sentence) {
-  std::cerr << "adit-guard: " << sentence << std::endl;
 }
 
 // SIGHUP: the book is to be read again.
@@ -109,6 +116,7 @@ Result<int> stop_signals() {
   sigaddset(&stop, SIGINT);
   sigprocmask(SIG_BLOCK, &stop, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error as any other
   const int fd = signalfd(-1, &stop, SFD_CLOEXEC);
   if (fd < 0) return fail(errno, "cannot wait for signals: {}", std::strerror(errno));
   return fd;
