@@ -115,6 +115,7 @@ int run(int argc, char** argv) {
     return 0;
   }
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error as any other
   ::umask(022);
   if (const auto served = serve(*options); !served) {
     fmt::print(std::cerr, "aditd: {}\n", served.error().text);

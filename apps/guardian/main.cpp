@@ -67,21 +67,31 @@ std::vector<std::string> books_of(const Options& options) {
           options.run + "/guard.book"};
 }
 
+void say(const std::string& sentence) {
+  std::cerr << "adit-guard: " << sentence << std::endl;
+}
+
 // What the book says is closed, and nothing that may carry it: without aditd nothing passes. Of each network the newest
 // line of all copies counts.
 Result<std::optional<platform::GuardianBook>> read_book(const Options& options) {
   guard::Lines lines;
+  std::optional<Error> unreadable;
   bool any = false;
   for (const auto& path : books_of(options)) {
     guard::BookFile file(path, Lasting::boot, "guardian");
     const auto read = file.load();
     if (!read && read.error().code == EACCES && path.starts_with(options.run)) continue;  // aditd's users were kept out
-    if (!read) return std::unexpected(read.error());
+    if (!read) {  // as if it were lost
+      say(read.error().text);
+      unreadable = read.error();
+      continue;
+    }
     if (!*read) continue;
     any = true;
     for (const auto& [network, line] : (*read)->networks) lines.take(line);
     for (const auto& [name, line] : (*read)->interfaces) lines.take(line);
   }
+  if (!any && unreadable) return std::unexpected(*unreadable);
   if (!any) return std::nullopt;
   const guard::Book book = lines.book();
   platform::GuardianBook said{.plan = {}, .inside = book.inside()};
@@ -93,10 +103,6 @@ Result<std::optional<platform::GuardianBook>> read_book(const Options& options) 
     said.plan.inside.insert(entry.except.begin(), entry.except.end());
   }
   return said;
-}
-
-void say(const std::string& sentence) {
-  std::cerr << "adit-guard: " << sentence << std::endl;
 }
 
 // SIGHUP: the book is to be read again.
@@ -118,6 +124,7 @@ Result<int> stop_signals() {
   sigaddset(&stop, SIGINT);
   sigprocmask(SIG_BLOCK, &stop, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error as any other
   const int fd = signalfd(-1, &stop, SFD_CLOEXEC);
   if (fd < 0) return fail(errno, "cannot wait for signals: {}", std::strerror(errno));
   return fd;

@@ -115,11 +115,17 @@ Result<> replace_file(const std::string& path, std::string_view text, mode_t mod
   return {};
 }
 
+// Without O_NONBLOCK a named pipe would wait here for its writer.
 Result<std::optional<std::string>> read_file(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
     if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
     return fail(errno, "cannot read {}: {}", path, std::strerror(errno));
+  }
+  struct stat info{};
+  if (::fstat(fd, &info) != 0 || (!S_ISREG(info.st_mode) && !S_ISCHR(info.st_mode))) {  // /dev/null masks a file
+    ::close(fd);
+    return fail(EINVAL, "cannot read {}: it is not a regular file", path);
   }
   std::string text;
   char chunk[16384];

@@ -1,10 +1,14 @@
 #include "base/store.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace adit {
@@ -26,6 +30,28 @@ class StoreTest : public ::testing::Test {
   }
   std::string directory_;
 };
+
+// A named pipe without a writer would keep its reader for ever.
+TEST_F(StoreTest, WhatIsNoFileIsRefusedAtOnce) {
+  const std::string path = directory_ + "/it";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const auto waits = ::open(path.c_str(), O_RDWR | O_CLOEXEC);  // else this test would hang instead of failing
+  ASSERT_EQ(::write(waits, "x", 1), 1);
+  std::thread ends([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    ::close(waits);
+  });
+  const auto pipe = read_file(path);
+  ends.join();
+  ASSERT_FALSE(pipe);
+  EXPECT_NE(pipe.error().text.find("not a regular file"), std::string::npos) << pipe.error().text;
+  ASSERT_EQ(::unlink(path.c_str()), 0);
+  ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
+  EXPECT_FALSE(read_file(path));
+  ASSERT_EQ(::rmdir(path.c_str()), 0);
+  ASSERT_EQ(::symlink("/dev/null", path.c_str()), 0);
+  EXPECT_EQ(**read_file(path), "") << "what is masked is empty";
+}
 
 TEST_F(StoreTest, WritesWhatReadsBackWithItsMode) {
   const std::string path = directory_ + "/a/b/file";

@@ -15,10 +15,10 @@ constexpr bool is_hex(char c) {
 }
 }  // namespace
 
+// Also where the blank before it was forgotten.
 bool looks_like_key(std::string_view word) {
-  if (word.starts_with("0x") || word.starts_with("0X")) word.remove_prefix(2);
-  const size_t digits = static_cast<size_t>(std::ranges::find_if_not(word, is_hex) - word.begin());
-  return digits >= 16;
+  constexpr int kDigits = 16;
+  return !std::ranges::search_n(word, kDigits, true, {}, is_hex).empty();
 }
 
 Lexer::Lexer(std::string_view text, std::string file) : text_(text), file_(std::move(file)), shown_(text) {

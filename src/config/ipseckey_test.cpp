@@ -318,8 +318,8 @@ TEST_F(IpseckeyTest, AKeyInTheWrongPlaceIsNotShownEither) {
   for (const std::string& text :
        {"add esp spi 256 dst 5.6.7.8 encr_alg aes " + kKey128, "add esp spi 256 enckrey " + kKey128, "add " + kKey128,
         kKey128, "add esp spi " + kKey128, "flush esp 0x" + kKey128, "add esp encrkey \\\n " + kKey128 + "zz",
-        "add esp authkey \"" + kKey128 + "zz\"", "get esp spi 256 dst " + kKey128,
-        "add esp spi 256 state " + kKey128}) {
+        "add esp authkey \"" + kKey128 + "zz\"", "get esp spi 256 dst " + kKey128, "add esp spi 256 state " + kKey128,
+        kEsp + " encrkey" + kKey128, kEsp + " encrkey=" + kKey128, "add esp spi" + kKey128, "flush.esp/0x" + kKey128}) {
     const KeyText parsed = parse(text);
     ASSERT_FALSE(parsed.ok()) << text;
     for (const Problem& problem : parsed.problems)

@@ -1,5 +1,7 @@
 // The one door out of the guard's book: everything that once opened a closed network and was no command to open it, and
 // the commands that may.
+#include <sys/stat.h>
+
 #include "engine/engine_world.h"
 #include "engine/namespaces.h"
 
@@ -133,6 +135,36 @@ TEST_P(LostFile, AStartWithoutTheTunnelsRecordKeepsItsNetworksClosed) {
 INSTANTIATE_TEST_SUITE_P(Datalink, LostFile, ::testing::Values("gone", "empty", "cut"),
                          [](const auto& info) { return std::string(info.param); });
 
+class HurtCopy : public ::testing::TestWithParam<std::tuple<const char*, std::string>> {
+ protected:
+  static void hurt(EngineWorld& world, const std::string& path, const std::string& how) {
+    const std::string file = world.root + path;
+    std::string text = world.file(path);
+    if (how == "line") world.write(path, text.insert(text.find('\n') + 1, "garbage\n"));
+    if (how == "header") world.write(path, "#" + text);
+    if (how == "folder" || how == "pipe") std::filesystem::remove(file);
+    if (how == "folder") std::filesystem::create_directories(file + "/x");
+    if (how == "pipe") ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+  }
+};
+
+TEST_P(HurtCopy, ThatCannotBeReadIsAsLostAndTheOtherIsEnough) {
+  const auto& [path, how] = GetParam();
+  EngineWorld world;
+  with_route(world);
+  world.reboot();
+  hurt(world, path, how);
+  const auto started = world.start();
+  ASSERT_TRUE(started) << started.error().text;
+  EXPECT_TRUE(world.closed("10.0.1.0/24"));
+  EXPECT_FALSE(world.leak("10.0.1.9"));
+  EXPECT_TRUE(told(world, "guard.failed", "other copies"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Book, HurtCopy,
+                         ::testing::Combine(::testing::Values("/etc/adit/guard.book", "/etc/adit/guard.book.copy"),
+                                            ::testing::Values("line", "header", "folder", "pipe")));
+
 TEST(Book, LostInAllItsCopiesItIsTakenFromWhatTheKernelCloses) {
   EngineWorld world;
   with_route(world);
@@ -186,11 +218,13 @@ TEST(Book, ABrokenLineNamesItselfAndNothingOpens) {
   EngineWorld world;
   with_route(world);
   world.kill();
-  std::string text = world.file("/etc/adit/guard.book");
-  text[text.find("10.0.1") + 3] = '7';
-  world.write("/etc/adit/guard.book", text);
+  for (const char* path : {"/etc/adit/guard.book", "/etc/adit/guard.book.copy", "/run/guard.book"}) {
+    std::string text = world.file(path);
+    text[text.find("10.0.1") + 3] = '7';
+    world.write(path, text);
+  }
   const auto started = world.start();
-  ASSERT_FALSE(started);
+  ASSERT_FALSE(started) << "no copy is whole";
   EXPECT_NE(started.error().text.find("guard.book:"), std::string::npos) << started.error().text;
   world.engine.reset();
   EXPECT_FALSE(world.leak("10.0.1.9"));

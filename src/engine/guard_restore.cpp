@@ -12,18 +12,19 @@ using guard::Book;
 using guard::Entry;
 using guard::Lines;
 
+// A copy that cannot be read is as one that is lost: one that can is enough.
 Result<> Guard::load_books() {
   Lines lines;
   std::vector<std::optional<Book>> read;
+  std::vector<Error> unreadable;
   bool any = false;
   for (guard::BookFile* file : {&disk_, &copy_, &run_}) {
     auto loaded = file->load();
-    if (!loaded)
-      return fail(
-          loaded.error().code,
-          "{}; without it aditd cannot know which networks to keep closed: put it back from {}, or delete it if "
-          "no secured tunnel needs it",
-          loaded.error().text, file == &copy_ ? disk_.path() : copy_.path());
+    if (!loaded) {
+      unreadable.push_back(std::move(loaded.error()));
+      read.emplace_back();
+      continue;
+    }
     read.push_back(*loaded ? std::optional((*loaded)->book()) : std::nullopt);
     if (!*loaded) continue;
     any = true;
@@ -31,7 +32,16 @@ Result<> Guard::load_books() {
     for (const auto& [name, line] : (*loaded)->interfaces) lines.take(line);
   }
   any_book_ = any;
+  if (!any && !unreadable.empty())
+    return fail(
+        unreadable.front().code,
+        "{}; no other copy is there, and without it aditd cannot know which networks to keep closed: put it back, "
+        "or delete it if no secured tunnel needs it",
+        unreadable.front().text);
   if (!any) return {};
+  for (const Error& error : unreadable)
+    context_.events.add(Severity::alert, "guard.failed", "",
+                        fmt::format("{}; the guard's book is taken from its other copies", error.text));
   book_ = lines.book();
   mend_files(read);
   return {};

@@ -251,7 +251,7 @@ bool Namespaces::may_see_tunnel(uid_t uid, std::string_view tunnel) const {
 }
 
 bool Namespaces::may_hear(uid_t uid, const LogEvent& event) const {
-  constexpr std::string_view kConfidential[] = {"key.", "policy.", "namespace.", "service.", "link.policy"};
+  constexpr std::string_view kConfidential[] = {"key.", "policy.", "namespace.", "service.", "link.policy", "name."};
   const auto fits = [&](std::string_view kind) { return event.kind.starts_with(kind); };
   if (is_privileged(uid) || std::ranges::none_of(kConfidential, fits)) return true;
   return may_see(uid, event.subject) || (!event.subject.empty() && may_see_tunnel(uid, event.subject));

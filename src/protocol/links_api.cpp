@@ -6,6 +6,7 @@
 #include "engine/links.h"
 #include "engine/namespaces.h"
 #include "protocol/engine_api.h"
+#include "protocol/quoted_errors.h"
 
 namespace adit::protocol {
 namespace {
@@ -133,9 +134,8 @@ json drops_json(const std::vector<std::pair<std::string, uint64_t>>& drops) {
   return rows;
 }
 
-// An error of a policy quotes it from the second line on.
 std::string why_down(const engine::Namespaces& namespaces, const engine::LinkInfo& link, uid_t user) {
-  return namespaces.may_see_tunnel(user, link.name) ? link.why_down : link.why_down.substr(0, link.why_down.find('\n'));
+  return namespaces.may_see_tunnel(user, link.name) ? link.why_down : without_quotes(link.why_down);
 }
 
 Result<json> show_link(engine::Engine& engine, const json& in, const Caller& caller) {

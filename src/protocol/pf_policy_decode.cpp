@@ -55,7 +55,9 @@ struct Extension {
     if (end == rest.end()) return malformed("its text does not end");
     const std::string found(rest.begin(), end);
     if (found.size() > limit) return malformed(fmt::format("its text is longer than {} bytes", limit));
-    if (std::ranges::any_of(found, [](unsigned char c) { return c < 0x20 && c != '\n'; }))
+    const bool sentences = type == SPD_EXT_DIAGNOSTIC;  // a line each; names are in listings, where a line is a rule
+    if (std::ranges::any_of(found,
+                            [&](unsigned char c) { return (c < 0x20 && !(sentences && c == '\n')) || c == 0x7f; }))
       return malformed("its text has control characters");
     return found;
   }

@@ -38,6 +38,8 @@ PolicyResult<T> from_engine(Result<T> result) {
     return std::move(*result);
 }
 
+// A name is in listings, which may be given back: nothing in it ends a word.
+constexpr std::string_view kTunnelNameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.";
 constexpr size_t kMostConsequences = 3800;  // of a text's 4000 bytes
 
 size_t memory_of(const spd::HeadSet& heads) {
@@ -259,6 +261,9 @@ PolicyResult<spd::RuleSpec> PolicySession::spec_of(const Request& request) const
 }
 
 PolicyResult<> PolicySession::add_rule(const Request& request) {
+  if (const std::string head = request.head(); head.find_first_not_of(kTunnelNameLetters) != head.npos)
+    return refuse(EINVAL, SPD_DIAGNOSTIC_MALFORMED_TUN_NAME,
+                  fmt::format("'{}' is no tunnel's name: only letters, digits, '_' and '.' are allowed", head));
   auto spec = spec_of(request);
   if (!spec) return std::unexpected(spec.error());
   if (!request.message.actions) return refuse(EINVAL, SPD_DIAGNOSTIC_NO_ACTION_EXT, "there is no ACTION extension");

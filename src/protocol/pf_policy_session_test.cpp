@@ -139,6 +139,24 @@ TEST_F(PolicySessionTest, RefusalsOfTheReference) {
   EXPECT_EQ(refusal(message), std::pair(EBUSY, 0));
 }
 
+// What a user writes stands in listings that root reads, and may give back: no name ends its line or its braces.
+TEST_F(PolicySessionTest, NoNameAndNoOriginIsMoreThanAName) {
+  for (const std::string name :
+       {"vpn0\n{ } bypass { } #0", "vpn0 } bypass { } #0", "vpn*0", "vpn/../0", "vpn0{", "vpn 0"}) {
+    const PolicyMessage refused = one(add(name, gcm()));
+    EXPECT_EQ(refused.header.error, EINVAL) << name;
+    EXPECT_EQ(refused.header.diagnostic, SPD_DIAGNOSTIC_MALFORMED_TUN_NAME) << name;
+    EXPECT_EQ(one(add(name, gcm(), SPD_STANDBY)).header.error, EINVAL) << name;
+  }
+  PolicyMessage request = add("vpn0", gcm());
+  request.origin = spd::Origin{"mine\n{ } bypass { }\n#", 1};
+  const PolicyMessage refused = one(request);
+  EXPECT_EQ(refused.header.error, EINVAL);
+  EXPECT_EQ(refused.header.diagnostic, SPD_DIAGNOSTIC_MALFORMED_ORIGIN);
+  request.origin->file = "mine";
+  EXPECT_EQ(one(request).header.error, 0);
+}
+
 TEST_F(PolicySessionTest, WithoutADirectionNothingIsInstalled) {
   PolicyMessage message = add("mytun0", gcm());
   message.rule->flags = SPD_RULE_FLAG_TUNNEL;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/quoted_errors.h"
+
 namespace adit::protocol {
 namespace {
 
@@ -34,9 +36,8 @@ Result<Operands> operands_of(const json& parameters) {
   return operands;
 }
 
-// An error of a file quotes it from the second line on: it may be readable for root only.
 std::string reason_for(const Caller& caller, const std::string& reason) {
-  return caller.privileged() ? reason : reason.substr(0, reason.find('\n'));
+  return caller.privileged() ? reason : without_quotes(reason);
 }
 
 json rows_of(const std::vector<engine::ServiceStatus>& services, const Caller& caller) {

@@ -1,4 +1,5 @@
 """I7: traffic to the networks behind a secured tunnel leaves only through it, and from them enters only through it."""
+import shutil
 import time
 
 import guide
@@ -133,22 +134,51 @@ def test_i7_guard_stands_before_the_route_and_until_after_it(world):
     it.nothing_readable()
 
 
-def test_i7_saved_for_boot_and_loadable(up):
-    """What adit-guard.service loads at boot: after a reboot nothing of the kernel's state is left, and no daemon runs yet."""
-    up.alice.kill_aditd()
-    up.alice.kill_guardian()
-    up.alice.sh("ip link del v4_bob0")
-    up.alice.sh("nft flush ruleset")
+def power_cut(host):
+    """Nothing of the kernel's state is left, and nothing of the run directory's; no daemon runs."""
+    host.kill_aditd()
+    host.kill_guardian()
+    host.sh(f"ip link del {host.tunnel}")
+    host.sh("nft flush ruleset")
     for family in ("-4", "-6"):
-        up.alice.sh(f"ip {family} route flush table 174", check=False)
-        up.alice.sh(f"ip {family} rule del pref 0 lookup 174", check=False)
-    assert "10.0.1" not in up.alice.sh("nft list ruleset").stdout + up.alice.sh("ip route show table all").stdout
-    up.alice.popen([BUILD / "bin" / "adit-guard"])
-    wait_for(lambda: "unreachable 10.0.1.0/24" in up.alice.sh("ip route show table 174", check=False).stdout, what="the guardian")
-    with Breaking(up) as it:
+        host.sh(f"ip {family} route flush table 174", check=False)
+        host.sh(f"ip {family} rule del pref 0 lookup 174", check=False)
+    assert "10.0.1" not in host.sh("nft list ruleset").stdout + host.sh("ip route show table all").stdout
+    shutil.rmtree(host.run_dir)
+    host.run_dir.mkdir()
+
+
+def nothing_leaves(world):
+    with Breaking(world) as it:
         pass
     it.nothing_readable()
     assert it.received == 0
+
+
+@pytest.mark.parametrize("hurt", ["", "guard.book", "guard.book.copy"])
+def test_i7_saved_for_boot_and_loadable(up, hurt):
+    """What adit-guard.service loads at boot, before any aditd: also where one copy of the book cannot be read."""
+    power_cut(up.alice)
+    if hurt:
+        garble(up.alice.root / "etc" / "adit" / hurt)
+    up.alice.popen([BUILD / "bin" / "adit-guard"])
+    wait_for(lambda: "unreachable 10.0.1.0/24" in up.alice.sh("ip route show table 174", check=False).stdout, what="the guardian")
+    nothing_leaves(up)
+
+
+def garble(book):
+    book.write_text(book.read_text().replace("\n", "\ngarbage\n", 1))
+
+
+@pytest.mark.parametrize("hurt", ["guard.book", "guard.book.copy"])
+def test_i7_one_copy_of_the_book_is_enough_for_a_start(up, hurt):
+    """A line that a disk has changed: aditd ended, and the whole copy beside it closed nothing."""
+    power_cut(up.alice)
+    garble(up.alice.root / "etc" / "adit" / hurt)
+    up.alice.write("/etc/inet/ipsecinit.conf", "")
+    up.alice.start_aditd()
+    nothing_leaves(up)
+    assert "garbage" not in (up.alice.root / "etc" / "adit" / hurt).read_text(), "it is whole again"
 
 
 def test_i7_a_default_route_over_the_tunnel(up):

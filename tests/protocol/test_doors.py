@@ -352,3 +352,51 @@ def test_a_server_stands_20000_broken_messages(server):
                           capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     print(done.stdout)
+
+
+KEY = "c0ffee11c0ffee22c0ffee33c0ffee44"
+
+
+def test_what_stands_in_a_file_for_root_is_told_to_root(host):
+    """Its errors name the word that is wrong: that may be a key, whose blank was forgotten, or what a rule is about."""
+    files = {"ipsec/manual-key": ("/etc/inet/secret/ipseckeys", f"add esp spi 0x2001 src 1.2.3.4 dst 5.6.7.8 encr_alg aes encrkey{KEY}\n", KEY),
+             "ipsec/policy": ("/etc/inet/ipsecinit.conf", "{raddr 10.99.0.0/16 hushhush} drop {}\n", "hushhush")}
+    for service, (path, text, secret) in files.items():
+        host.write(path, text, 0o600)
+        host.adit(f"svcadm enable {service}", check=False)
+        host.adit(f"svcadm refresh {service}", check=False)
+        with connect(host, NOBODY) as link:
+            (row,) = ask(link, "io.adit.services.List", fmris=[service])["parameters"]["services"]
+            heard = json.dumps(ask(link, "io.adit.events.Since", after=0))
+        assert row["state"] == "maintenance" and f"{path}:1:" in row["reason"] and "an error" in row["reason"], row
+        assert secret not in row["reason"] + heard, row
+    assert KEY not in host.log() + host.adit("svcs -xv").stdout, "nobody is told a key"
+    assert "hushhush" in host.adit("svcs -xv").stdout, "root is told what is wrong"
+
+
+def test_no_name_of_a_user_is_a_line_of_roots_listing(host):
+    """A listing may be given back: a rule in a tunnel's name, or in the name of a file, would be one of root's."""
+    host.adit(["adit", "namespace", "create", "-u", str(NOBODY), "-t", "vpn*", VPN])
+    with Policy(host, VPN, NOBODY) as policy:
+        spec = policy.ext(7, struct.pack("=IIIQ", 5, 7, 0, 0))
+        for name in ("vpn\n{ } bypass { } #0", "vpn0 } bypass { } #0", "vpn*"):
+            with pytest.raises(Refused):
+                policy.ask(messages.ADDRULE, messages.ACTIVE, spec, policy.head(name), policy.selectors(remote="10.1.0.0/16"),
+                           policy.action(messages.GCM_256))
+        with pytest.raises(Refused):
+            policy.ask(messages.ADDRULE, messages.ACTIVE, spec, policy.head("vpn0"), policy.selectors(remote="10.1.0.0/16"),
+                       policy.action(messages.GCM_256), policy.ext(12, struct.pack("=I", 1) + b"x\n{ } bypass { }\n#\0"))
+        policy.add("vpn0", remote="10.1.0.0/16")
+    listing = host.adit("ipsecconf -L -v").stdout
+    assert "vpn0" in listing and "bypass" not in listing, listing
+
+
+@pytest.mark.parametrize("path", ["etc/inet/static_routes", "etc/ipadm/ipadm.conf", "etc/adit/namespaces", "run/events.next"])
+def test_a_pipe_in_a_files_place_keeps_nobody_waiting(host, path):
+    host.kill_aditd()
+    (host.root / path).unlink(missing_ok=True)
+    (host.root / path).parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mkfifo", "-m", "600", host.root / path], check=True)
+    host.start_aditd(wait=False)
+    host.wait_ready(10)
+    assert alive(host)
