@@ -120,18 +120,18 @@ std::string sentence_of(Trouble trouble, const LinkTrouble& about, const std::st
                          errno_text(about.error()), remedy_of(about.error(), local, remote));
     case Trouble::peer_key:
       return fmt::format(
-          "what {} sends to {} fails its integrity check: the keys or algorithms of the two ends are not the same, or "
-          "somebody forges; compare them with ipseckey at both ends",
+          "what comes to {1} as from {0} fails its integrity check: the keys or algorithms of the two ends are not the "
+          "same, or somebody forges; compare them with ipseckey at both ends",
           remote, link);
     case Trouble::peer_spi:
       return fmt::format(
-          "what {} sends to {} names keys that are not here (unknown SPI): load the peer's keys here with ipseckey, or "
-          "take the old ones away there; `adit trace -d` shows the SPI",
+          "what comes to {1} as from {0} names keys that are not here (unknown SPI), or somebody forges: load the "
+          "peer's keys here with ipseckey, or take the old ones away there; `adit trace -d` shows the SPI",
           remote, link);
     case Trouble::peer_address:
       return fmt::format(
-          "keys of {} come from another address than {}: a NAT on the way has changed it, or the peer has moved; give "
-          "tunnel and keys the address that `adit trace -d` shows",
+          "keys of {} come from another address than {}: a NAT on the way has changed it, the peer has moved, or "
+          "somebody forges; if it is the peer's, give tunnel and keys the address that `adit trace -d` shows",
           link, remote);
     case Trouble::peer_port:
       return fmt::format(

@@ -94,6 +94,12 @@ TEST_F(LinkTroubleTest, RubbishBesideGoodPacketsIsNoTrouble) {
   EXPECT_EQ(second(), Trouble::none);
 }
 
+// Nothing of these is proved: none of them was ever sealed by the peer.
+TEST_F(LinkTroubleTest, WhatAStrangerMayHaveSentIsNotPutDownToThePeer) {
+  for (const Trouble what : {Trouble::peer_key, Trouble::peer_spi, Trouble::peer_address})
+    EXPECT_THAT(sentence_of(what, trouble, "v4_bob0", "1.2.3.4", "5.6.7.8"), HasSubstr("or somebody forges"));
+}
+
 TEST_F(LinkTroubleTest, AnUnknownSpiAnotherAddressAndAnotherPort) {
   facts.unknown_spi = 3;
   EXPECT_EQ(second(), Trouble::peer_spi);

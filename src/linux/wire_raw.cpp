@@ -18,12 +18,19 @@ void statement(std::vector<sock_filter>& program, int code, uint32_t k) {
   program.push_back(sock_filter{static_cast<uint16_t>(code), 0, 0, k});
 }
 
-// A = the SPI. Over IPv4 the filter sees the IP header first, over IPv6 what follows all headers.
+// A = the SPI; 0 where the packet ends before it, so that one worker takes it and counts it (a load behind the end
+// would have every socket refuse it). Over IPv4 the filter sees the IP header first, over IPv6 what follows all
+// headers.
 void load_spi(std::vector<sock_filter>& program, WireKind kind, net::Family family) {
   const uint32_t offset = kind == WireKind::ah ? 4 : 0;  // RFC 4302 §2, RFC 4303 §2
-  if (family == net::Family::v6) return statement(program, BPF_LD | BPF_W | BPF_ABS, offset);
-  statement(program, BPF_LDX | BPF_B | BPF_MSH, 0);  // X = IPv4 header length
-  statement(program, BPF_LD | BPF_W | BPF_IND, offset);
+  const bool v4 = family == net::Family::v4;
+  if (v4) statement(program, BPF_LDX | BPF_B | BPF_MSH, 0);  // X = IPv4 header length
+  statement(program, BPF_LD | BPF_W | BPF_LEN, 0);
+  if (v4) statement(program, BPF_ALU | BPF_SUB | BPF_X, 0);
+  program.push_back(sock_filter{BPF_JMP | BPF_JGE | BPF_K, 2, 0, offset + 4});
+  statement(program, BPF_LD | BPF_IMM, 0);
+  statement(program, BPF_JMP | BPF_JA, 1);
+  statement(program, static_cast<int>(BPF_LD | BPF_W) | (v4 ? BPF_IND : BPF_ABS), offset);
 }
 
 // A = the words of both outer addresses, folded.

@@ -266,6 +266,27 @@ TEST_F(Wire, EachOfSeveralWorkersGetsItsShareOnce) {
     }
 }
 
+TEST_F(Wire, WhatIsTooShortForAnSpiGetsToOneOfSeveralWorkers) {
+  make_far();
+  const auto near = open();
+  go_far();
+  std::vector<std::unique_ptr<WirePort>> workers;
+  for (uint32_t i = 0; i < 3; ++i) workers.push_back(open(i, 3));
+  for (const bool v4 : {true, false})
+    for (const WireKind kind : {WireKind::esp, WireKind::ah}) {
+      constexpr size_t kLengths = 8;
+      for (size_t length = 0; length < kLengths; ++length) {
+        const std::vector<uint8_t> payload(length);
+        EXPECT_EQ(send(*near, {v4 ? item(kind, "192.0.2.1", "192.0.2.2", payload)
+                                  : item(kind, "2001:db8::1", "2001:db8::2", payload)}),
+                  std::vector<int>{0});
+      }
+      size_t taken = 0;
+      for (const auto& worker : workers) taken += receive(*worker, 50).size();
+      EXPECT_EQ(taken, kLengths) << v4 << static_cast<int>(kind);
+    }
+}
+
 TEST_F(Wire, OuterPacketsCarryTheMark) {
   run("ip addr add 192.0.2.1/24 dev lo");
   run("nft add table inet t '{ chain c { type filter hook output priority 0; meta mark " + std::to_string(kOuterMark) +
