@@ -81,7 +81,7 @@ Result<std::optional<platform::GuardianBook>> read_book(const Options& options) 
     guard::BookFile file(path, Lasting::boot, "guardian");
     const auto read = file.load();
     if (!read && read.error().code == EACCES && path.starts_with(options.run)) continue;  // aditd's users were kept out
-    if (!read) {  // as if it were lost
+    if (!read) {                                                                          // as if it were lost
       say(read.error().text);
       unreadable = read.error();
       continue;

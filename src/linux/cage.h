@@ -6,20 +6,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "linux/daemon_limits.h"
 
 namespace adit::platform {
-
-struct CageRules {
-  enum class Calls : uint8_t { daemon, guardian };
-  Calls calls = Calls::daemon;
-  // Folders in which files may be made, changed, renamed and removed. What is not there when the cage closes cannot
-  // be made later.
-  std::vector<std::string> own;
-  // Files, and files below folders, that may be written, while none is made: settings of the kernel, devices.
-  std::vector<std::string> set;
-  // What may be read beside those, files and folders; empty: what their modes allow.
-  std::vector<std::string> read;
-};
 
 // Sentences about what this kernel lacks or refuses, so that a part of the cage stays open: a daemon that did not start
 // would protect less. Sets no_new_privs and takes the signal SIGSYS.

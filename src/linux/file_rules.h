@@ -1,7 +1,7 @@
 // The files' part of the cage.
 #pragma once
 
-#include "linux/cage.h"
+#include "linux/daemon_limits.h"
 
 namespace adit::platform {
 

@@ -10,7 +10,6 @@
 
 namespace adit::sad {
 
-
 class Table {
  public:
   Table();
