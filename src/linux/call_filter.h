@@ -1,6 +1,7 @@
 // The system calls' part of the cage.
 #pragma once
 
+#include "base/result.h"
 #include "linux/daemon_limits.h"
 
 namespace adit::platform {
