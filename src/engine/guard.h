@@ -189,6 +189,7 @@ class Guard final : public GuardDoor, public FirewallDoor {
     platform::Route route;
     std::string tunnel;
     std::optional<MonoTime> missing_since;
+    bool told = false;  // that it cannot be let go
   };
   void look_at_others_routes();
   void see(const platform::Route& route, const TunnelView& tunnel);

@@ -426,6 +426,31 @@ TEST(OthersRoutes, AnyHopIntoASecuredTunnelClosesWhileItStands) {
   EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.7.0.0/16")));
 }
 
+// What was withdrawn while the book could not be written is let go when it can.
+TEST(OthersRoutes, WhatCannotBeLetGoIsTriedAgain) {
+  EngineWorld world;
+  with_route(world);
+  platform::Route bgp = world.foreign_route("10.7.0.0/16");
+  bgp.interface_index = world.platform.links.at("t0").info.index;
+  bgp.gateway.reset();
+  world.platform.others_add_route(bgp);
+  world.settle();
+  ASSERT_TRUE(world.closed("10.7.0.0/16"));
+  const std::string path = world.root + "/etc/adit/guard.book.copy", aside = path + ".aside";
+  std::filesystem::rename(path, aside);
+  std::filesystem::create_directories(path + "/in the way");
+  world.clock.advance(Seconds(10));  // its device did not just come or go
+  world.platform.others_remove_route(bgp);
+  world.settle();
+  world.clock.advance(Seconds(5));
+  world.engine->tick();
+  EXPECT_TRUE(world.closed("10.7.0.0/16"));
+  std::filesystem::remove_all(path);
+  std::filesystem::rename(aside, path);
+  world.engine->tick();
+  EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.7.0.0/16")));
+}
+
 // A prefix that the operator names stays closed, whatever a routing daemon announces inside it and takes back.
 TEST(OthersRoutes, InsideAPrefixThatTheOperatorNamedNothingOpensWithARouteThatIsWithdrawn) {
   EngineWorld world;

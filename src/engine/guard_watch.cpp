@@ -153,8 +153,7 @@ void Guard::let_withdrawn_go() {
     gone.push_back(key);
   }
   for (const auto& key : gone) {
-    const Seen seen = seen_.at(key);
-    seen_.erase(key);
+    Seen& seen = seen_.at(key);
     Route ours = seen.route;
     ours.table = platform::kGuardTable;
     ours.metric = platform::kCopyMetric;
@@ -164,7 +163,10 @@ void Guard::let_withdrawn_go() {
     const auto opened = drop(
         {{key.first, seen.tunnel, GuardSource::seen}},
         {Opening::withdrawal, fmt::format("the route into {} that closed it was withdrawn", seen.tunnel), "others"});
-    if (!opened) context_.events.add(Severity::warning, "guard.failed", key.first.str(), opened.error().text);
+    if (opened)
+      seen_.erase(key);
+    else if (!std::exchange(seen.told, true))  // the book could not be written: tried again each second
+      context_.events.add(Severity::warning, "guard.failed", key.first.str(), opened.error().text);
   }
 }
 
