@@ -378,11 +378,15 @@ Result<> Guard::open(const net::Prefix& network) {
   for (const auto& [key, holder] : there->holders) {
     const auto view = links_.tunnel(key.tunnel);
     if (!view || !view->secured) continue;
-    for (const GuardSource source : {GuardSource::address, GuardSource::route, GuardSource::policy, GuardSource::seen})
+    for (const GuardSource source : {GuardSource::address, GuardSource::route, GuardSource::policy})
       if (holder.sources.contains(source))
         return fail(EBUSY, "{} is closed by the {} of the secured tunnel {}: delete that first", network.str(),
                     source == GuardSource::policy ? "rules" : name_of(source), key.tunnel);
+    if (holder.sources.contains(GuardSource::seen) && others_route_stands(network))
+      return fail(EBUSY, "{} is closed by somebody's route into the secured tunnel {}: delete that first",
+                  network.str(), key.tunnel);
   }
+  forget_others_routes(network.masked());  // none stands
   Book::Before before{{network.masked(), *there}};
   book_.put(network, std::nullopt);
   TRY(relax(before, {Opening::open, "guard open"}));

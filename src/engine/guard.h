@@ -188,8 +188,9 @@ class Guard final : public GuardDoor, public FirewallDoor {
   struct Seen {
     platform::Route route;
     std::string tunnel;
-    std::optional<MonoTime> missing_since;
-    bool told = false;  // that it cannot be let go
+    bool stands = true;                       // when it was looked at last
+    std::optional<MonoTime> missing_since{};  // while its device stood
+    bool told = false;                        // that it cannot be let go
   };
   void look_at_others_routes();
   void see(const platform::Route& route, const TunnelView& tunnel);
@@ -199,6 +200,9 @@ class Guard final : public GuardDoor, public FirewallDoor {
   void carry(const net::Prefix& network, Carry what);
   void carry_rule_networks(const std::vector<net::Prefix>& changed, Carry what = Carry::all);
   void let_withdrawn_go();
+  void uncopy(const Seen& seen);
+  [[nodiscard]] bool others_route_stands(const net::Prefix& network) const;
+  void forget_others_routes(const net::Prefix& network);
   Result<> apply_host_table();
   [[nodiscard]] platform::Firewall firewall() const;
 

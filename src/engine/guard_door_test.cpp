@@ -426,6 +426,43 @@ TEST(OthersRoutes, AnyHopIntoASecuredTunnelClosesWhileItStands) {
   EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.7.0.0/16")));
 }
 
+// Whether a route was withdrawn or went with its device cannot be told here: it stays closed, and the operator opens
+// it.
+TEST(OthersRoutes, WhatIsInDoubtStaysClosedAndTheOperatorOpensIt) {
+  EngineWorld world;
+  with_route(world);
+  platform::Route bgp;
+  bgp.destination = prefix_of("10.7.0.0/16");
+  bgp.interface_index = world.platform.links.at("t0").info.index;
+  bgp.protocol = 186;
+  world.platform.others_add_route(bgp);
+  world.settle();
+  ASSERT_TRUE(world.closed("10.7.0.0/16"));
+  const auto refused = world.engine->guard().open(prefix_of("10.7.0.0/16"));
+  ASSERT_FALSE(refused) << "the route stands";
+  EXPECT_NE(refused.error().text.find("somebody's route into the secured tunnel t0"), std::string::npos)
+      << refused.error().text;
+  world.clock.advance(Seconds(10));
+  world.platform.others_remove_route(bgp);
+  world.platform.others_set_link("t0", false);
+  world.settle();
+  world.platform.others_set_link("t0", true);
+  world.settle();
+  for (int i = 0; i < 10; ++i) {
+    world.clock.advance(Seconds(1));
+    world.engine->tick();
+  }
+  EXPECT_TRUE(world.closed("10.7.0.0/16"));
+  const auto opened = world.engine->guard().open(prefix_of("10.7.0.0/16"));
+  ASSERT_TRUE(opened) << opened.error().text;
+  world.settle();
+  EXPECT_FALSE(world.closed("10.7.0.0/16"));
+  EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.7.0.0/16")));
+  world.platform.others_add_route(bgp);
+  world.settle();
+  EXPECT_TRUE(world.closed("10.7.0.0/16")) << "it comes again";
+}
+
 // What was withdrawn while the book could not be written is let go when it can.
 TEST(OthersRoutes, WhatCannotBeLetGoIsTriedAgain) {
   EngineWorld world;

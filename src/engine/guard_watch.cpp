@@ -26,6 +26,15 @@ bool routed(const Entry& entry, const std::string& tunnel) {
                              [&](GuardSource source) { return entry.held_by(tunnel, source); });
 }
 
+Route copy_of(const Route& route) {
+  Route ours = route;
+  ours.table = platform::kGuardTable;
+  ours.metric = platform::kCopyMetric;
+  ours.protocol = platform::kRouteProtocol;
+  ours.linkdown = false;
+  return ours;
+}
+
 }  // namespace
 
 void Guard::reassert(bool routes_changed, bool nftables_changed) {
@@ -78,19 +87,19 @@ void Guard::see(const Route& route, const TunnelView& tunnel) {
     if (auto closed = hold({{network, tunnel.name, GuardSource::seen, tunnel.temporary}}); !closed)
       return context_.events.add(Severity::alert, "guard.failed", network.str(), closed.error().text);
   }
-  seen_[{network, route.interface_index}] = {route, tunnel.name, std::nullopt};
+  seen_[{network, route.interface_index}] = {.route = route, .tunnel = tunnel.name};
   copy(route, tunnel.name);
 }
 
 // The guard's table is asked before any other: what others route stands there too, behind Adit's own.
 void Guard::copy(const Route& route, const std::string& tunnel) {
-  Route ours = route;
-  ours.table = platform::kGuardTable;
-  ours.metric = platform::kCopyMetric;
-  ours.protocol = platform::kRouteProtocol;
-  ours.linkdown = false;
   // Refused: it is there; or its device is down, and then nothing is to be carried.
-  if (context_.platform.add_route(ours)) context_.steps.route_added(ours.destination, tunnel);
+  if (context_.platform.add_route(copy_of(route))) context_.steps.route_added(route.destination, tunnel);
+}
+
+void Guard::uncopy(const Seen& seen) {
+  (void)context_.platform.remove_route(copy_of(seen.route));
+  context_.steps.route_removed(seen.route.destination.masked(), seen.tunnel);
 }
 
 void Guard::look_at_others_routes() {
@@ -123,7 +132,8 @@ void Guard::look_at_others_routes() {
     }
   }
   for (auto& [key, seen] : seen_) {
-    if (there.contains(key) || seen.missing_since) continue;
+    seen.stands = there.contains(key);
+    if (seen.stands || seen.missing_since) continue;
     // Routes that went with their device were not withdrawn.
     if (up.contains(key.second)) seen.missing_since = context_.clock.now();
   }
@@ -154,12 +164,7 @@ void Guard::let_withdrawn_go() {
   }
   for (const auto& key : gone) {
     Seen& seen = seen_.at(key);
-    Route ours = seen.route;
-    ours.table = platform::kGuardTable;
-    ours.metric = platform::kCopyMetric;
-    ours.protocol = platform::kRouteProtocol;
-    (void)context_.platform.remove_route(ours);
-    context_.steps.route_removed(key.first, seen.tunnel);
+    uncopy(seen);
     const auto opened = drop(
         {{key.first, seen.tunnel, GuardSource::seen}},
         {Opening::withdrawal, fmt::format("the route into {} that closed it was withdrawn", seen.tunnel), "others"});
@@ -168,6 +173,21 @@ void Guard::let_withdrawn_go() {
     else if (!std::exchange(seen.told, true))  // the book could not be written: tried again each second
       context_.events.add(Severity::warning, "guard.failed", key.first.str(), opened.error().text);
   }
+}
+
+// As it was looked at last. What went together with its device does not stand, and may have been withdrawn or not: the
+// network stays closed, and the operator may open it.
+bool Guard::others_route_stands(const net::Prefix& network) const {
+  return std::ranges::any_of(seen_,
+                             [&](const auto& item) { return item.first.first == network && item.second.stands; });
+}
+
+void Guard::forget_others_routes(const net::Prefix& network) {
+  std::erase_if(seen_, [&](const auto& item) {
+    if (item.first.first != network) return false;
+    uncopy(item.second);
+    return true;
+  });
 }
 
 void Guard::tick() {

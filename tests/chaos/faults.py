@@ -96,9 +96,12 @@ SEG6_HERE = f"ip route add 10.254.0.0/24 {SEG6} table 99 && ip route flush table
 fault("SRv6 route", f"ip route add 10.0.1.0/25 {SEG6}; ip -6 route add 2001:470:24:c67::/65 {SEG6}", "ip route del 10.0.1.0/25 dev net0; ip -6 route del 2001:470:24:c67::/65", needs=SEG6_HERE)
 fault("SRv6 route behind an iif rule", f"ip route add 10.0.1.0/25 {SEG6} table 101; ip rule add iif net1 table 101", "ip rule del table 101; ip route flush table 101", needs=SEG6_HERE)
 fault("SRv6 route behind a fwmark rule", f"ip route add 10.0.1.0/25 {SEG6} table 101; ip rule add fwmark 0xad17 table 101", "ip rule del table 101; ip route flush table 101", needs=SEG6_HERE)
-fault("multipath with one hop outside", f"ip route add 10.0.1.0/26 nexthop {VIA} nexthop dev {TUNNEL}", "ip route del 10.0.1.0/26")
-fault("nexthop group outside", f"ip nexthop replace id 71 {VIA} dev net0; ip nexthop replace id 72 group 71; ip route add 10.0.1.0/26 nhid 72", "ip route del 10.0.1.0/26; ip nexthop del id 72; ip nexthop del id 71")
-fault("a route of others comes and goes", f"ip route add 10.0.9.0/24 dev {TUNNEL}; ip route add 0.0.0.0/1 dev {TUNNEL} proto bgp", f"ip route del 10.0.9.0/24 dev {TUNNEL}; ip route del 0.0.0.0/1 dev {TUNNEL}")
+# What a route of others closed stays closed where its device came or went about when it was withdrawn (in doubt, closed): the operator opens it.
+OPEN26, OPEN9 = (f"for i in 1 2 3 4 5; do adit guard list | grep -q '{network} .*seen' || break; adit guard open {network} 2>/dev/null && break; sleep 0.2; done"
+                 for network in ("10.0.1.0/26", "10.0.9.0/24"))
+fault("multipath with one hop outside", f"ip route add 10.0.1.0/26 nexthop {VIA} nexthop dev {TUNNEL}", f"ip route del 10.0.1.0/26; {OPEN26}")
+fault("nexthop group outside", f"ip nexthop replace id 71 {VIA} dev net0; ip nexthop replace id 72 group 71; ip route add 10.0.1.0/26 nhid 72", f"ip route del 10.0.1.0/26; ip nexthop del id 72; ip nexthop del id 71; {OPEN26}")
+fault("a route of others comes and goes", f"ip route add 10.0.9.0/24 dev {TUNNEL}; ip route add 0.0.0.0/1 dev {TUNNEL} proto bgp", f"ip route del 10.0.9.0/24 dev {TUNNEL}; ip route del 0.0.0.0/1 dev {TUNNEL}; {OPEN9}")
 fault("hostile lease", "ip addr add 10.0.1.77/24 dev net0", "ip addr del 10.0.1.77/24 dev net0")
 fault("DHCP option 121", f"ip route add 10.0.1.0/25 {VIA}; ip route add 10.0.1.128/25 {VIA}; ip route add 10.0.1.2 dev net0", "ip route del 10.0.1.0/25; ip route del 10.0.1.128/25; ip route del 10.0.1.2 dev net0")
 
