@@ -93,11 +93,15 @@ Result<> serve(const Options& options) {
   auto steps = engine::StepLog::from_environment("aditd", clock);  // before the cage closes
   TRY_ASSIGN(auto settled, settle_down(options.settings));
   TRY(require_locked_secrets());
+  const auto launcher = settled.launcher;
   TRY_ASSIGN(const auto platform, platform::make_linux_platform(std::move(settled)));
   engine::Engine engine(options.settings, *platform, clock, nullptr, std::move(steps));
   engine.events().subscribe(log_event);
   Daemon daemon(engine, *platform);
-  TRY(engine.start());
+  if (auto started = engine.start(); !started) {
+    (void)launcher->start_guardian();  // closes what it can read; one that runs already stays
+    return started;
+  }
   TRY(daemon.open());
   daemon.run();
   engine.stop();

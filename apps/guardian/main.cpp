@@ -91,10 +91,17 @@ Result<std::optional<platform::GuardianBook>> read_book(const Options& options) 
     for (const auto& [network, line] : (*read)->networks) lines.take(line);
     for (const auto& [name, line] : (*read)->interfaces) lines.take(line);
   }
-  if (!any && unreadable) return std::unexpected(*unreadable);
-  if (!any) return std::nullopt;
+  if (!any && !unreadable) return std::nullopt;
+  if (!any) {
+    for (const auto& path : books_of(options)) {
+      const guard::Lines readable = guard::BookFile(path, Lasting::boot, "guardian").readable();
+      for (const auto& [network, line] : readable.networks) lines.take(line);
+    }
+    if (lines.networks.empty()) return std::unexpected(*unreadable);
+    say("no copy of the guard's book is whole: what its readable lines close is closed, and what stands closed");
+  }
   const guard::Book book = lines.book();
-  platform::GuardianBook said{.plan = {}, .inside = book.inside()};
+  platform::GuardianBook said{.plan = {}, .inside = book.inside(), .whole = any};
   said.plan.book = options.root;
   said.plan.generation = book.generation;
   for (const auto& [network, entry] : book.networks()) {

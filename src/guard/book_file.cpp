@@ -100,6 +100,18 @@ Result<std::optional<Lines>> BookFile::load() {
   return lines;
 }
 
+Lines BookFile::readable() const {
+  Lines lines;
+  const auto text = read_file(path_);
+  if (!text || !*text) return lines;
+  for (std::string_view rest = **text; !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    if (const auto line = parse_line(rest.substr(0, end))) lines.take(*line);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return lines;
+}
+
 Result<> BookFile::rewrite(const Book& whole) {
   std::string text(kHeader);
   const Lines lines = lines_of(whole);

@@ -37,6 +37,8 @@ class BookFile {
   // EINVAL: another line is broken, or it is no book; the text names path and line. Other codes as the system gave
   // them.
   Result<std::optional<Lines>> load();
+  // Of a file that load() refuses, every line that can be read. For closing: what the others said nobody knows.
+  [[nodiscard]] Lines readable() const;
   // Appends; on failure the file is as it was. A file that is gone, or is not as this left it, is written anew.
   // `whole`: gives the book with these changes; asked when the file is rewritten, which is when most of its lines are
   // old.

@@ -74,28 +74,30 @@ Result<> Guardian::take_directory() {
   return {};
 }
 
-// The book is the authority; what stands in the kernel only where there is none that can be read. Either way nothing
-// passes before aditd says which devices may.
+// The book is the authority; what stands in the kernel counts only where no book is there or it is not whole. Either
+// way nothing passes before aditd says which devices may.
 GuardPlan Guardian::first_plan() {
   GuardPlan plan;
   const auto book = settings_.read_book ? settings_.read_book() : Result<std::optional<GuardianBook>>(std::nullopt);
+  if (!book) tell("the guard's book cannot be read: " + book.error().text);
   if (book && *book) {
     plan = (*book)->plan;
     inside_ = (*book)->inside;
-  } else {
-    if (!book) tell("the guard's book cannot be read: " + book.error().text);
-    const auto found = layers_->found();
-    if (found && *found && (*found)->book == settings_.root) {
-      for (const auto& network : (*found)->networks) plan.closed[network];
-      plan.generation = (*found)->generation;
-      if (!plan.closed.empty())
-        tell(fmt::format("no book of the guard is there; {} networks that stand closed in the kernel stay closed",
-                         plan.closed.size()));
-    }
   }
+  if (!book || !*book || !(*book)->whole) add_what_stands(plan);
   plan.book = settings_.root;
   if (plan.mark == 0) plan.mark = kOuterMark;
   return plan;
+}
+
+void Guardian::add_what_stands(GuardPlan& plan) {
+  const auto found = layers_->found();
+  if (!found || !*found || (*found)->book != settings_.root) return;
+  for (const auto& network : (*found)->networks) plan.closed[network];
+  plan.generation = std::max(plan.generation, (*found)->generation);
+  if (!(*found)->networks.empty())
+    tell(fmt::format("no whole book of the guard is there; {} networks that stand closed in the kernel stay closed",
+                     (*found)->networks.size()));
 }
 
 Result<> Guardian::close_by_book() {

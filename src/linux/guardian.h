@@ -28,6 +28,7 @@ namespace adit::platform {
 struct GuardianBook {
   GuardPlan plan;                // what is closed, and which of the host's networks were inside then
   std::set<std::string> inside;  // interfaces that the operator named: their networks, present and future
+  bool whole = true;             // else it may lack lines, and what stands in the kernel counts beside it
 };
 
 struct GuardianSettings {
@@ -64,6 +65,7 @@ class Guardian {
   Result<> give_up_rights();
   Result<> close_by_book();
   GuardPlan first_plan();
+  void add_what_stands(GuardPlan& plan);
   Result<> bind_socket();
   Result<> listen();
   bool listen_again();

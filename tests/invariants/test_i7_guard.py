@@ -181,6 +181,21 @@ def test_i7_one_copy_of_the_book_is_enough_for_a_start(up, hurt):
     assert "garbage" not in (up.alice.root / "etc" / "adit" / hurt).read_text(), "it is whole again"
 
 
+@pytest.mark.parametrize("program", ["aditd", "adit-guard"])
+def test_i7_where_no_copy_of_the_book_is_whole_its_readable_lines_close(up, program):
+    """Nobody knows what the other lines said, so aditd does not start; what can be read is closed by the guardian all the same."""
+    power_cut(up.alice)
+    for book in ("guard.book", "guard.book.copy"):
+        garble(up.alice.root / "etc" / "adit" / book)
+    if program == "aditd":
+        up.alice.start_aditd(wait=False)
+        assert up.alice.daemon.wait(timeout=20) != 0 and "checksum" in up.alice.log()
+    else:
+        up.alice.popen([BUILD / "bin" / "adit-guard"])
+    wait_for(lambda: "unreachable 10.0.1.0/24" in up.alice.sh("ip route show table 174", check=False).stdout, what="the guardian")
+    nothing_leaves(up)
+
+
 def test_i7_a_default_route_over_the_tunnel(up):
     """Everything into the tunnel: the outer packets still find the underlay, and nothing else does."""
     for host, remote in ((up.alice, "10.0.1.1"), (up.bob, "10.0.0.1")):
