@@ -146,7 +146,7 @@ int main(int argc, char** argv) {
   sigaddset(&stop, SIGTERM);
   sigprocmask(SIG_BLOCK, &stop, nullptr);
 
-  const auto platform = must(platform::make_linux_platform());
+  const auto platform = must(platform::make_linux_platform("", "/nonexistent"));
   auto queues = must(platform->open_tun(options.tun, options.workers, platform::DeviceName::fresh));
   std::vector<std::shared_ptr<datapath::LinkCounters>> counters(options.workers);
   for (auto& c : counters) c = std::make_shared<datapath::LinkCounters>();
