@@ -5,6 +5,7 @@ tries to get out. `breaks`: the layers that are away until put back; random mode
 away, which is out of the promise (root, on purpose)."""
 import dataclasses
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -339,8 +340,10 @@ fault("tunnel renamed by dladm", commands(f"dladm rename-link {TUNNEL} v4_x0"), 
 def few_descriptors(site):
     """Next to none left for aditd, while it must put things back."""
     pid = site.alice.daemon.pid
-    site.shell.run(f"""n=$(ls /proc/{pid}/fd | wc -l); prlimit --pid {pid} --nofile=$n:1048576; {DOWN}; ip link del {SECOND}; nft flush ruleset
-timeout 1 adit guard list >/dev/null; sleep 0.1; prlimit --pid {pid} --nofile=65536:1048576""")
+    before = re.search(r"Max open files +(\d+)", open(f"/proc/{pid}/limits").read())[1]
+    site.alice.limit(pid, f"--nofile={len(os.listdir(f'/proc/{pid}/fd'))}:")
+    site.shell.run(f"{DOWN}; ip link del {SECOND}; nft flush ruleset; timeout 1 adit guard list >/dev/null; sleep 0.1")
+    site.alice.limit(pid, f"--nofile={before}:")
 
 
 def disk_full(site):

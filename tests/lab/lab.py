@@ -134,6 +134,12 @@ class Host:
         return pid
 
     # -- small things tests ask for
+    def limit(self, pid, *limits):
+        """Soft limits of a process (`--nofile=10:`), set as its own user: root needs CAP_SYS_RESOURCE for others'."""
+        status = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+        uid, gid = status["Uid"].split()[0], status["Gid"].split()[0]
+        self.sh(["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "prlimit", "--pid", pid, *limits])
+
     def add_address(self, device, *addresses):
         for address in addresses:
             nodad = " nodad" if ":" in address else ""

@@ -407,12 +407,12 @@ def test_a_limit_on_the_size_of_files_ends_no_daemon(up):
     alice = up.alice
     pids = alice.daemon.pid, alice.guardian_pid()
     for pid in pids:
-        alice.sh(f"prlimit --pid {pid} --fsize=64:")
+        alice.limit(pid, "--fsize=64:")
     refused = alice.adit("adit route add 10.99.0.0/16 10.0.1.1", check=False)
     assert refused.returncode != 0 and "File too large" in refused.stderr, refused.stderr
     assert alive(alice) and alice.guardian_pid() == pids[1]
     assert "10.99.0.0/16" not in alice.adit("adit guard list").stdout
     for pid in pids:
-        alice.sh(f"prlimit --pid {pid} --fsize=unlimited:")
+        alice.limit(pid, "--fsize=unlimited:")
     alice.adit("adit route add 10.99.0.0/16 10.0.1.1")
     assert "10.99.0.0/16" in alice.adit("adit guard list").stdout
