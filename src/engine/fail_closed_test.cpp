@@ -142,9 +142,17 @@ std::string state_of(const EngineWorld& world) {
   return text;
 }
 
-TEST_P(EveryCommand, AFailingCallOfTheSystemChangesNothing) {
+// route keeps table and file apart, as on illumos.
+class EveryWholeCommand : public EveryCommand {};
+
+std::vector<Command> whole_commands() {
+  std::vector<Command> whole = kCommands;
+  std::erase_if(whole, [](const Command& command) { return std::string_view(command.name) == "route add"; });
+  return whole;
+}
+
+TEST_P(EveryWholeCommand, AFailingCallOfTheSystemChangesNothing) {
   const Command& command = GetParam();
-  if (std::string_view(command.name) == "route add") GTEST_SKIP() << "route keeps table and file apart, as on illumos";
   for (const char* method : {"open_tun", "set_mtu", "set_link_up", "set_carrier", "delete_tun", "rename_link",
                              "add_address", "add_route", "replace_guard", "change_guard"}) {
     for (int nth = 1; nth <= 4; ++nth) {
@@ -165,11 +173,13 @@ TEST_P(EveryCommand, AFailingCallOfTheSystemChangesNothing) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Promise, EveryCommand, ::testing::ValuesIn(kCommands), [](const auto& info) {
+std::string test_name(const ::testing::TestParamInfo<Command>& info) {
   std::string name = info.param.name;
   std::ranges::replace_if(name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
   return name;
-});
+}
+INSTANTIATE_TEST_SUITE_P(Promise, EveryCommand, ::testing::ValuesIn(kCommands), test_name);
+INSTANTIATE_TEST_SUITE_P(Promise, EveryWholeCommand, ::testing::ValuesIn(whole_commands()), test_name);
 
 TEST(DiskFull, ACommandThatCannotBeSavedChangesNothing) {
   EngineWorld world;
