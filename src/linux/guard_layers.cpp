@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "linux/guard_read.h"
 #include "linux/guard_watch.h"
 #include "linux/netlink_links.h"
 
@@ -53,9 +54,9 @@ Result<> GuardLayers::replace(const GuardPlan& plan) {
 
 Result<> GuardLayers::put(const GuardPlan& plan) {
   if (plan.closed.empty()) {
-    TRY_ASSIGN(const auto before, lasting_.found());
+    TRY_ASSIGN(const bool anothers, anothers_guard_stands(plan.book));
     content_.emplace(plan);
-    if (before && before->book != plan.book) return {};  // another root's, with its rule and routes
+    if (anothers) return {};
     TRY(rule_.replace(plan));
     return remove_tables();
   }
@@ -71,6 +72,15 @@ Result<> GuardLayers::put(const GuardPlan& plan) {
   auto done = rule_.replace(plan);
   if (!done) content_ = std::move(content);
   return done;
+}
+
+// With its rule and its routes, which name nobody. By its lasting table; and where others took that away, by the owned
+// one, which shows that a guardian lives.
+Result<bool> GuardLayers::anothers_guard_stands(const std::string& book) {
+  TRY_ASSIGN(const auto lasting, lasting_.found());
+  if (lasting) return lasting->book != book;
+  TRY_ASSIGN(const auto owner, read_table_owner(*asking_, kOwnedTable));
+  return owner.value_or(0) != 0 && !(owned_ && *owner == owned_->port());
 }
 
 Result<> GuardLayers::remove_tables() {
@@ -149,9 +159,8 @@ GuardState GuardLayers::state() {
     note(fmt::format("table inet {} {}", table->name(), fault));
   }
   if (!owned_ && !content_->empty()) {
-    NetlinkMessage message = nft_message(NFT_MSG_GETTABLE, 0);
-    message.put_string(NFTA_TABLE_NAME, kOwnedTable);
-    state.owned = asking_->query(message, {}).has_value();
+    const auto owner = read_table_owner(*asking_, kOwnedTable);
+    state.owned = owner && *owner;
     if (!state.owned) note("the guardian holds no table");
   }
   const auto fault = rule_.fault();
@@ -166,7 +175,7 @@ GuardState GuardLayers::state() {
 
 std::vector<std::string> GuardLayers::put_back() {
   std::vector<std::string> told;
-  if (!content_) {
+  if (!content_ || content_->empty()) {  // nothing is ours to keep; what stands may be another root's
     rule_suspect_ = tables_suspect_ = false;
     return told;
   }

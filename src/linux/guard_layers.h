@@ -24,7 +24,8 @@ class GuardLayers {
   // stays open, and what stands of an earlier one goes (guard_switch.h).
   static Result<std::unique_ptr<GuardLayers>> open(bool owner, bool switched_off = guard_switched_off());
 
-  // Everything as the plan says, whatever stands. A plan that closes nothing leaves nothing of ours in the kernel.
+  // Everything as the plan says, whatever stands. A plan that closes nothing leaves nothing of ours in the kernel, and
+  // touches nothing where another root's guard stands.
   // EBUSY: the guard that stands is another root's. EPERM: another process holds the owned table, or no CAP_NET_ADMIN.
   // ENETDOWN: lo is down and IPv6 is to be closed. On an error what the last plan said stands, or is tried again by
   // put_back.
@@ -60,6 +61,7 @@ class GuardLayers {
  private:
   GuardLayers(GuardTable lasting, GuardRule rule) : lasting_(std::move(lasting)), rule_(std::move(rule)) {}
   Result<> put(const GuardPlan& plan);
+  Result<bool> anothers_guard_stands(const std::string& book);
   Result<> put_step(const ElementStep& step, const GuardChange& change);
   Result<> remove_tables();
   void back_to_plan();

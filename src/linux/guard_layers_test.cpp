@@ -1,6 +1,7 @@
 // The guard's layers with traffic: what leaves, what must leave, and what others do to the layers.
 #include "linux/guard_layers.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <unistd.h>
@@ -13,6 +14,8 @@
 
 namespace adit::platform {
 namespace {
+
+using testing::IsEmpty;
 
 class GuardLayersTest : public GuardedLayers {};
 
@@ -37,6 +40,37 @@ TEST_F(GuardLayersTest, APlanWithoutNetworksLeavesNothingInTheKernel) {
   back.open = {prefix("10.0.1.0/24")};
   change(back);
   EXPECT_EQ(everything(), before);
+}
+
+// Two systems with roots of their own may share a network: the one that closes nothing leaves the other's guard alone,
+// whatever it hears of it.
+TEST_F(GuardLayersTest, WhereAnotherRootsGuardStandsAPlanWithoutNetworksTouchesNothing) {
+  const auto guard = [] { return output("ip rule; ip -6 rule; ip nexthop; ip route show table 174; nft list tables inet"); };
+  replace(closing({"10.0.1.0/24", "2001:db8:7::/48"}));
+  const std::string whole = guard();
+  auto other = GuardLayers::open(true);
+  ASSERT_TRUE(other) << other.error().text;
+  GuardPlan nothing = closing({});
+  nothing.book = "/other";
+  const auto look_over = [&] {
+    EXPECT_TRUE((*other)->replace(nothing));
+    (*other)->suspect();
+    EXPECT_THAT((*other)->put_back(), IsEmpty());
+  };
+  look_over();
+  EXPECT_EQ(guard(), whole);
+  expect_standing();
+  // Nor while the table that names its root is away, which a firewall's reload does.
+  run("nft flush ruleset");
+  look_over();
+  heard();
+  EXPECT_EQ(guard(), whole);
+  run("nft flush ruleset");
+  GuardPlan one = closing({"10.0.9.0/24"});
+  one.book = "/other";
+  EXPECT_FALSE((*other)->replace(one));
+  heard();
+  EXPECT_EQ(guard(), whole);
 }
 
 // adit.guard=off: what an earlier guardian left goes, and no plan or change closes anything.

@@ -143,6 +143,16 @@ Result<std::optional<GuardShape>> read_guard_shape(Netlink& nfnetlink, const std
   return shape;
 }
 
+Result<std::optional<uint32_t>> read_table_owner(Netlink& nfnetlink, const std::string& table) {
+  NetlinkMessage message = nft_message(NFT_MSG_GETTABLE, 0);
+  message.put_string(NFTA_TABLE_NAME, table);
+  std::optional<uint32_t> owner;
+  const auto asked = nfnetlink.query(
+      message, [&](const nlmsghdr& answer) { owner = be32_of(nft_attribute(answer, NFTA_TABLE_OWNER)); });
+  if (!missing(asked)) TRY(asked);
+  return owner;
+}
+
 Result<std::vector<GuardElement>> read_guard_elements(Netlink& nfnetlink, const std::string& table,
                                                       const std::string& set, std::map<std::string, Counted>* counted) {
   NetlinkMessage message = question(NFT_MSG_GETSETELEM, NFTA_SET_ELEM_LIST_TABLE, table);

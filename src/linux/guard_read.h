@@ -26,6 +26,8 @@ struct GuardShape {
 
 // nullopt: no such table.
 Result<std::optional<GuardShape>> read_guard_shape(Netlink& nfnetlink, const std::string& table);
+// The port of the socket that the table belongs to, 0: nobody's. nullopt: no such table.
+Result<std::optional<uint32_t>> read_table_owner(Netlink& nfnetlink, const std::string& table);
 // ENOENT: no such table or set. `counted`: by the elements' comments.
 Result<std::vector<GuardElement>> read_guard_elements(Netlink& nfnetlink, const std::string& table,
                                                       const std::string& set,
