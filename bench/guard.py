@@ -5,10 +5,12 @@
     bench/guard.py --smoke        seconds, and figures that mean nothing: shows that it runs
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -22,8 +24,35 @@ DRIVER, COST = BUILD / "bench" / "path_driver", BUILD / "bench" / "guard_cost"
 ENDS = (("a", "192.0.2.1", "192.0.2.2", "10.0.1.1", "10.0.2.1"), ("b", "192.0.2.2", "192.0.2.1", "10.0.2.1", "10.0.1.1"))
 
 
-def run(*words):
-    return subprocess.run(list(map(str, words)), check=True, capture_output=True, text=True).stdout
+def run(*words, seconds=60):
+    return subprocess.run(list(map(str, words)), check=True, stdout=subprocess.PIPE, text=True, timeout=seconds).stdout
+
+
+def run_alone(*words, seconds=600):
+    """Whatever it starts ends with it: a guardian that it left would hold its output open."""
+    return run("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--", *words, seconds=seconds)
+
+
+@contextlib.contextmanager
+def patience(seconds):
+    """Nothing in it waits longer."""
+    def enough(*_):
+        raise TimeoutError(f"bench/guard.py: not done after {seconds} s")
+    signal.signal(signal.SIGALRM, enough)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+def end(process):
+    """By force, when it does not end by itself."""
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 class Tunnel:
@@ -54,7 +83,7 @@ class Tunnel:
         self.guard(0)
         for driver in self.drivers:
             driver.terminate()
-            driver.wait()
+            end(driver)
         for name in self.names.values():
             subprocess.run(["ip", "netns", "del", name])
 
@@ -62,7 +91,7 @@ class Tunnel:
         """Its layers at both ends, closing so many networks; 0: none."""
         for guard in self.guards:
             guard.stdin.close()
-            guard.wait()
+            end(guard)
         self.guards = [subprocess.Popen(self.inside(letter, COST, "hold", networks, "path0", here, there, f"{far}/24"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
                        for letter, here, there, _, far in ENDS if networks]
         for guard in self.guards:
@@ -73,9 +102,11 @@ class Tunnel:
         """Mbit/s of one stream; CPU milliseconds a gigabyte."""
         before = self.cpu()
         server = subprocess.Popen(self.inside("b", "iperf3", "-s", "-1"), stdout=subprocess.DEVNULL)
-        time.sleep(0.3)
-        done = run(*self.inside("a", "iperf3", "-c", "10.0.2.1", "-t", seconds, "-J"))
-        server.wait()
+        try:
+            time.sleep(0.3)
+            done = run(*self.inside("a", "iperf3", "-c", "10.0.2.1", "-t", seconds, "-J"))
+        finally:
+            end(server)
         received = json.loads(done)["end"]["sum_received"]
         return received["bits_per_second"] / 1e6, (self.cpu() - before) / 1e6 / (received["bytes"] / 1e9)
 
@@ -139,11 +170,13 @@ def main():
     chosen = options.parse_args()
     rounds, seconds = (1, 1) if chosen.smoke else (chosen.rounds, chosen.seconds)
     for networks in (10,) if chosen.smoke else (1, 1000):
-        through_the_tunnel(networks, rounds, seconds)
-        print(run(COST, "packets", networks, 1 if chosen.smoke else 15), end="", flush=True)
+        with patience(60 + rounds * 2 * (10 + 5 * seconds)):
+            through_the_tunnel(networks, rounds, seconds)
+        print(run_alone(COST, "packets", networks, 1 if chosen.smoke else 15), end="", flush=True)
     many = 100 if chosen.smoke else 10000
-    print(run(COST, "one-more", many), end="", flush=True)
-    by_the_engine(many)
+    print(run_alone(COST, "one-more", many), end="", flush=True)
+    with patience(120 + many // 10):
+        by_the_engine(many)
 
 
 if __name__ == "__main__":

@@ -36,9 +36,12 @@ using namespace adit;
 using namespace adit::platform;
 using Clock = std::chrono::steady_clock;
 
+// Thrown, so that what was started ends.
+struct GaveUp {
+  std::string why;
+};
 [[noreturn]] void give_up(const std::string& why) {
-  fmt::print(stderr, "guard_cost: {}\n", why);
-  std::exit(1);
+  throw GaveUp{why};
 }
 template <typename T>
 T must(Result<T> result) {
@@ -255,24 +258,45 @@ GuardChange one_more(uint32_t number, int device) {
   return change;
 }
 
+// A guardian with a directory of its own, which a client starts; it ends with this object.
+class OwnGuardian {
+ public:
+  OwnGuardian() {
+    std::array<char, 24> name{"/tmp/adit-bench-XXXXXX"};
+    if (!mkdtemp(name.data())) give_up("cannot make a directory below /tmp");
+    folder_ = name.data();
+  }
+  OwnGuardian(const OwnGuardian&) = delete;
+  ~OwnGuardian() {
+    int pid = 0;
+    std::ifstream(run() + "/adit-guard.pid") >> pid;
+    for (int i = 0; pid > 1 && kill(pid, i == 0 ? SIGTERM : i == 100 ? SIGKILL : 0) == 0 && i < 200; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    std::error_code left;
+    std::filesystem::remove_all(folder_, left);
+  }
+  [[nodiscard]] std::string root() const { return folder_ + "/root"; }
+  [[nodiscard]] GuardianClientSettings settings() const {
+    const std::string self = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+    return {.root = root(), .run = run(), .program = self + "/../bin/adit-guard"};
+  }
+
+ private:
+  [[nodiscard]] std::string run() const { return folder_ + "/run"; }
+  std::string folder_;
+};
+
 // As aditd has it done: asked over the guardian's socket, and acknowledged.
 void by_the_guardian(const GuardPlan& plan, int device, std::vector<double>& times) {
-  std::array<char, 24> run_name{"/tmp/adit-bench-XXXXXX"};
-  const std::string run_dir = mkdtemp(run_name.data());
-  const std::string self = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  GuardianClient client({.root = run_dir, .run = run_dir, .program = self + "/../bin/adit-guard"});
+  const OwnGuardian guardian;
+  GuardianClient client(guardian.settings());
   GuardPlan mine = plan;
-  mine.book = run_dir;
+  mine.book = guardian.root();
   must(client.replace(mine));
   for (uint32_t i = 0; i < kTimes; ++i)
     times.push_back(milliseconds([&] { must(client.change(one_more(i, device))); }));
   mine.closed.clear();
   must(client.replace(mine));
-  int pid = 0;
-  std::ifstream(run_dir + "/adit-guard.pid") >> pid;
-  for (int i = 0; pid > 1 && kill(pid, i == 0 ? SIGTERM : 0) == 0 && i < 100; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  std::filesystem::remove_all(run_dir);
 }
 
 int one_more(uint32_t networks) {
@@ -338,7 +362,7 @@ int hold(uint32_t networks, const std::string& device, const std::string& local,
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   const std::string verb = argc > 1 ? argv[1] : "";
   const auto number = [&](int at, int usual) { return argc > at ? std::atoi(argv[at]) : usual; };
   if (verb == "packets") return packets(static_cast<uint32_t>(number(2, 1000)), number(3, 15));
@@ -350,4 +374,7 @@ int main(int argc, char** argv) {
              "NETWORK | "
              "send ADDRESS MILLISECONDS [RATE]\n");
   return 2;
+} catch (const GaveUp& gave_up) {
+  fmt::print(stderr, "guard_cost: {}\n", gave_up.why);
+  return 1;
 }

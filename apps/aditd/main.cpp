@@ -77,7 +77,6 @@ Result<platform::PlatformSettings> settle_down(const engine::Settings& settings)
   platform::PlatformSettings made{.root = settings.root, .run_dir = settings.run_dir};
   TRY_ASSIGN(made.launcher,
              platform::Launcher::start({platform::guardian_words(settings.root, settings.run_dir), own.user}));
-  if (const auto guardian = platform::find_user(platform::kGuardianRole.user)) made.guardian_uid = guardian->uid;
   const auto folders = own_folders(settings);
   platform::make_reachable(platform::kDaemonRole, own, folders.all());
   made.missing = platform::take_over(folders, own.user);

@@ -12,6 +12,7 @@
 #include "linux/guard_layers.h"
 #include "linux/guard_wire.h"
 #include "linux/launcher.h"
+#include "linux/privileges.h"
 
 namespace adit::platform {
 
@@ -19,7 +20,7 @@ struct GuardianClientSettings {
   std::string root, run;               // as GuardianSettings
   std::string program;                 // empty: $ADIT_GUARD_PROGRAM, or adit-guard beside this process's own program
   std::shared_ptr<Launcher> launcher;  // starts it; none: this process does
-  std::optional<uid_t> guardian_uid;   // it works as that one, or as root
+  std::optional<uid_t> guardian_uid = platform::guardian_uid();  // it works as that one, or as root
 };
 
 // Its program and options.

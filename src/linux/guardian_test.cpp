@@ -84,7 +84,8 @@ class GuardianTest : public GuardedHost {
     GuardedHost::TearDown();
   }
   // In a child, as the program does.
-  void start_guardian(const std::optional<GuardPlan>& closes = std::nullopt, std::set<std::string> inside = {}) {
+  void start_guardian(const std::optional<GuardPlan>& closes = std::nullopt, std::set<std::string> inside = {},
+                      const std::optional<User>& as = std::nullopt) {
     std::optional<GuardianBook> book;
     if (closes) book = GuardianBook{*closes, std::move(inside)};
     guardian = fork();
@@ -98,6 +99,7 @@ class GuardianTest : public GuardedHost {
                                 .read_book = [book]() -> Result<std::optional<GuardianBook>> { return book; },
                                 .say = {},
                                 .saved_rules = run_dir + "/nftables.conf"};
+      if (as && !drop_privileges(kGuardianRole, as)) _exit(1);
       auto made = Guardian::start(std::move(settings));
       if (!made) {
         std::ofstream(run_dir + "/why") << made.error().code << " " << made.error().text;
@@ -289,6 +291,23 @@ TEST_F(GuardianTest, ARunDirectoryThatIsLostComesBackAndItIsReachedAgain) {
   EXPECT_FALSE(Guardian::start({.root = "/test", .run = run_dir, .read_book = {}, .say = {}}))
       << "its lock is back too";
   expect_standing();
+}
+
+TEST_F(GuardianTest, AsItsOwnUserItIsHeardByWhoeverAsksAndAnotherUserIsNot) {
+  const auto own = find_user(kGuardianRole.user);
+  if (own) ASSERT_EQ(chown(run_dir.c_str(), own->uid, own->gid), 0);
+  start_guardian(std::nullopt, {}, own);
+  const auto done = client->replace(closing({"10.0.1.0/24"}));
+  EXPECT_TRUE(done) << done.error().text;
+  expect_standing();
+  kill_guardian(SIGTERM);
+  const User stranger{61234, 61234};
+  run("rm -rf " + run_dir + "/* && chown 61234:61234 " + run_dir);
+  start_guardian(std::nullopt, {}, stranger);
+  GuardianClient next(GuardianClientSettings{"/test", run_dir, "/nonexistent"});
+  const auto refused = next.replace(closing({"10.0.1.0/24"}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EPERM);
 }
 
 TEST_F(GuardianTest, ADeviceThatVanishedLosesItsPassAtOnce) {

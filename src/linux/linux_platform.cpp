@@ -28,7 +28,10 @@ class LinuxPlatform final : public Platform {
  public:
   explicit LinuxPlatform(PlatformSettings settings)
       : settings_(std::move(settings)),
-        guardian_({settings_.root, settings_.run_dir, {}, settings_.launcher, settings_.guardian_uid}) {}
+        guardian_({.root = settings_.root,
+                   .run = settings_.run_dir,
+                   .launcher = settings_.launcher,
+                   .guardian_uid = settings_.guardian_uid}) {}
 
   // --- devices
   Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name, uint32_t queues,
@@ -282,7 +285,7 @@ Result<std::unique_ptr<Platform>> make_linux_platform(PlatformSettings settings)
 }
 
 Result<std::unique_ptr<Platform>> make_linux_platform(const std::string& root, const std::string& run_dir) {
-  return make_linux_platform(PlatformSettings{root, run_dir, {}, {}, {}});
+  return make_linux_platform({.root = root, .run_dir = run_dir});
 }
 
 }  // namespace adit::platform

@@ -8,14 +8,15 @@
 
 #include "linux/launcher.h"
 #include "linux/platform.h"
+#include "linux/privileges.h"
 
 namespace adit::platform {
 
 struct PlatformSettings {
   std::string root, run_dir;           // as make_linux_platform has them
   std::shared_ptr<Launcher> launcher;  // none: this process may start programs, and open any device
-  std::optional<uid_t> guardian_uid;   // as which the guardian works, if not as root
-  std::vector<std::string> missing;    // of what the process should be: retry_wires() tells it too
+  std::optional<uid_t> guardian_uid = platform::guardian_uid();
+  std::vector<std::string> missing;  // of what the process should be: retry_wires() tells it too
 };
 
 // EPROTONOSUPPORT, EPERM: no netlink here.

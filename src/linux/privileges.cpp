@@ -92,6 +92,11 @@ std::optional<User> find_user(const char* name) {
   return User{entry->pw_uid, entry->pw_gid};
 }
 
+std::optional<uid_t> guardian_uid() {
+  const auto user = find_user(kGuardianRole.user);
+  return user ? std::optional(user->uid) : std::nullopt;
+}
+
 OwnUser own_user(const Role& role) {
   if (::geteuid() != 0) return {};
   const auto because = [&](const std::string& why) {

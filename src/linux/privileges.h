@@ -35,6 +35,9 @@ Result<> check_privileges();
 
 // nullopt: this system has no such user.
 std::optional<User> find_user(const char* name);
+// As whom the guardian works, if not as root: nullopt where its user is not made. Reads the system's users, which a
+// caged process may not.
+std::optional<uid_t> guardian_uid();
 
 // Whom the program goes over to. Without a user it stays who it is; `why_not` says why, and is empty where it was
 // started as somebody else than root.
