@@ -120,7 +120,7 @@ class Ipsecconf {
     if (!client) return context_.failed("Error getting list of policies from kernel", client.error());
     const auto rules = client->dump(options_.head(), options_.name_space);
     if (!rules) return refused("ruleset dump failed", rules.error());
-    const config::SystemResolver resolver;
+    const config::ListingResolver resolver;
     const config::PolicyPrinter printer{algorithms->table, options_.numbers ? nullptr : &resolver};
     if (options_.json) {
       print_json(printer, *rules);

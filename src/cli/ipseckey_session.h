@@ -49,7 +49,7 @@ class KeySession {
   Context& context_;
   KeyOptions options_;
   crypto::AlgorithmTable table_;
-  config::SystemResolver resolver_;
+  config::ListingResolver resolver_;
   std::optional<protocol::KeyClient> client_;
   bool quit_ = false;
 };

@@ -7,13 +7,14 @@ namespace {
 constexpr bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
 }
-constexpr bool is_binary(char c) {
-  return (static_cast<unsigned char>(c) < 0x20 && !is_blank(c) && c != '\n') || c == 0x7f;
-}
 constexpr bool is_hex(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 }  // namespace
+
+bool is_binary(char c) {
+  return (static_cast<unsigned char>(c) < 0x20 && !is_blank(c) && c != '\n') || c == 0x7f;
+}
 
 // Also where the blank before it was forgotten.
 bool looks_like_key(std::string_view word) {

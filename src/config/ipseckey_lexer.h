@@ -12,6 +12,8 @@
 
 namespace adit::config::ipseckey {
 
+bool is_binary(char c);  // no text holds it
+
 struct Word {
   SecretString text;
   uint32_t line = 0, column = 0;  // from 1

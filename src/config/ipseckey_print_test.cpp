@@ -188,5 +188,36 @@ TEST_F(PrintTest, WhatIsSavedMakesTheSameSaAgain) {
   EXPECT_EQ(spec.source_identity->text, "alice.example");
 }
 
+// A delegated user's, who may name himself as he likes.
+TEST_F(PrintTest, AnIdentityThatNoFileHoldsKeepsNoSavedFileFromLoading) {
+  for (const char* name : {"evil\x1b[2J", "two\nlines", "a\"quote", "bell\x07", "delete\x7f"}) {
+    sad::KeyMessage saved = dumped();
+    saved.source_identity = sad::Identity{2, 0, name};
+    const std::string text = save_header() + std::string(save_association(saved, table_));
+    SystemResolver resolver;
+    const KeyText parsed = parse_ipseckeys(text, {"saved", true, ""}, table_, resolver);
+    EXPECT_TRUE(parsed.ok()) << parsed.problems[0].str();
+    EXPECT_EQ(parsed.commands.size(), 1u);
+  }
+}
+
+TEST(ListingResolver, AsksOnceForEachAddressAndGivesUpWhereNobodyAnswers) {
+  int asked = 0;
+  const auto ask = [&](const net::Address&) {
+    ++asked;
+    return std::optional<std::string>("alice");
+  };
+  const auto one = net::Address::v4(0x01020304), two = net::Address::v4(0x05060708);
+  const ListingResolver quick(ask, std::chrono::hours(1));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(quick.host_name(one), "alice");
+  EXPECT_EQ(quick.host_name(two), "alice");
+  EXPECT_EQ(asked, 2);
+  const ListingResolver slow(ask, std::chrono::milliseconds(0));
+  EXPECT_EQ(slow.host_name(one), "alice");
+  EXPECT_EQ(slow.host_name(two), std::nullopt);
+  EXPECT_EQ(slow.host_name(one), "alice");
+  EXPECT_EQ(asked, 3);
+}
+
 }  // namespace
 }  // namespace adit::config

@@ -1,6 +1,9 @@
 // An SA of a dump as the command that makes it again.
 #include <adit/pfkeyv2.h>
 
+#include <algorithm>
+
+#include "config/ipseckey_lexer.h"
 #include "config/ipseckey_lines.h"
 #include "config/ipseckey_print.h"
 
@@ -67,8 +70,10 @@ void put_nat(Command& command, const KeyMessage& message) {
   command.field("nat_rport", message.natt_remote->port);
 }
 
+// One that no file can hold is left out: the SA loads without it.
 void put_identity(Command& command, std::string_view field, const std::optional<Identity>& identity) {
-  if (!identity || identity->text.find_first_of("\"\n") != std::string::npos) return;
+  const auto unfit = [](char c) { return c == '"' || c == '\n' || ipseckey::is_binary(c); };
+  if (!identity || std::ranges::any_of(identity->text, unfit)) return;
   command.field(field, fmt::format("{} \"{}\"", identity->type, identity->text));
 }
 

@@ -145,4 +145,17 @@ std::optional<std::string> SystemResolver::protocol_name(uint8_t number) const {
   return entry->p_name;
 }
 
+ListingResolver::ListingResolver()
+    : ListingResolver([this](const net::Address& address) { return SystemResolver::host_name(address); },
+                      std::chrono::seconds(1)) {}
+
+std::optional<std::string> ListingResolver::host_name(const net::Address& address) const {
+  if (const auto found = known_.find(address); found != known_.end()) return found->second;
+  if (!answered_in_time_) return std::nullopt;
+  const auto start = std::chrono::steady_clock::now();
+  auto name = ask_(address);
+  answered_in_time_ = std::chrono::steady_clock::now() - start < patience_;
+  return known_.emplace(address, std::move(name)).first->second;
+}
+
 }  // namespace adit::config

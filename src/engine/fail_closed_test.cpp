@@ -73,6 +73,13 @@ const std::vector<Command> kCommands = {
     {"policy flush", whole, [](EngineWorld& w) { return w.engine->policy().flush_global().has_value(); }, true},
 };
 
+size_t alerts(const EngineWorld& world, const std::string& part) {
+  const auto events = world.engine->events().since(0);
+  return static_cast<size_t>(std::ranges::count_if(events, [&](const LogEvent& event) {
+    return event.severity == Severity::alert && event.text.find(part) != event.text.npos;
+  }));
+}
+
 class EveryCommand : public ::testing::TestWithParam<Command> {};
 
 TEST_P(EveryCommand, KilledAtEachOfItsStepsLeavesNothingOpenAndNothingHalfMade) {
@@ -196,6 +203,27 @@ TEST(DiskFull, ACommandThatCannotBeSavedChangesNothing) {
   EXPECT_EQ(state_of(world), before);
   std::filesystem::remove_all(in_the_way);
   EXPECT_TRUE(world.create("t0", true));
+}
+
+TEST(DiskFull, AStartServesAlthoughTheHostsTableCannotBeSavedForTheNextBoot) {
+  EngineWorld world;
+  ASSERT_TRUE(world.start());
+  const std::string rule = "{ raddr 192.0.2.1 dir both } drop {}\n";
+  ASSERT_TRUE(world.load_policy(rule));
+  const std::string saved = world.file("/etc/adit/guard.nft");
+  ASSERT_NE(saved, "");
+  const std::string in_the_way = world.root + "/etc/adit/guard.nft.new";
+  std::filesystem::create_directories(in_the_way);
+  world.kill();
+  ASSERT_TRUE(world.start()) << "what is there is what would be written";
+  EXPECT_EQ(alerts(world, "guard.nft"), 0u);
+  world.kill();
+  world.write("/etc/adit/guard.nft", "of another life");
+  ASSERT_TRUE(world.start());
+  EXPECT_EQ(alerts(world, "guard.nft"), 1u);
+  std::filesystem::remove_all(in_the_way);
+  ASSERT_TRUE(world.load_policy(rule + "{ raddr 192.0.2.2 dir both } drop {}\n"));
+  EXPECT_EQ(world.file("/etc/adit/guard.nft"), saved);
 }
 
 TEST(Order, TheGuardStandsBeforeAnyRouteIntoTheDevice) {

@@ -204,6 +204,7 @@ class Guard final : public GuardDoor, public FirewallDoor {
   [[nodiscard]] bool others_route_stands(const net::Prefix& network) const;
   void forget_others_routes(const net::Prefix& network);
   Result<> apply_host_table();
+  Result<> save_host_table();
   [[nodiscard]] platform::Firewall firewall() const;
 
   const Context& context_;
@@ -217,7 +218,7 @@ class Guard final : public GuardDoor, public FirewallDoor {
   bool any_book_ = false;     // a file of the book was there at the start
   bool starting_ = false;     // between restore and assert_table
   bool table_stands_ = true;  // the host's; or may, from an earlier daemon
-  std::string saved_table_;
+  std::optional<std::string> saved_table_;  // what the file holds; nullopt: not read yet
   std::map<std::string, Ends> ends_;
   std::map<platform::OuterFlow, int> flows_;  // counted
   std::map<net::Address, int> peers_;

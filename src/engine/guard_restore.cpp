@@ -131,8 +131,13 @@ Result<> Guard::restore() {
 }
 
 Result<> Guard::assert_table() {
+  TRY(apply_host_table());
   starting_ = false;
-  return apply_host_table();
+  if (const auto saved = save_host_table(); !saved)
+    context_.events.add(Severity::alert, "guard.failed", "",
+                        fmt::format("{}; the host's table stands now, and would not at the next boot",
+                                    saved.error().text));
+  return {};
 }
 
 // A tunnel that is not there closes all the same: its record may be lost, and what it protected is not.

@@ -35,6 +35,12 @@ Route copy_of(const Route& route) {
   return ours;
 }
 
+// A table that would change nothing need not stand, and then `nft` is not needed either.
+bool says_nothing(const platform::Firewall& whole) {
+  return whole.host_rules.empty() && whole.model_v4 == platform::HostModel::weak &&
+         whole.model_v6 == platform::HostModel::weak;
+}
+
 }  // namespace
 
 void Guard::reassert(bool routes_changed, bool nftables_changed) {
@@ -248,20 +254,27 @@ platform::Firewall Guard::firewall() const {
   return firewall;
 }
 
-// A table that would change nothing need not stand, and then `nft` is not needed either.
 Result<> Guard::apply_host_table() {
   const auto whole = firewall();
-  const bool says_nothing = whole.host_rules.empty() && whole.model_v4 == platform::HostModel::weak &&
-                            whole.model_v6 == platform::HostModel::weak;
-  if (!says_nothing) {
+  if (!says_nothing(whole)) {
     TRY(context_.platform.apply_firewall(whole));
     table_stands_ = true;
   } else if (table_stands_) {
     TRY(context_.platform.remove_firewall());
     table_stands_ = false;
   }
-  const std::string text = says_nothing ? std::string() : context_.platform.render_firewall(whole);
-  if (text == saved_table_) return {};
+  return starting_ ? Result<>{} : save_host_table();
+}
+
+// For the next boot.
+Result<> Guard::save_host_table() {
+  const auto whole = firewall();
+  const std::string text = says_nothing(whole) ? std::string() : context_.platform.render_firewall(whole);
+  if (!saved_table_) {
+    const auto there = read_file(context_.in_root(kTableFile));
+    saved_table_ = there && *there ? **there : std::string();
+  }
+  if (text == *saved_table_) return {};
   TRY(replace_file(context_.in_root(kTableFile), text, 0644, Lasting::disk, "guard.nft"));
   saved_table_ = text;
   return {};

@@ -255,7 +255,8 @@ void Guardian::let_go_of_gone(const std::vector<pollfd>& ready) {
 void Guardian::run(int stop, int again) {
   for (;;) {
     const auto watched = watch_->fds();
-    std::vector<pollfd> waiting{{stop, POLLIN, 0}, {listener_.get(), POLLIN, 0}, {again, POLLIN, 0}};
+    const int listener = Clock::now() < accept_again_ ? -1 : listener_.get();
+    std::vector<pollfd> waiting{{stop, POLLIN, 0}, {listener, POLLIN, 0}, {again, POLLIN, 0}};
     for (const int fd : watched) waiting.push_back({fd, POLLIN, 0});
     for (const Client& client : clients_) waiting.push_back({client.socket.get(), POLLIN, 0});
     const int ready =
@@ -324,6 +325,7 @@ bool Guardian::may_speak(int socket) const {
 void Guardian::accept_clients() {
   for (;;) {
     Descriptor one(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!one.valid() && errno != EAGAIN && errno != EINTR) accept_again_ = Clock::now() + kTryAgain;
     if (!one.valid()) return;
     if (!may_speak(one.get())) continue;
     if (clients_.size() >= kMostClients) clients_.erase(clients_.begin());  // the eldest: a new one is never kept out

@@ -97,6 +97,7 @@ class Guardian {
   std::deque<std::string> untold_;  // while nobody listens
   std::vector<std::string> saved_told_;
   Clock::time_point next_saved_{}, next_look_{};
+  Clock::time_point accept_again_{};  // the listener stays readable while there is no descriptor for a client
 };
 
 // Sentences about saved nftables rules (the file, and files that it includes) that hold the guard's tables: they do not

@@ -2,11 +2,13 @@
 #include "linux/guardian.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/un.h>
 
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <random>
 #include <thread>
@@ -349,6 +351,25 @@ TEST_F(GuardianTest, OthersThanRootAreNotHeardAndRubbishEndsOnlyTheConversation)
   }
   ASSERT_TRUE(client->replace(closing({"10.0.1.0/24"})));
   expect_standing();
+}
+
+// The listener stays readable meanwhile.
+TEST_F(GuardianTest, WithoutADescriptorForItsClientsItRests) {
+  start_guardian();
+  ASSERT_TRUE(client->replace(closing({"10.0.1.0/24"})));
+  const auto entries = std::filesystem::directory_iterator(fmt::format("/proc/{}/fd", guardian));
+  const rlimit none{static_cast<rlim_t>(std::distance(begin(entries), end(entries))), 4096};
+  ASSERT_EQ(prlimit(guardian, RLIMIT_NOFILE, &none, nullptr), 0);
+  const auto used = [&] {
+    std::ifstream file(fmt::format("/proc/{}/schedstat", guardian));
+    uint64_t nanoseconds = 0;
+    file >> nanoseconds;
+    return std::chrono::nanoseconds(nanoseconds);
+  };
+  EXPECT_TRUE(listens());
+  const auto before = used();
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  EXPECT_LT(used() - before, std::chrono::milliseconds(200));
 }
 
 TEST(SavedRules, AFileThatHoldsTheGuardsTablesIsNamed) {

@@ -39,7 +39,7 @@ class Wire : public OwnNamespace {
     EXPECT_TRUE(notices.empty()) << notices.front();
     return wire ? std::move(*wire) : nullptr;
   }
-  std::vector<Received> receive(WirePort& wire, int patience_ms = 500) {
+  std::vector<Received> receive(WirePort& wire, int patience_ms = 5000) {
     pollfd wait{wire.fds()[0], POLLIN, 0};
     poll(&wait, 1, patience_ms);
     std::array<WireReceived, 64> items;

@@ -1,6 +1,7 @@
 // What every command of varlink that changes something is given: it is kept from cutting its caller's own way in, and
 // it learns what became of tunnels by what it did.
 #include "engine/consequences.h"
+#include "engine/engine.h"
 #include "engine/guard.h"
 #include "protocol/engine_api.h"
 
@@ -16,6 +17,7 @@ void care_for_commands(VarlinkMethods& methods, engine::Engine& engine) {
     engine::Guard::Session own(engine.guard(), session ? std::optional(*session) : std::nullopt);
     Result<json> answer = write(in, caller);
     if (!own.refused().empty()) return fail(engine::kEndsSession, "{}", own.refused());
+    engine.handle_platform_changes();  // what the kernel says of it, and what follows from that
     if (!answer) return answer;
     for (const std::string& sentence : watch.sentences()) (*answer)["notes"].push_back(sentence);
     return answer;

@@ -7,6 +7,7 @@ Everything that is made here is taken away at the end, also after a failure; no 
         world.alice.start_aditd()
         world.alice.adit("dladm create-iptun -S -T ipv4 -a local=1.2.3.4,remote=5.6.7.8 v4_bob0")
 """
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -26,6 +27,14 @@ CANARY = b"adit-canary-"          # in every payload that must never be readable
 
 class LabError(AssertionError):
     """A command in the lab did not do what the test needs."""
+
+
+def alive(pid):
+    """A process that has ended and that nobody has waited for is not."""
+    try:
+        return ") Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
 
 
 class Host:
@@ -129,9 +138,16 @@ class Host:
         pid = self.guardian_pid()
         if pid is not None:
             os.kill(pid, how)
-            while pathlib.Path(f"/proc/{pid}/stat").exists() and " Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text():
+            deadline = time.monotonic() + 20
+            while alive(pid):
+                if time.monotonic() > deadline:
+                    raise LabError(f"the guardian of {self.name} did not end within 20 s of signal {how}:\n{self.log()[-2000:]}")
                 time.sleep(0.005)
         return pid
+
+    def processes(self):
+        """All that run in this host's network."""
+        return [int(pid) for pid in subprocess.run(["ip", "netns", "pids", self.ns], capture_output=True, text=True).stdout.split()]
 
     # -- small things tests ask for
     def limit(self, pid, *limits):
@@ -302,8 +318,9 @@ class Lab:
                 if stream:
                     stream.close()
         for host in self.hosts:
-            host.kill_guardian()
-        for host in self.hosts:
+            for pid in host.processes():     # what daemons started and left behind, as guardians are
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             subprocess.run(["ip", "netns", "del", host.ns], capture_output=True)
         broken = [host.log() for host in self.hosts if any(word in host.log() for word in ("Sanitizer", "runtime error:", " was refused: it is on no list"))]
         if not self.keep:

@@ -29,3 +29,11 @@ def test_an_underlay_address_that_comes_after_the_keys(world):
         world.alice.sh("ip addr del 1.2.3.4/24 dev net0")
         wait_for(lambda: world.alice.adit("dladm show-link -p -o state v4_bob0").stdout.strip() == "down", what="closed without it")
         assert "OUTBOUND" in flags_of(world.alice, "0x2002")
+
+
+def test_the_command_that_takes_an_outer_address_away_names_the_tunnel_that_it_shuts(up):
+    up.alice.adit("ipadm create-addr -T static -a local=1.2.3.44/24 net0/second")
+    up.alice.adit("dladm create-iptun -S -T ipv4 -a local=1.2.3.44,remote=5.6.7.9 -p ipsec='{encr_algs aes-gcm}' second0")
+    assert up.alice.adit("dladm show-link -p -o state second0").stdout.strip() == "up"
+    done = up.alice.adit("ipadm delete-addr net0/second")
+    assert done.stderr.startswith("ipadm: second0 carries nothing: ") and done.stderr.count("\n") == 1, done.stderr
