@@ -134,9 +134,9 @@ Result<> Guard::assert_table() {
   TRY(apply_host_table());
   starting_ = false;
   if (const auto saved = save_host_table(); !saved)
-    context_.events.add(Severity::alert, "guard.failed", "",
-                        fmt::format("{}; the host's table stands now, and would not at the next boot",
-                                    saved.error().text));
+    context_.events.add(
+        Severity::alert, "guard.failed", "",
+        fmt::format("{}; the host's table stands now, and would not at the next boot", saved.error().text));
   return {};
 }
 
