@@ -45,7 +45,9 @@ TEST_F(GuardLayersTest, APlanWithoutNetworksLeavesNothingInTheKernel) {
 // Two systems with roots of their own may share a network: the one that closes nothing leaves the other's guard alone,
 // whatever it hears of it.
 TEST_F(GuardLayersTest, WhereAnotherRootsGuardStandsAPlanWithoutNetworksTouchesNothing) {
-  const auto guard = [] { return output("ip rule; ip -6 rule; ip nexthop; ip route show table 174; nft list tables inet"); };
+  const auto guard = [] {
+    return output("ip rule; ip -6 rule; ip nexthop; ip route show table 174; nft list tables inet");
+  };
   replace(closing({"10.0.1.0/24", "2001:db8:7::/48"}));
   const std::string whole = guard();
   auto other = GuardLayers::open(true);
