@@ -15,6 +15,8 @@
 namespace adit::platform {
 namespace {
 
+using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 
 class GuardLayersTest : public GuardedLayers {};
@@ -502,6 +504,40 @@ TEST_F(GuardLayersTest, TheRuleAloneHoldsForwardedAndUnboundAndBoundIpv6) {
       {.from = {}, .device = "near0", .mark = 0, .from_port = 0, .port = 9999, .uid = 65534, .by_packet_info = true});
   EXPECT_EQ(seen(), 0);
   EXPECT_TRUE(holds("ping -c1 -W1 10.0.1.5 2>&1 | grep -q -i -e unreachable -e \"no route\"")) << "and says so";
+}
+
+// An error quotes what it is about. Where the operator routes by source, as hosts with two uplinks do, that of a host
+// of the LAN would leave by the uplink: it is sent from the LAN's own address.
+TEST_F(GuardLayersTest, ErrorsAboutClosedPacketsGoBackToTheLanWhateverOthersRoute) {
+  run("ip route add default via 192.0.2.2 table 100; ip -6 route add default via 2001:db8::2 table 100");
+  const auto other_rules = [](const char* what) {
+    run(fmt::format("ip rule {0} from 10.0.0.0/24 table 100; ip rule {0} iif lo table 100", what));
+    run(fmt::format("ip -6 rule {0} from 2001:db8:a::/64 table 100; ip -6 rule {0} iif lo table 100", what));
+  };
+  auto rule = GuardRule::open();
+  ASSERT_TRUE(rule);
+  ASSERT_TRUE(rule->replace(closing({"10.0.1.0/24", "2001:db8:1::/48"})));
+  other_rules("add pref 10");
+  other_rules("add");
+  const auto nothing_leaves = [&](const std::string& last) {
+    for (const bool v4 : {true, false}) {
+      count_far(v4 ? "icmp type 3" : "icmpv6 type 1");
+      EXPECT_TRUE(forwarded((v4 ? "10.0.1." : "2001:db8:1::") + last));
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+      EXPECT_EQ(seen(), 0) << v4;
+    }
+  };
+  nothing_leaves("5");
+  // It is put back when others take it away, and goes with the guard's own.
+  run("ip rule del pref 0 ipproto icmp; ip -6 rule del pref 0 ipproto ipv6-icmp");
+  const auto told = rule->put_back();
+  ASSERT_TRUE(told) << told.error().text;
+  EXPECT_THAT(*told, ElementsAre(HasSubstr("ipproto icmp "), HasSubstr("ipproto ipv6-icmp ")));
+  EXPECT_EQ(*rule->fault(), "");
+  nothing_leaves("6");
+  ASSERT_TRUE(rule->replace(closing({})));
+  EXPECT_EQ(output("ip rule show pref 0; ip -6 rule show pref 0 | grep -e icmp -e 174"), output("ip rule show pref 0"));
+  EXPECT_FALSE(holds("ip rule | grep -q icmp"));
 }
 
 TEST_F(GuardLayersTest, RoutesThatEncapsulateAreHeld) {

@@ -3,9 +3,12 @@
 #include <linux/fib_rules.h>
 #include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
+#include <functional>
 
 #include "linux/mark.h"
 #include "linux/netlink_routes.h"
@@ -17,8 +20,9 @@ using net::Family;
 using Kind = GuardRoute::Kind;
 
 constexpr int kRounds = 3;
-constexpr uint32_t kLocalTable = 255;
+constexpr uint32_t kLocalTable = 255, kMainTable = 254;
 constexpr int kLoopback = 1;  // the interface index of lo, in every namespace
+constexpr std::string_view kLoopbackName = "lo";
 constexpr uint32_t kNoSuppression = 0xffffffff;
 
 uint8_t number(Family family) {
@@ -115,8 +119,13 @@ bool is_tunnels(const RouteHead& head) {
   return head.protocol == kRouteProtocol && head.device;
 }
 
-// A rule without any condition that leads to `table`.
-bool plain(const nlmsghdr& message, uint32_t table) {
+bool leads_to(const nlmsghdr& message, uint32_t table) {
+  const auto* header = static_cast<const fib_rule_hdr*>(nlmsg_data(&message));
+  return attribute_u32(find_attribute(message, sizeof(fib_rule_hdr), FRA_TABLE), header->table) == table;
+}
+
+// A rule for all addresses that leads to `table`, and has no condition but those of `allowed`.
+bool general(const nlmsghdr& message, uint32_t table, std::initializer_list<int> allowed) {
   const auto* header = static_cast<const fib_rule_hdr*>(nlmsg_data(&message));
   if (header->action != FR_ACT_TO_TBL || header->src_len != 0 || header->dst_len != 0 || header->tos != 0 ||
       header->flags & FIB_RULE_INVERT)
@@ -127,9 +136,28 @@ bool plain(const nlmsghdr& message, uint32_t table) {
     const int type = nla_type(one);
     const bool harmless = type == FRA_TABLE || type == FRA_PROTOCOL || type == FRA_PRIORITY ||
                           (type == FRA_SUPPRESS_PREFIXLEN && attribute_u32(one, 0) == kNoSuppression);
-    if (!harmless) return false;
+    if (!harmless && std::ranges::find(allowed, type) == allowed.end()) return false;
   }
-  return attribute_u32(find_attribute(message, sizeof(fib_rule_hdr), FRA_TABLE), header->table) == table;
+  return leads_to(message, table);
+}
+
+bool plain(const nlmsghdr& message, uint32_t table) {
+  return general(message, table, {});
+}
+
+uint8_t icmp(Family family) {
+  return family == Family::v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+}
+
+// ICMP of this host, by what table main says but for its default route.
+bool is_for_errors(const nlmsghdr& message, Family family) {
+  if (!general(message, kMainTable, {FRA_IIFNAME, FRA_IP_PROTO, FRA_SUPPRESS_PREFIXLEN})) return false;
+  const auto find = [&](int type) { return find_attribute(message, sizeof(fib_rule_hdr), type, 1); };
+  const nlattr *device = find(FRA_IIFNAME), *protocol = find(FRA_IP_PROTO), *length = find(FRA_SUPPRESS_PREFIXLEN);
+  if (!device || !protocol || attribute_u32(length, kNoSuppression) != 0) return false;
+  const auto* name = static_cast<const char*>(nla_data(device));
+  return std::string_view(name, strnlen(name, static_cast<size_t>(nla_len(device)))) == kLoopbackName &&
+         *static_cast<const uint8_t*>(nla_data(protocol)) == icmp(family);
 }
 
 }  // namespace
@@ -211,19 +239,27 @@ Result<> GuardRule::send_again(uint16_t type, const std::vector<uint8_t>& body, 
   return netlink_.request(message);
 }
 
-Result<> GuardRule::change_rule(uint16_t type, Family family) {
+Result<> GuardRule::change_rule(uint16_t type, Family family, Ours which) {
   NetlinkMessage message(type, type == RTM_NEWRULE ? NLM_F_CREATE : 0);
+  const bool errors = which == Ours::errors;
+  const uint32_t table = errors ? kMainTable : kGuardTable;
   auto* header = message.header<fib_rule_hdr>();
   header->family = number(family);
-  header->table = kGuardTable;
+  header->table = static_cast<uint8_t>(table);
   header->action = FR_ACT_TO_TBL;
   message.put_u32(FRA_PRIORITY, 0);
-  message.put_u32(FRA_TABLE, kGuardTable);
+  message.put_u32(FRA_TABLE, table);
   message.put_u8(FRA_PROTOCOL, RTPROT_KERNEL);
+  if (errors) {
+    message.put_string(FRA_IIFNAME, std::string(kLoopbackName));
+    message.put_u8(FRA_IP_PROTO, icmp(family));
+    message.put_u32(FRA_SUPPRESS_PREFIXLEN, 0);
+  }
   const auto done = netlink_.request(message);
   if (done || (type == RTM_DELRULE && done.error().code == ENOENT)) return {};
-  return fail(done.error().code, "cannot {} the guard's rule for IPv{} (ip {}rule): {}",
-              type == RTM_NEWRULE ? "add" : "remove", family == Family::v4 ? 4 : 6, option(family), done.error().text);
+  return fail(done.error().code, "cannot {} the guard's rule for IPv{}{} (ip {}rule): {}",
+              type == RTM_NEWRULE ? "add" : "remove", family == Family::v4 ? 4 : 6, errors ? " errors" : "",
+              option(family), done.error().text);
 }
 
 // --- looking
@@ -238,7 +274,8 @@ Result<std::vector<GuardRule::Rule>> GuardRule::rules(Family family) {
         if (answer.nlmsg_type != RTM_NEWRULE || nlmsg_datalen(&answer) < static_cast<int>(sizeof(fib_rule_hdr))) return;
         const nlattr* protocol = find_attribute(answer, sizeof(fib_rule_hdr), FRA_PROTOCOL, 1);
         const bool kernels = protocol && *static_cast<const uint8_t*>(nla_data(protocol)) == RTPROT_KERNEL;
-        all.push_back({body_of(answer), plain(answer, kGuardTable) && kernels, plain(answer, kLocalTable),
+        all.push_back({body_of(answer), plain(answer, kGuardTable) && kernels, is_for_errors(answer, family) && kernels,
+                       plain(answer, kLocalTable),
                        attribute_u32(find_attribute(answer, sizeof(fib_rule_hdr), FRA_PRIORITY), 0)});
       },
       [&] { all.clear(); }));
@@ -324,7 +361,7 @@ Result<> GuardRule::go_over_family(Family family, bool act, Sentences& found) {
     if (!act) return {};
     TRY_ASSIGN(const auto standing, rules(family));
     for (const auto& rule : standing)
-      if (rule.guard) TRY(change_rule(RTM_DELRULE, family));
+      if (rule.guard || rule.errors) TRY(change_rule(RTM_DELRULE, family, rule.guard ? Ours::guard : Ours::errors));
     own_[side(family)].clear();
     TRY(go_over_routes(family, act, found));
     return family == Family::v6 ? go_over_nexthop(act, found) : Result<>{};
@@ -418,26 +455,53 @@ Result<> GuardRule::go_over_routes(Family family, bool act, Sentences& found) {
 
 Result<> GuardRule::go_over_rules(Family family, bool act, Sentences& found) {
   TRY_ASSIGN(auto standing, rules(family));
-  const auto is_guard = [](const Rule& rule) { return rule.guard; };
-  const auto ours = std::ranges::find_if(standing, is_guard);
   const char* ip = option(family);
+  const auto ours = std::ranges::find_if(standing, &Rule::guard);
   if (ours == standing.end()) {
     found.push_back(fmt::format("the guard's rule was removed (ip {}rule: 0: from all lookup {})", ip, kGuardTable));
-    if (act) TRY(change_rule(RTM_NEWRULE, family));
-  } else if (std::ranges::any_of(ours, standing.end(), [](const Rule& rule) { return rule.local; }) &&
-             std::none_of(standing.begin(), ours, [](const Rule& rule) { return rule.local; })) {
+    if (act) TRY(change_rule(RTM_NEWRULE, family, Ours::guard));
+  } else if (std::any_of(ours, standing.end(), std::mem_fn(&Rule::local)) &&
+             std::none_of(standing.begin(), ours, std::mem_fn(&Rule::local))) {
     found.push_back(
         fmt::format("the guard's rule stood in front of table local (ip {}rule); it is behind it again", ip));
     if (act) {
-      TRY(change_rule(RTM_NEWRULE, family));
-      TRY(change_rule(RTM_DELRULE, family));  // the front one of the two
+      TRY(change_rule(RTM_NEWRULE, family, Ours::guard));
+      TRY(change_rule(RTM_DELRULE, family, Ours::guard));  // the front one of the two
     }
   }
-  // A rule in front of ours goes behind it: first the copy, then the original, which is the front one of the two.
-  TRY_ASSIGN(standing, rules(family));
-  const auto end = std::ranges::find_if(standing, is_guard);
-  for (auto rule = standing.begin(); rule != end && end != standing.end(); ++rule) {
-    if (rule->local) continue;
+  // Own addresses are table local's, which must come first; where others moved it, errors go by their rules.
+  const bool wanted = std::ranges::any_of(standing, &Rule::local);
+  const bool there = std::ranges::any_of(standing, &Rule::errors);
+  if (wanted && !there) {
+    found.push_back(fmt::format(
+        "the guard's rule for ICMP errors was removed (ip {}rule: 0: from all iif lo ipproto {} lookup main "
+        "suppress_prefixlength 0)",
+        ip, family == Family::v4 ? "icmp" : "ipv6-icmp"));
+    if (act) TRY(change_rule(RTM_NEWRULE, family, Ours::errors));
+  }
+  if (!wanted && there && act) TRY(change_rule(RTM_DELRULE, family, Ours::errors));
+  Sentences follows;  // what was added stands behind others until they are moved: that is no news
+  return go_over_order(family, act, ours == standing.end() || !there ? follows : found);
+}
+
+// A rule of others in front of either goes behind both: first the copy, then the original, which is the front one of
+// the two. The one for errors goes behind the guard's own in the same way, and then what stood between.
+Result<> GuardRule::go_over_order(Family family, bool act, Sentences& found) {
+  TRY_ASSIGN(const auto standing, rules(family));
+  const char* ip = option(family);
+  const auto guard = std::ranges::find_if(standing, &Rule::guard);
+  if (guard == standing.end()) return {};
+  auto errors = std::ranges::find_if(standing, &Rule::errors);
+  if (errors == standing.end()) errors = guard;
+  if (errors < guard) {
+    found.push_back(fmt::format("the guard's rule for ICMP errors stood in front of its first (ip {}rule)", ip));
+    if (act) {
+      TRY(change_rule(RTM_NEWRULE, family, Ours::errors));
+      TRY(change_rule(RTM_DELRULE, family, Ours::errors));
+    }
+  }
+  for (auto rule = standing.begin(); rule != std::max(guard, errors); ++rule) {
+    if (rule->local || rule->guard || rule->errors) continue;
     found.push_back(
         fmt::format("a rule of priority 0 stood in front of the guard's (ip {}rule); it is behind it now", ip));
     if (!act) continue;

@@ -1,5 +1,6 @@
 // The guard's routing layer in the kernel: one rule in front of all others but `local`, for each family, and the table
-// that it leads to. By rtnetlink. One thread.
+// that it leads to. Behind it one for ICMP of this host: an error quotes the packet that it is about, and goes back by
+// the routes of table main, whatever rules others made for what this host or its LAN sends. By rtnetlink. One thread.
 #pragma once
 
 #include <optional>
@@ -34,7 +35,7 @@ class GuardRule {
  private:
   struct Rule {                 // of the kernel, at the lowest priority there is
     std::vector<uint8_t> body;  // as dumped, behind nlmsghdr
-    bool guard = false, local = false;
+    bool guard = false, errors = false, local = false;
     uint32_t priority = 0;
   };
   struct Entry {  // of the guard's table
@@ -52,6 +53,7 @@ class GuardRule {
   Result<> go_over_nexthop(bool act, Sentences& found);
   Result<> go_over_routes(net::Family family, bool act, Sentences& found);
   Result<> go_over_rules(net::Family family, bool act, Sentences& found);
+  Result<> go_over_order(net::Family family, bool act, Sentences& found);
   Result<> go_over_local(net::Family family, Sentences& found);
 
   Result<std::vector<Rule>> rules(net::Family family);
@@ -63,7 +65,8 @@ class GuardRule {
   Result<> add(const GuardRoute& route);
   Result<> remove(const GuardRoute& route);
   Result<> send_again(uint16_t type, const std::vector<uint8_t>& body, size_t header, std::set<int> kept);
-  Result<> change_rule(uint16_t type, net::Family family);
+  enum class Ours : uint8_t { guard, errors };
+  Result<> change_rule(uint16_t type, net::Family family, Ours which);
 
   Netlink netlink_;
   bool ipv6_ = true;  // the kernel has it

@@ -54,6 +54,7 @@ class GuardedHost : public OwnNamespace {
         "net.ipv4.conf.far0.proxy_arp=1");
     go_near();
     tunnel = index_of("t0");
+    for (int tries = 0; tries < 500 && holds("ip route show table all | grep -q linkdown"); ++tries) usleep(10000);
     run("nft 'table netdev tunnelled { chain c { type filter hook egress device t0 priority 0; meta l4proto { 17, 50 } "
         "counter; "
         "}; }'");

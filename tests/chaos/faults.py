@@ -17,6 +17,7 @@ NET, NET6 = "10.0.1.0/24", "2001:470:24:c67::/64"
 VIA, VIA6 = "via 1.2.3.1", "via 2001:db8:1::1 dev net0"
 SEG6 = "encap seg6 mode encap segs 2001:db8:1::1 dev net0"
 UNDERLAY = f"ip route replace default {VIA}; ip -6 route replace default {VIA6}"
+FROM_LAN, FROM_LAN6 = "ip rule add from 10.0.0.0/24 table 100", "ip -6 rule add from 2001:470:24:c66::/64 table 100"
 OUT100 = f"ip route replace default {VIA} table 100; ip -6 route replace default {VIA6} table 100"
 
 
@@ -82,7 +83,7 @@ fault("tunnel's route replaced in the guard's table", f"ip route replace {NET} {
 fault("a more specific route in the guard's table", f"ip route add 10.0.1.2/32 {VIA} table 174; ip -6 route add 2001:470:24:c67::2/128 {VIA6} table 174",
       "ip route del 10.0.1.2/32 table 174; ip -6 route del 2001:470:24:c67::2/128 table 174", breaks=breaks("rule"))
 fault("nexthops flushed", "ip nexthop flush")
-fault("rule without a priority", f"{OUT100}; ip rule add from 10.0.0.0/24 table 100; ip -6 rule add from 2001:470:24:c66::/64 table 100",
+fault("rule without a priority", f"{OUT100}; {FROM_LAN}; {FROM_LAN6}",
       "ip rule del table 100; ip -6 rule del table 100; ip route flush table 100; ip -6 route flush table 100")
 fault("iif rule", f"{OUT100}; ip rule add iif net1 table 100; ip -6 rule add iif net1 table 100", "ip rule del table 100; ip -6 rule del table 100")
 fault("fwmark rule", f"{OUT100}; ip rule add fwmark 0xad17 table 100; ip -6 rule add fwmark 0xad17 table 100", "ip rule del table 100; ip -6 rule del table 100")
@@ -214,6 +215,8 @@ DOWN = f"ip link set {TUNNEL} down"
 fault("aditd killed", kill(), start, whole=True)
 fault("aditd terminated", kill(signal.SIGTERM), start)
 fault("aditd killed, link deleted", killed_then(f"ip link del {TUNNEL}"), start)
+fault("aditd killed, link deleted, a rule for what comes from the LAN", killed_then(f"{OUT100}; {FROM_LAN} pref 10; {FROM_LAN6} pref 10; ip link del {TUNNEL}"),
+      lambda site: (site.shell.run("ip rule del table 100; ip -6 rule del table 100; ip route flush table 100; ip -6 route flush table 100"), start(site)), hold=0.5)
 fault("aditd killed, link down", killed_then(DOWN), start)
 fault("aditd killed, ruleset flushed", killed_then("nft flush ruleset"), start, breaks=breaks("lasting"))
 fault("aditd killed, rule deleted", killed_then("ip rule del pref 0 lookup 174; ip -6 rule del pref 0 lookup 174"), start, breaks=breaks("rule"))
