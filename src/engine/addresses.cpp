@@ -198,7 +198,17 @@ std::optional<platform::Route> Addresses::peer_route(const std::string& interfac
   return route;
 }
 
+// A tunnel's device is known by its index: another one that bears its name is somebody else's, and gets nothing.
+Result<> Addresses::stands_on_its_own(const std::string& interface) const {
+  const auto tunnel = links_.tunnel(interface);
+  if (!tunnel) return {};
+  TRY_ASSIGN(const auto device, context_.platform.interface(interface));
+  if (device.index == tunnel->device) return {};
+  return fail(ENODEV, "{}: there is an interface of that name that Adit did not make", interface);
+}
+
 Result<> Addresses::put_in(const AddressRecord& record, const AddressRecord::Placed& wanted) {
+  TRY(stands_on_its_own(record.interface));
   TRY(context_.platform.add_address(record.interface, wanted.local, wanted.peer));
   const auto route = peer_route(record.interface, wanted);
   if (!route) return {};
@@ -224,7 +234,7 @@ Result<> Addresses::place(AddressRecord& record, By by) {
   auto added = put_in(record, wanted);
   if (!added) {
     if (by == By::command) {
-      (void)context_.platform.remove_address(record.interface, wanted.local, wanted.peer);
+      (void)take_address(record.interface, wanted);
       if (closed_now) (void)guard_.release(Prefix::host(*wanted.peer), record.interface, GuardSource::address);
     }
     return std::unexpected(within("Could not create address", added.error()));
@@ -233,12 +243,18 @@ Result<> Addresses::place(AddressRecord& record, By by) {
   return {};
 }
 
+Result<> Addresses::take_address(const std::string& interface, const AddressRecord::Placed& placed) {
+  auto removed = stands_on_its_own(interface);
+  if (removed) removed = context_.platform.remove_address(interface, placed.local, placed.peer);
+  if (!removed && removed.error().code != ENODEV && removed.error().code != EADDRNOTAVAIL) return removed;
+  return {};
+}
+
 Result<> Addresses::take_out(AddressRecord& record) {
   if (!record.placed) return {};
   const auto route = peer_route(record.interface, *record.placed);
   if (route) (void)context_.platform.remove_route(*route);
-  auto removed = context_.platform.remove_address(record.interface, record.placed->local, record.placed->peer);
-  if (!removed && removed.error().code != ENODEV && removed.error().code != EADDRNOTAVAIL) return removed;
+  TRY(take_address(record.interface, *record.placed));
   if (route) context_.steps.route_removed(route->destination, record.interface);
   record.placed.reset();
   return {};

@@ -77,11 +77,13 @@ class Addresses final : public LinkUser {
   // By a command: what it closed it may open again when the kernel refuses. Put back: nothing opens, whatever fails.
   enum class By : uint8_t { command, put_back };
   Result<> place(AddressRecord& record, By by);  // guard, then kernel; nothing when it should not stand
+  Result<> stands_on_its_own(const std::string& interface) const;  // ENODEV: its tunnel has no device, or another's
   Result<> put_in(const AddressRecord& record, const AddressRecord::Placed& wanted);
   [[nodiscard]] std::optional<platform::Route> peer_route(const std::string& interface,
                                                           const AddressRecord::Placed& placed) const;
   Result<> unplace(AddressRecord& record, Outcome& outcome);  // kernel, then guard
   Result<> take_out(AddressRecord& record);                   // kernel only
+  Result<> take_address(const std::string& interface, const AddressRecord::Placed& placed);
   Result<> release(const std::string& interface, const std::optional<AddressRecord::Placed>& was,
                    Outcome& outcome);       // guard only
   void place_all(const std::string& link);  // empty: every link

@@ -160,5 +160,56 @@ TEST_F(BrokenLinks, ANameTakenInTheMiddleOfALifeClosesTheTunnel) {
   EXPECT_TRUE(world.carrier("t2"));
 }
 
+// Whoever has the tunnel's name when aditd starts, or takes it later, gets none of its addresses: they would stay there
+// when the name is given back, and lead the tunnel's networks away from it.
+TEST_F(BrokenLinks, AnotherDeviceOfTheNameGetsNoAddresses) {
+  ASSERT_TRUE(world.engine->addresses().create_address({.object = "t2/v4", .local = "10.9.0.1", .remote = "10.9.0.2"}));
+  const auto on = [&](int index) {
+    return std::ranges::any_of(world.platform.address_list,
+                               [&](const auto& address) { return address.interface_index == index; });
+  };
+  for (const bool at_a_start : {false, true}) {
+    if (at_a_start) world.kill();
+    world.platform.others_delete_link("t2");
+    const int foreign = world.platform.add_interface("t2");
+    if (at_a_start) {
+      ASSERT_TRUE(world.start());
+    }
+    world.settle();
+    seconds(2);
+    EXPECT_FALSE(on(foreign)) << at_a_start;
+    EXPECT_FALSE(world.leak("10.9.0.2"));
+    world.platform.others_delete_link("t2");
+    seconds(2);
+    EXPECT_TRUE(on(world.platform.links.at("t2").info.index)) << at_a_start;
+  }
+}
+
+// A LAN that claims the tunnel's inner peer while the tunnel is away does not get the routes that lead there.
+TEST_F(BrokenLinks, ALeaseDoesNotGetTheTunnelsRoutes) {
+  ASSERT_TRUE(world.engine->addresses().create_address({.object = "t2/v4", .local = "10.9.0.1", .remote = "10.9.0.2"}));
+  ASSERT_TRUE(world.add_route({"10.2.0.0/16", "10.9.0.2"}));
+  const auto leads_to = [&](const std::string& device) {
+    return std::ranges::any_of(world.platform.route_list, [&](const auto& route) {
+      return route.destination.str() == "10.2.0.0/16" &&
+             route.interface_index == world.platform.links.at(device).info.index;
+    });
+  };
+  for (const bool at_a_start : {false, true}) {
+    if (at_a_start) world.kill();
+    world.platform.others_delete_link("t2");
+    world.platform.add_interface("t2");
+    ASSERT_TRUE(world.platform.add_address("net0", *net::Prefix::parse("10.9.0.77/24"), {}));
+    if (at_a_start) {
+      ASSERT_TRUE(world.start());
+    }
+    seconds(2);
+    EXPECT_FALSE(leads_to("net0")) << at_a_start;
+    world.platform.others_delete_link("t2");
+    seconds(2);
+    EXPECT_TRUE(leads_to("t2")) << at_a_start;
+  }
+}
+
 }  // namespace
 }  // namespace adit::engine

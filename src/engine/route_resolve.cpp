@@ -53,12 +53,18 @@ Result<std::string> Routes::interface_of_gateway(const RouteCommand& command) co
   if (command.interface) return named(*command.interface);
   if (command.gateway_is_interface && !command.gateway) return named(command.gateway_text);
   TRY_ASSIGN(const auto addresses, context_.platform.addresses());
+  // The remote address of a secured tunnel leads into that tunnel or nowhere: a lease may claim it while that is away.
+  const bool kept_to_a_tunnel = guard_.guards(Prefix::host(*command.gateway));
+  const auto is_tunnel = [&](const InterfaceInfo& interface) {
+    const auto tunnel = links_.tunnel(interface.name);
+    return tunnel && tunnel->device == interface.index;
+  };
   std::set<std::string> peers;
   std::optional<std::string> own, connected;
   uint8_t longest = 0;
   for (const AddressInfo& address : addresses) {
     const InterfaceInfo* interface = by_index(interfaces, address.interface_index);
-    if (interface == nullptr) continue;
+    if (interface == nullptr || (kept_to_a_tunnel && !is_tunnel(*interface))) continue;
     if (address.peer == command.gateway) peers.insert(interface->name);
     if (address.local.address() == *command.gateway) own = interface->name;
     const bool nearer = !connected || address.local.length() > longest;
@@ -75,6 +81,9 @@ Result<std::string> Routes::interface_of_gateway(const RouteCommand& command) co
     return fail(EINVAL, "{} is the remote address of {} and of {}: say which with -ifp", command.gateway_text,
                 *peers.begin(), *peers.rbegin());
   if (!peers.empty()) return *peers.begin();
+  if (kept_to_a_tunnel)
+    return fail(ENETUNREACH, "Network is unreachable; {} is kept to a tunnel, and is the remote address of none now",
+                command.gateway_text);
   if (command.gateway->is_link_local())
     return fail(ENETUNREACH,
                 "Network is unreachable; {} is the remote address of no tunnel here: 'ipadm show-addr' shows those, "
