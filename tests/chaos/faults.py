@@ -4,6 +4,7 @@
 tries to get out. `breaks`: the layers that are away until put back; random mode never lets two faults take all layers of a kind of packet
 away, which is out of the promise (root, on purpose)."""
 import dataclasses
+import errno
 import os
 import re
 import signal
@@ -11,12 +12,10 @@ import time
 from collections.abc import Callable
 
 from lab import BUILD
-from site_lab import SECOND, TUNNEL
+from site_lab import SECOND, TUNNEL, UNDERLAY, VIA, VIA6
 
 NET, NET6 = "10.0.1.0/24", "2001:470:24:c67::/64"
-VIA, VIA6 = "via 1.2.3.1", "via 2001:db8:1::1 dev net0"
 SEG6 = "encap seg6 mode encap segs 2001:db8:1::1 dev net0"
-UNDERLAY = f"ip route replace default {VIA}; ip -6 route replace default {VIA6}"
 FROM_LAN, FROM_LAN6 = "ip rule add from 10.0.0.0/24 table 100", "ip -6 rule add from 2001:470:24:c66::/64 table 100"
 OUT100 = f"ip route replace default {VIA} table 100; ip -6 route replace default {VIA6} table 100"
 
@@ -76,7 +75,7 @@ fault("guard's rule deleted", "ip rule del pref 0 lookup 174; ip -6 rule del pre
 fault("guard's rule deleted, another in its place", f"{OUT100}; ip rule del pref 0 lookup 174; ip rule add pref 0 lookup 100; ip -6 rule del pref 0 lookup 174; ip -6 rule add pref 0 lookup 100",
       "ip rule del lookup 100; ip -6 rule del lookup 100; ip route flush table 100; ip -6 route flush table 100", breaks=breaks("rule"))
 fault("rules flushed", "ip rule flush; ip -6 rule flush",
-      "ip rule add pref 32766 lookup main; ip rule add pref 32767 lookup default; ip -6 rule add pref 32766 lookup main", breaks=breaks("rule"))
+      "ip rule add pref 32766 lookup main; ip rule add pref 32767 lookup default; ip -6 rule add pref 32766 lookup main; " + UNDERLAY, breaks=breaks("rule"))
 fault("guard's table flushed", "ip route flush table 174; ip -6 route flush table 174", breaks=breaks("rule"))
 fault("throw of the peer deleted", "ip route del throw 5.6.7.8/32 table 174; ip route flush cache")
 fault("tunnel's route replaced in the guard's table", f"ip route replace {NET} {VIA} table 174; ip -6 route replace {NET6} {VIA6} table 174", breaks=breaks("rule"))
@@ -161,6 +160,15 @@ def start(site):
     site.restart_aditd()
 
 
+def heard(act):
+    """Commands, which nobody hears while no aditd lives."""
+    def with_aditd(site):
+        if site.alice.daemon is None:
+            site.alice.start_aditd()
+        act(site)
+    return with_aditd
+
+
 def killed_then(script):
     def act(site):
         site.kill_aditd()
@@ -208,7 +216,7 @@ def other_root(site):
     other = site.lab.tmp / "other"
     for folder in ("etc/inet/secret", "etc/dladm", "etc/ipadm", "run"):
         (other / folder).mkdir(parents=True, exist_ok=True)
-    site.shell.run(f"ADIT_ROOT={other} ADIT_RUNDIR={other}/run timeout 0.7 {BUILD}/bin/aditd >/dev/null")
+    site.shell.run(f"ADIT_ROOT={other} ADIT_RUNDIR={other}/run timeout 0.7 {BUILD}/bin/aditd >/dev/null 2>&1")
 
 
 DOWN = f"ip link set {TUNNEL} down"
@@ -230,20 +238,26 @@ fault("guardian hangs, link down", stopped("guardian", DOWN))
 fault("aditd and guardian killed", both_killed, start, breaks=breaks("owned"))
 fault("an aditd of another root", other_root, start)
 fault("net0 takes the tunnel's name", lambda site: killed_then(f"ip link del {TUNNEL}; ip link set net0 name {TUNNEL}; {UNDERLAY.replace('net0', TUNNEL)}")(site),
-      lambda site: (site.shell.run(f"ip link set {TUNNEL} name net0; {UNDERLAY}"), start(site)))
+      lambda site: (site.cable_back(), start(site)))
 
 
 # ---- files, lost or cut, and a start
 def file_fault(damage):
     def act(site):
         site.kill_aditd()
-        damage(site.alice.etc)
+        try:
+            damage(site.alice.etc)
+        except OSError as full:                          # what is cut while the disk is full loses all
+            if full.errno != errno.ENOSPC:
+                raise
         site.alice.start_aditd()
     return act
 
 
 def cut(path, part):
     def damage(etc):
+        if not (etc / path).exists():                    # lost already
+            return
         data = (etc / path).read_bytes()
         size = int(len(data) * part)
         (etc / path).write_bytes(data[:size] if part in (0, 1) else data[:data.rfind(b"\n", 0, size) + 1])
@@ -251,19 +265,11 @@ def cut(path, part):
 
 
 def restore_files(site):
-    """datalink.conf as it was; the daemon is started once more."""
+    """The operator's files as they were when all was well, for which he makes room; the daemon is started once more."""
     site.kill_aditd()
-    for path, data in site.kept_files.items():
-        path.write_bytes(data)
+    make_room(site)
+    site.restore_files()
     start(site)
-
-
-def keep_files(act):
-    def kept(site):
-        site.kept_files = {path: path.read_bytes() for name in ("dladm/datalink.conf", "ipadm/ipadm.conf", "inet/ipsecinit.conf")
-                           if (path := site.alice.etc / name).exists()}
-        act(site)
-    return kept
 
 
 def lose(*paths):
@@ -278,10 +284,10 @@ def older_book(etc):
     cut("adit/guard.book", 0.5)(etc)
 
 
-fault("datalink.conf lost", keep_files(file_fault(lose("dladm/datalink.conf"))), restore_files)
-fault("datalink.conf emptied", keep_files(file_fault(cut("dladm/datalink.conf", 0))), restore_files)
-fault("datalink.conf cut at a line's end", keep_files(file_fault(cut("dladm/datalink.conf", 0.6))), restore_files)
-fault("policy file lost", keep_files(file_fault(lose("inet/ipsecinit.conf"))), restore_files)
+fault("datalink.conf lost", file_fault(lose("dladm/datalink.conf")), restore_files)
+fault("datalink.conf emptied", file_fault(cut("dladm/datalink.conf", 0)), restore_files)
+fault("datalink.conf cut at a line's end", file_fault(cut("dladm/datalink.conf", 0.6)), restore_files)
+fault("policy file lost", file_fault(lose("inet/ipsecinit.conf")), restore_files)
 fault("guard.book lost", file_fault(lose("adit/guard.book")))
 fault("guard.book's copy lost", file_fault(lose("adit/guard.book.copy")))
 fault("guard.book cut", file_fault(cut("adit/guard.book", 0.5)))
@@ -308,7 +314,7 @@ def plain_behind_secured(site):
     """An unsecured tunnel whose far end lies behind the secured one; and the secured one goes."""
     for command in ("dladm create-iptun -T ipv4 -a local=10.0.0.1,remote=10.0.1.2 plain0", "ipadm create-addr -T static -a local=10.200.0.1,remote=10.200.0.2 plain0/v4"):
         site.alice.adit(command, check=False)
-    site.shell.run(f"ping -n -q -i 0.02 -c 12 -W 1 -p {b'adit-canary-p4'.hex()} 10.200.0.2 >/dev/null & sleep 0.05; {DOWN}; wait")
+    site.shell.run(f"ping -I plain0 -n -q -i 0.02 -c 12 -W 1 -p {b'adit-canary-p4'.hex()} 10.200.0.2 >/dev/null & sleep 0.05; {DOWN}; wait")
 
 
 def delegated_rule(site):
@@ -327,12 +333,12 @@ def tenant_gone(site):
 
 
 def commands(*words):
-    return lambda site: [site.alice.adit(one, check=False) for one in words]
+    return heard(lambda site: [site.alice.adit(one, check=False) for one in words])
 
 
-fault("delete-iptun -k, then unsecured of that name", plain_of_the_same_name, secured_again, hold=0.1, whole=True)
+fault("delete-iptun -k, then unsecured of that name", plain_of_the_same_name, heard(secured_again), hold=0.1, whole=True)
 fault("unsecured tunnel to a far end behind the secured one", plain_behind_secured, commands("dladm delete-iptun -r plain0"), hold=0)
-fault("a delegated user's rules", delegated_rule, tenant_gone)
+fault("a delegated user's rules", delegated_rule, heard(tenant_gone))
 fault("policy flushed", commands("ipsecconf -F"), commands("svcadm refresh ipsec/policy", "svcadm restart ipsec/policy"))
 fault("policy disabled", commands("svcadm disable ipsec/policy"), commands("svcadm enable ipsec/policy"))
 fault("keys flushed", commands("ipseckey flush"), commands("svcadm restart ipsec/manual-key"))
@@ -361,10 +367,14 @@ def disk_full(site):
     site.shell.run(f"adit guard close 10.77.0.0/16 {TUNNEL}; {DOWN}; nft flush ruleset")
 
 
-def disk_has_room(site):
+def make_room(site):
     for name in ("filler", "filler2"):
-        (site.alice.etc / name).unlink()
-    site.shell.run(f"adit guard open 10.77.0.0/16")
+        (site.alice.etc / name).unlink(missing_ok=True)
+
+
+def disk_has_room(site):
+    make_room(site)
+    commands("adit guard open 10.77.0.0/16")(site)
 
 
 MEMORY = "/sys/fs/cgroup/memory"

@@ -55,19 +55,23 @@ def faults(options):
 
 
 def one_seed(sites, steps, everything):
-    """(acts, packets, what went wrong or nothing)"""
+    """(what was done, what went wrong or nothing)"""
+    walk = sequences.Walk()
     try:
-        acts, packets = sequences.run(sites.get(everything), steps)
-        return acts, packets, ""
+        return sequences.run(sites.get(everything), steps, walk), ""
     except Leak as leak:
         sites.drop()
-        return 0, 0, f"LEAK: {leak}"
+        return walk, f"LEAK: {leak}\n{told(steps)}"
     except Exception as trouble:
         try:
             sites.drop()
         except Exception as end:
             trouble = f"{trouble}; {end}"
-        return 0, 0, f"{type(trouble).__name__}: {trouble}\nsteps: {json.dumps([step.words() for step in steps])}"
+        return walk, f"{type(trouble).__name__}: {trouble}\n{told(steps)}"
+
+
+def told(steps):
+    return f"steps: {json.dumps([step.words() for step in steps])}"
 
 
 def explain_leak(seed, steps, everything):
@@ -84,7 +88,7 @@ def roam(number, options, results):
             everything = (seed // options.labs) % 10 >= 7
             steps = sequences.draw(seed, options.length, everything, options.without)
             found = one_seed(sites, steps, everything)
-            extra = explain_leak(seed, steps, everything) if found[2].startswith("LEAK") and not options.no_shrink else ""
+            extra = explain_leak(seed, steps, everything) if found[1].startswith("LEAK") and not options.no_shrink else ""
             results.put((seed, *found, extra))
             seed += options.labs
     finally:
@@ -94,13 +98,18 @@ def roam(number, options, results):
 def random_mode(options):
     results = multiprocessing.Queue()
     workers = [multiprocessing.Process(target=roam, args=(number, options, results)) for number in range(options.labs)]
-    acts, packets, seeds, wrong = 0, 0, 0, []
-    for seed, more_acts, more_packets, trouble, extra in rounds.gather(workers, results):
-        acts, packets, seeds = acts + more_acts, packets + more_packets, seeds + 1
-        print(f"{time.strftime('%H:%M:%S')} seed {seed}: {more_acts} acts, {more_packets} packets {trouble} {extra}", flush=True)
-        wrong += [seed] if trouble else []
-    print(f"{seeds} seeds, {acts} acts, {packets} packets tried, {len(wrong)} seeds went wrong: {wrong}")
-    return 1 if wrong or not acts else 0
+    whole, seeds, leaks, stuck = sequences.Walk(), 0, [], []
+    try:
+        for seed, walk, trouble, extra in rounds.gather(workers, results):
+            whole.add(walk)
+            seeds += 1
+            print(f"{time.strftime('%H:%M:%S')} seed {seed}: {walk.acts} acts, {walk.packets()} packets {trouble} {extra}", flush=True)
+            if trouble:
+                (leaks if walk.readable else stuck).append(seed)
+    finally:                                             # also when this is ended
+        print("by kind of packet: " + ", ".join(f"{kind} {count}" for kind, count in sorted(whole.tried.items())))
+        print(f"{seeds} seeds, {whole.acts} acts, {whole.packets()} packets tried, {whole.readable} readable; {len(leaks)} seeds leaked: {leaks}; {len(stuck)} seeds stuck: {stuck}", flush=True)
+    return 1 if leaks or stuck or not whole.acts else 0
 
 
 def again(options):
@@ -108,8 +117,8 @@ def again(options):
     steps = [sequences.Step(*words) for words in json.loads(options.replay)] if options.replay else sequences.draw(options.seed, options.length, everything, options.without)
     sites = rounds.Sites()
     try:
-        acts, packets = sequences.run(sites.get(everything), steps)
-        print(f"{acts} acts, {packets} packets tried, 0 readable")
+        walk = sequences.run(sites.get(everything), steps)
+        print(f"{walk.acts} acts, {walk.packets()} packets tried, 0 readable")
         return 0
     except Leak as leak:
         print(leak)

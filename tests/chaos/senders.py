@@ -38,7 +38,7 @@ def index():
     try:
         return socket.if_nametoindex('net0')
     except OSError:
-        return 1
+        raise OSError(19, 'net0 bears another name, or is gone')
 
 def prepared(address, way):
     six = ':' in address

@@ -1,4 +1,6 @@
 """Random sequences of faults that overlap: drawn from a seed, run in one lab, and made shorter as long as they still fail."""
+import collections
+import contextlib
 import dataclasses
 import random
 import time
@@ -49,26 +51,66 @@ class Budget:
             self.broken = set()
 
 
-def run(site, steps):
-    """Acts done, packets that tried. Raises Leak, Stuck."""
-    budget, standing, done, before = Budget(site), [], 0, site.tried()
+@dataclasses.dataclass
+class Walk:
+    """What was done of a sequence, also of one that came to no good end."""
+    acts: int = 0
+    tried: collections.Counter = dataclasses.field(default_factory=collections.Counter)        # packets by kind
+    readable: int = 0
+
+    def packets(self):
+        return sum(self.tried.values())
+
+    def add(self, other):
+        self.acts += other.acts
+        self.tried.update(other.tried)
+        self.readable += other.readable
+
+
+def run(site, steps, walk=None):
+    """The walk, which is also filled where this raises Leak, Stuck or whatever else broke the lab."""
+    walk, before = walk or Walk(), site.tried()
+    try:
+        act_in_turn(site, steps, walk)
+    except Leak as leak:
+        walk.readable = leak.readable
+        raise
+    except Exception as trouble:
+        look_once_more(site, steps, walk, trouble)
+        raise
+    finally:
+        with contextlib.suppress(Exception):             # senders of a lab that broke
+            walk.tried.update(site.tried())
+            walk.tried.subtract(before)
+    return walk
+
+
+def act_in_turn(site, steps, walk):
+    budget, standing = Budget(site), []
     for number, step in enumerate(steps):
         fault = BY_NAME[step.fault]
         undo_due(site, standing, number)
         if any(one is fault for _, one in standing) or not site.has(fault) or not possible(site, fault) or not budget.allows(fault):
             continue
         site.do(fault.act)
-        done += 1
+        walk.acts += 1
         standing.append((number + step.stays, fault))
         time.sleep(step.hold)
         site.nothing_readable(" | ".join(one.fault for one in steps[:number + 1]))
     undo_due(site, standing, len(steps) + 99)
     if site.alice.daemon is None:
         site.alice.start_aditd()
-    site.wait_whole()
+    site.wait_whole(meanwhile=site.open_what_was_seen)
     site.nothing_readable("the end of " + " | ".join(one.fault for one in steps))
-    after = site.tried()
-    return done, sum(after.values()) - sum(before.values())
+
+
+def look_once_more(site, steps, walk, trouble):
+    """That something did not come back is no leak; what left meanwhile is."""
+    try:
+        site.nothing_readable(f"{type(trouble).__name__} in " + " | ".join(one.fault for one in steps))
+    except Leak as leak:
+        walk.readable = leak.readable
+        raise
 
 
 def undo_due(site, standing, number):

@@ -16,10 +16,16 @@ LAYERS = ("rule", "lasting", "owned")
 TUNNEL = "v4_bob0"
 SECOND = "v4_carol0"         # a second tunnel, to an address of Bob's at which nobody answers: a network inside the first one's
 CLOSED = ("239.1.0.0/16", "ff05::/16")
+VIA, VIA6 = "via 1.2.3.1", "via 2001:db8:1::1 dev net0"
+UNDERLAY = f"ip route replace default {VIA}; ip -6 route replace default {VIA6}"
 
 
 class Leak(AssertionError):
-    """Something was readable on the underlay."""
+    """So many packets were readable on the underlay."""
+
+    def __init__(self, told, readable):
+        super().__init__(told)
+        self.readable = readable
 
 
 class Stuck(AssertionError):
@@ -41,21 +47,21 @@ class Site:
     def build(self):
         self.world = two_sites(self.lab)
         self.alice, self.transit = self.world.alice, self.world.transit
+        self.shell = Shell(self.alice)
         self.alice.etc = self.alice.root / "etc"
         self.alice.steps = self.lab.tmp / "alice.steps"
         self.steps = Steps(self.alice.steps)
         self.lab.sh(f"mount -t tmpfs -o size=2m tmpfs {self.alice.etc}")      # so that a disk can be full
         for folder in ("inet/secret", "dladm", "ipadm"):
             (self.alice.etc / folder).mkdir(parents=True)
-        self.transit.sysctl("net/ipv4/conf/left/proxy_arp", 1)      # a hostile LAN answers for whatever is asked
-        self.transit.sysctl("net/ipv6/conf/left/proxy_ndp", 1)
+        self.make_hostile()
         self.world.bob.add_address("net0", "5.6.7.9/24")
         # What arrives is swallowed: answers to Alice's own underlay address would rightly leave Bob in the clear, and quote what they answer.
         self.world.bob_host.sh("ip addr add 198.51.100.9/32 dev lo")
         self.world.bob.sh("ip route add 198.51.100.9/32 via 10.0.1.2")
         self.sink = self.world.bob_host.popen(["/usr/bin/python3", "-c", SINK, PORT], stdout=subprocess.PIPE, text=True)
         assert self.sink.stdout.readline() == "ready\n", "nobody swallows what arrives"
-        self.shell, self.outside = Shell(self.alice), Shell(self.transit)
+        self.outside = Shell(self.transit)
         self.tap = Tap(self.transit)
         self.kinds = {**KINDS, **(EVERYWHERE if self.everything else {})}
         self.senders = Senders(self.world, self.kinds)
@@ -64,6 +70,25 @@ class Site:
         self.set_up()
         self.senders = Senders(self.world, self.kinds)
         self.readable_before = self.tap.look()[0]
+
+    # ---- the cable between Alice and the transit
+    def make_hostile(self):
+        self.transit.sysctl("net/ipv4/conf/left/proxy_arp", 1)      # a hostile LAN answers for whatever is asked
+        self.transit.sysctl("net/ipv6/conf/left/proxy_ndp", 1)
+
+    def cable_back(self):
+        """Its end on Alice is net0 again, whatever others named it, or a new cable where they deleted it; with its addresses and the default routes."""
+        _, name = self.shell.run(f"""index=$(ip -n {self.transit.ns} -o link show left | sed -n 's/.*left@if\\([0-9]*\\):.*/\\1/p')
+            ip -o link | sed -n "s/^${{index:-none}}: \\([^:@]*\\).*/\\1/p" """)
+        if not name:
+            self.lab.wire(self.alice, "net0", self.transit, "left")
+            self.transit.add_address("left", "1.2.3.1/24", "2001:db8:1::1/64")
+            self.transit.sh("ip route add 10.0.0.0/24 via 1.2.3.4")
+            self.transit.sh("ip route add 2001:470:24:c66::/64 via 2001:db8:1::4")
+            self.make_hostile()
+        elif name != "net0":
+            self.shell.run(f"ip link set {name} down; ip link set {name} name net0", check=True)
+        self.shell.run(f"ip link set net0 up; ip addr replace 1.2.3.4/24 dev net0; ip -6 addr replace 2001:db8:1::4/64 dev net0 nodad; {UNDERLAY}")
 
     # ---- the positive control
     def control(self, seconds=15):
@@ -93,6 +118,11 @@ class Site:
         if self.everything:
             alice.adit("adit route -p add default 10.0.1.1")
         self.wait_whole()
+        self.files = {path: path.read_bytes() for name in ("dladm/datalink.conf", "ipadm/ipadm.conf", "inet/ipsecinit.conf") if (path := alice.etc / name).exists()}
+
+    def restore_files(self):
+        for path, data in self.files.items():
+            path.write_bytes(data)
 
     def tunnel_again(self):
         """The guide's tunnel, after a fault that took it away for good."""
@@ -136,17 +166,24 @@ class Site:
     def traffic_flows(self):
         return self.world.alice_host.ping("10.0.1.2", count=1, wait=1) == 1 and self.world.alice_host.ping("2001:470:24:c67::2", count=1, wait=1) == 1
 
-    def wait_whole(self, seconds=25):
+    def open_what_was_seen(self):
+        """What routes of others closed, and is closed yet where these came or went about when a device did (in doubt, closed): the operator opens it."""
+        for line in self.alice.adit("adit guard list", check=False).stdout.splitlines():
+            if re.fullmatch(r"[0-9a-f:.]+/\d+ +\S+ +\d+ +\S+ seen", line.strip()):
+                self.alice.adit(f"adit guard open {line.split()[0]}", check=False)
+
+    def wait_whole(self, seconds=25, meanwhile=lambda: None):
         """Layers, daemon and both families' traffic."""
         self.wait_layers(seconds)
         deadline = time.monotonic() + seconds
         while not self.traffic_flows():
+            meanwhile()
             if time.monotonic() > deadline:
                 raise Stuck(f"after {seconds} s nothing goes through the tunnel\n{self.state()}")
             time.sleep(0.1)
 
     def state(self):
-        _, text = self.shell.run("ip rule; ip route show table 174; ip -6 route show table 174; ip -br link; adit guard list")
+        _, text = self.shell.run("ip rule; ip route; ip -6 route; ip route show table 174; ip -6 route show table 174; ip -br link; adit guard list")
         return text + "\n" + self.alice.log()[-2000:]
 
     def guarded(self):
@@ -170,12 +207,12 @@ class Site:
 
     def nothing_readable(self, what):
         """Nor is a step refused."""
-        self.steps.check(what)
         readable, protected, samples = self.tap.look()
         new = {kind: count - self.readable_before.get(kind, 0) for kind, count in readable.items() if count > self.readable_before.get(kind, 0)}
         self.readable_before = readable
         if new:
-            raise Leak(f"LEAK after {what}: {json.dumps(new)}\nfirst: {samples[:2]}\nlayers now: {sorted(self.layers())}")
+            raise Leak(f"LEAK after {what}: {json.dumps(new)}\nfirst: {samples[:2]}\nlayers now: {sorted(self.layers())}", sum(new.values()))
+        self.steps.check(what)
         return protected
 
     def close(self):

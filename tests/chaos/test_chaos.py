@@ -46,8 +46,8 @@ def test_chaos_a_fault_lets_nothing_out(sites, fault):
 
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_chaos_random_sequence(sites, seed):
-    acts, packets = sequences.run(sites.get(), sequences.draw(seed, length=8))
-    assert acts >= 3 and packets > 100
+    walk = sequences.run(sites.get(), sequences.draw(seed, length=8))
+    assert walk.acts >= 3 and walk.packets() > 100
 
 
 def test_chaos_the_tap_sees_every_kind_without_adit(sites):
