@@ -15,8 +15,9 @@ namespace {
 
 constexpr int kTries = 5;  // to be alone with the kernel
 
+// One without an owner, which others left under the name while no guardian lived, is nobody's and is made anew.
 bool held_by_nobody_else(const GuardLook& look, const GuardShape& wanted) {
-  return wanted.owner == 0 || !look.shape || look.shape->owner == wanted.owner;
+  return wanted.owner == 0 || !look.shape || look.shape->owner == 0 || look.shape->owner == wanted.owner;
 }
 
 // Until no packet is on its way any more that entered a hook before now: the kernel's own readers' grace period.

@@ -207,6 +207,19 @@ TEST_F(GuardTableTest, NobodyElseCanTouchTheOwnedTable) {
   EXPECT_EQ(output("nft list ruleset"), "") << "it goes with its owner";
 }
 
+// Whoever touches the name while no guardian lives leaves a table without an owner: it is no reason not to stand.
+TEST_F(GuardTableTest, AnOwnedTableThatNobodyHoldsIsTakenOver) {
+  const GuardContent content(plan());
+  for (const char* left : {"nft add table inet adit-own '{ flags dormant; }'",
+                           "nft add table inet adit-own && nft add chain inet adit-own forward '{ type filter hook "
+                           "forward priority 0; policy accept; }'"}) {
+    ASSERT_TRUE(holds(left));
+    replace(*owned, content);
+    EXPECT_FALSE(holds("nft delete table inet adit-own")) << "it is ours";
+    owned = open(GuardTable::Kind::owned);
+  }
+}
+
 TEST_F(GuardTableTest, AnothersGuardIsNotReplaced) {
   replace(*table, GuardContent(plan()));
   GuardPlan other = plan();
