@@ -78,8 +78,8 @@ class Site:
 
     def cable_back(self):
         """Its end on Alice is net0 again, whatever others named it, or a new cable where they deleted it; with its addresses and the default routes."""
-        _, name = self.shell.run(f"""index=$(ip -n {self.transit.ns} -o link show left | sed -n 's/.*left@if\\([0-9]*\\):.*/\\1/p')
-            ip -o link | sed -n "s/^${{index:-none}}: \\([^:@]*\\).*/\\1/p" """)
+        _, other_end = self.outside.run("cat /sys/class/net/left/iflink 2>/dev/null")
+        _, name = self.shell.run(f"grep -lx '{other_end or None}' /sys/class/net/*/ifindex | cut -d/ -f5")
         if not name:
             self.lab.wire(self.alice, "net0", self.transit, "left")
             self.transit.add_address("left", "1.2.3.1/24", "2001:db8:1::1/64")
