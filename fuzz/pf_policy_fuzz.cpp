@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       session.pop();
     }
     size_t rules = 0;  // what is published is what the database counts
-    for (const auto& [name, head] : access.db.current()->heads) rules += head->rules().size();
+    access.db.current()->for_each([&](const auto&, const auto& head) { rules += head->rules().size(); });
     if (rules != access.db.size()) std::abort();
   }
   return 0;

@@ -18,7 +18,7 @@ void (*crash_hook)(std::string_view) = nullptr;
 // Closes and, unless kept, takes away the half-written file.
 class Temporary {
  public:
-  Temporary(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+  Temporary(int fd, std::string path, bool kept = false) : fd_(fd), path_(std::move(path)), kept_(kept) {}
   ~Temporary() {
     if (fd_ >= 0) ::close(fd_);
     if (!kept_) ::unlink(path_.c_str());
@@ -31,7 +31,7 @@ class Temporary {
  private:
   int fd_;
   std::string path_;
-  bool kept_ = false;
+  bool kept_;
 };
 
 const char* remedy(int code) {
@@ -113,6 +113,40 @@ Result<> replace_file(const std::string& path, std::string_view text, mode_t mod
     if (const int code = sync_directory(directory); code != 0) return unchanged(path, "fsync of the directory", code);
   }
   return {};
+}
+
+Result<off_t> append_to_file(const Journal& journal, std::string_view text, bool& whole) {
+  const std::string& path = journal.path;
+  const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW;
+  int fd = ::open(path.c_str(), flags);
+  const bool fresh = fd < 0 && errno == ENOENT && journal.make;
+  if (fresh) fd = ::open(path.c_str(), flags | O_CREAT | O_EXCL, journal.mode);
+  whole = fd >= 0;
+  if (fd < 0) return unchanged(path, "open", errno);
+  const Temporary closing(fd, path, true);
+  struct stat before{};
+  int code = ::fstat(fd, &before) == 0 ? 0 : errno;
+  crash_point_of(journal.point, "opened");
+  if (code == 0 && !write_all(fd, text)) code = errno;
+  crash_point_of(journal.point, "written");
+  if (code == 0 && journal.lasting == Lasting::disk && ::fdatasync(fd) != 0) code = errno;
+  if (code == 0 && journal.lasting == Lasting::disk && fresh)
+    code = sync_directory(std::filesystem::path(path).parent_path());
+  if (code == 0) {
+    crash_point_of(journal.point, "synced");
+    return before.st_size + static_cast<off_t>(text.size());
+  }
+  whole = ::ftruncate(fd, before.st_size) == 0;
+  return unchanged(path, "write", code);
+}
+
+bool cut_file(const std::string& path, off_t size, Lasting lasting) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return false;
+  const Temporary closing(fd, path, true);
+  if (::ftruncate(fd, size) != 0) return false;
+  if (lasting == Lasting::disk) (void)::fdatasync(fd);
+  return true;
 }
 
 // Without O_NONBLOCK a named pipe would wait here for its writer.

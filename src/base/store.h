@@ -23,6 +23,19 @@ enum class Lasting : uint8_t {
 Result<> replace_file(const std::string& path, std::string_view text, mode_t mode, Lasting lasting,
                       std::string_view point);
 
+// How a journal is appended to. `make`: a file that is not there is made.
+struct Journal {
+  const std::string& path;
+  mode_t mode;
+  bool make;
+  Lasting lasting;
+  std::string_view point;  // crash points POINT:opened, POINT:written, POINT:synced
+};
+// Returned: how long the file is now. On failure it is as it was, or, where `whole` comes back false, nobody knows: it
+// is to be written anew. Codes as replace_file's.
+Result<off_t> append_to_file(const Journal& journal, std::string_view text, bool& whole);
+bool cut_file(const std::string& path, off_t size, Lasting lasting);  // what was appended last is taken back
+
 // nullopt: there is no such file. EFBIG: longer than 64 MB. Other codes as the system gave them.
 Result<std::optional<std::string>> read_file(const std::string& path);
 

@@ -11,6 +11,7 @@
 
 #include "base/counter.h"
 #include "base/drop_reason.h"
+#include "base/persistent_map.h"
 #include "sad/table.h"
 #include "spd/head.h"
 #include "tunnel/link.h"
@@ -55,22 +56,34 @@ struct Link {  // one tunnel, as packets see it
   return link.up && link.bound && needs_no_policy(link);
 }
 
-// The links of a picture, found by id and by outer addresses. Most pictures differ in other things and share it.
+// The links of a picture, found by id and by outer addresses. A changed copy costs what changed, whatever the number of
+// links.
 class LinkSet {
  public:
-  using Links = std::vector<std::shared_ptr<const Link>>;  // in no order
+  using Links = std::vector<std::shared_ptr<const Link>>;
   LinkSet() = default;
   // REQUIRES: each has counters for so many workers.
-  LinkSet(Links links, uint32_t workers);
+  LinkSet(const Links& links, uint32_t workers);
 
-  [[nodiscard]] const Links& all() const { return all_; }
+  void put(const std::shared_ptr<const Link>& link);  // instead of the one of its id
+  void erase(tunnel::LinkId id);
+
+  [[nodiscard]] Links all() const;  // in no order
   [[nodiscard]] const Link* by_id(tunnel::LinkId id) const;
   [[nodiscard]] const Link* by_outer(const net::Address& local, const net::Address& remote) const;
 
  private:
-  Links all_;
-  std::unordered_map<uint32_t, const Link*> by_id_;
-  std::unordered_map<net::Address, std::vector<const Link*>> by_remote_;
+  using Outer = std::pair<net::Address, net::Address>;  // local, remote
+  struct IdHash {
+    size_t operator()(uint32_t id) const { return id; }
+  };
+  struct OuterHash {
+    size_t operator()(const Outer& outer) const {
+      return std::hash<net::Address>{}(outer.first) * 31 + std::hash<net::Address>{}(outer.second);
+    }
+  };
+  PersistentMap<uint32_t, std::shared_ptr<const Link>, IdHash> by_id_;
+  PersistentMap<Outer, const Link*, OuterHash> by_outer_;  // those that are bound; by_id_ holds them
 };
 
 struct Snapshot {

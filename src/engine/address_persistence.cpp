@@ -121,7 +121,7 @@ void Addresses::load(const std::string& path, bool persistent) {
 void Addresses::restore() {
   load(context_.in_root(kIpadmConfPath), true);
   load(context_.in_run(kTemporaryFile), false);
-  place_all({});
+  place_all();
 }
 
 }  // namespace adit::engine

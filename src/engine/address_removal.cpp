@@ -25,7 +25,7 @@ Result<> Addresses::take_off(const std::string& link, Undo& undo) {
     if (auto saved = save(); !saved) context_.events.add(Severity::alert, "address.failed", link, saved.error().text);
     for (auto& [name, record] : records_)
       if (record.interface == link) record.placed.reset();
-    place_all(link);
+    link_ready(link);
   });
   for (auto& [name, record] : records_)
     if (record.interface == link) TRY(take_out(record));

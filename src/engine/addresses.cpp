@@ -279,18 +279,19 @@ Result<> Addresses::unplace(AddressRecord& record, Outcome& outcome) {
   return release(record.interface, was, outcome);
 }
 
-void Addresses::place_all(const std::string& link) {
-  for (auto& [name, record] : records_) {
-    if (!link.empty() && record.interface != link) continue;
-    if (record.placed) {  // an addrconf object whose tunnel got other outer addresses moves; nothing opens
-      const auto wanted = target(record);
-      if (wanted && *wanted != *record.placed)
-        if (auto gone = take_out(record); !gone)
-          context_.events.add(Severity::warning, "address.failed", name, gone.error().text);
-    }
-    if (auto placed = place(record, By::put_back); !placed)
-      context_.events.add(Severity::warning, "address.failed", name, placed.error().text);
+void Addresses::place_again(AddressRecord& record) {
+  if (record.placed) {  // an addrconf object whose tunnel got other outer addresses moves; nothing opens
+    const auto wanted = target(record);
+    if (wanted && *wanted != *record.placed)
+      if (auto gone = take_out(record); !gone)
+        context_.events.add(Severity::warning, "address.failed", record.name, gone.error().text);
   }
+  if (auto placed = place(record, By::put_back); !placed)
+    context_.events.add(Severity::warning, "address.failed", record.name, placed.error().text);
+}
+
+void Addresses::place_all() {
+  for (auto& [name, record] : records_) place_again(record);
 }
 
 // One look at the kernel, whatever the number of objects: this runs after every change, our own too.
@@ -490,8 +491,12 @@ Result<Outcome> Addresses::enable_interface(const std::string& interface, bool e
 
 // ---- told by Links
 
+// The names of its objects begin with its own.
 void Addresses::link_ready(const std::string& link) {
-  place_all(link);
+  const std::string begin = link + "/";
+  for (auto object = records_.lower_bound(begin); object != records_.end() && object->first.starts_with(begin);
+       ++object)
+    place_again(object->second);
 }
 
 void Addresses::link_gone(const std::string& link) {

@@ -85,8 +85,9 @@ class Addresses final : public LinkUser {
   Result<> take_out(AddressRecord& record);                   // kernel only
   Result<> take_address(const std::string& interface, const AddressRecord::Placed& placed);
   Result<> release(const std::string& interface, const std::optional<AddressRecord::Placed>& was,
-                   Outcome& outcome);       // guard only
-  void place_all(const std::string& link);  // empty: every link
+                   Outcome& outcome);  // guard only
+  void place_again(AddressRecord& record);
+  void place_all();
   Result<> save() const;
   [[nodiscard]] IpadmConf configuration(IpadmConf conf, bool persistent) const;
   void load(const std::string& path, bool persistent);

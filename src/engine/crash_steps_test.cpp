@@ -26,7 +26,9 @@ void die_at_step(std::string_view) {
 
 std::string rules_of(const EngineWorld& world) {
   std::string text;
-  for (const auto& [name, head] : world.engine->policy().heads()->heads) {
+  const auto heads = world.engine->policy().heads();
+  for (const auto& name : heads->names()) {
+    const auto head = heads->find(name);
     std::map<std::string, size_t> by_owner;
     for (const auto& rule : head->rules()) ++by_owner[rule.name_space];
     for (const auto& [owner, count] : by_owner) text += fmt::format("rules {} {} {}\n", name, owner, count);

@@ -201,7 +201,11 @@ std::string format_line(const TunnelRecord& record) {
 }  // namespace
 
 std::string format_datalink_conf(const DatalinkConf& conf) {
-  std::string text = "# Links of this host. Written by aditd: change it with dladm.\n";
+  return "# Links of this host. Written by aditd: change it with dladm.\n" + format_datalink_lines(conf);
+}
+
+std::string format_datalink_lines(const DatalinkConf& conf) {
+  std::string text;
   for (const auto& line : conf.others) text += line + "\n";
   for (const auto& line : conf.broken) text += line.text + "\n";
   for (const auto& record : conf.tunnels) text += format_line(record);

@@ -55,6 +55,7 @@ struct DatalinkConf {
 };
 
 std::string format_datalink_conf(const DatalinkConf& conf);
+std::string format_datalink_lines(const DatalinkConf& conf);  // without what is said before the first
 // Names of what is read pass tunnel::check_name and are unique, as are link ids. Of two lines about one name neither is
 // believed; of two with one id the second is not.
 DatalinkConf parse_datalink_conf(std::string_view text);

@@ -37,7 +37,6 @@ Result<> Dataplane::start() {
     workers.push_back(std::move(worker));
   }
   workers_ = std::move(workers);
-  link_set_ = nullptr;
   publish();
   if (context_.settings.threads) {
     for (auto& worker : workers_) worker->start();
@@ -72,26 +71,21 @@ std::vector<std::shared_ptr<datapath::LinkCounters>> Dataplane::make_counters() 
   return counters;
 }
 
-void Dataplane::put_link(std::shared_ptr<const datapath::Link> link) {
-  const auto id = static_cast<uint32_t>(link->id);
-  links_[id] = std::move(link);
+void Dataplane::put_link(const std::shared_ptr<const datapath::Link>& link) {
+  CHECK(link->counters.size() >= workers());
+  links_.put(link);
   link_set_ = nullptr;
 }
 
 void Dataplane::take_link(tunnel::LinkId id) {
-  links_.erase(static_cast<uint32_t>(id));
+  links_.erase(id);
   link_set_ = nullptr;
 }
 
 void Dataplane::publish() {
   auto next = std::make_shared<datapath::Snapshot>();
   next->generation = ++generation_;
-  if (link_set_ == nullptr) {
-    datapath::LinkSet::Links links;
-    links.reserve(links_.size());
-    for (const auto& [id, link] : links_) links.push_back(link);
-    link_set_ = std::make_shared<const datapath::LinkSet>(std::move(links), std::max(1u, workers()));
-  }
+  if (link_set_ == nullptr) link_set_ = std::make_shared<const datapath::LinkSet>(links_);
   next->links = link_set_;
   next->host = host_;
   next->sas = sas_;

@@ -1,7 +1,6 @@
 // The workers and the picture they work by. Edits gather until publish(); then every worker sees all of them or none.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -27,7 +26,7 @@ class Dataplane {
   // One set of counters a worker, for a new link.
   [[nodiscard]] std::vector<std::shared_ptr<datapath::LinkCounters>> make_counters() const;
 
-  void put_link(std::shared_ptr<const datapath::Link> link);  // replaces the one of its id
+  void put_link(const std::shared_ptr<const datapath::Link>& link);  // replaces the one of its id
   void take_link(tunnel::LinkId id);
   void set_host_head(std::shared_ptr<const spd::Head> head) { host_ = std::move(head); }
   void set_sas(std::shared_ptr<const sad::Table> sas) { sas_ = std::move(sas); }
@@ -48,8 +47,8 @@ class Dataplane {
   const Context& context_;
   datapath::Shared shared_;
   std::vector<std::unique_ptr<datapath::Worker>> workers_;
-  std::map<uint32_t, std::shared_ptr<const datapath::Link>> links_;
-  std::shared_ptr<const datapath::LinkSet> link_set_;  // of links_; null: they have changed since
+  datapath::LinkSet links_;
+  std::shared_ptr<const datapath::LinkSet> link_set_;  // a copy of links_; null: they have changed since
   std::shared_ptr<const spd::Head> host_;
   std::shared_ptr<const sad::Table> sas_;
   uint64_t generation_ = 0;

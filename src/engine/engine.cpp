@@ -73,9 +73,9 @@ struct Engine::Parts {
     links.add_user(keys);
     policy.follow(
         {.picture =
-             [this](std::shared_ptr<const spd::Head> host) {
+             [this](std::shared_ptr<const spd::Head> host, const std::set<std::string>& changed) {
                dataplane.set_host_head(std::move(host));
-               links.policy_changed();
+               links.policy_changed(changed);
              },
          .head_changed = [this](const std::string& head) { keys.link_gone(head); },
          .keep_closed = [this](const std::string& tunnel, const std::string& why) { links.keep_closed(tunnel, why); }});
@@ -221,13 +221,18 @@ void Engine::handle_platform_changes() {
   Parts& p = *parts_;
   using What = platform::Change::What;
   std::set<What> changed;
-  bool underlay_route = false;
+  bool underlay_route = false, own_links = false;
   for (const auto& change : p.context.platform.poll_changes()) {
+    if (change.what == What::link) p.guard.link_touched(change.interface_index);
+    if (change.what == What::link && p.links.is_as_wanted(change)) {
+      own_links = true;
+      continue;
+    }
     changed.insert(change.what);
     underlay_route |=
         change.what == What::route && (change.interface_index == 0 || p.links.is_underlay(change.interface_index));
-    if (change.what == What::link) p.guard.link_touched(change.interface_index);
   }
+  if (changed.empty() && own_links) p.properties.reassert();
   if (changed.empty()) return;
   const bool link = changed.contains(What::link), address = changed.contains(What::address);
   p.guard.reassert(link || changed.contains(What::route), changed.contains(What::nftables));

@@ -144,8 +144,8 @@ std::string state_of(const EngineWorld& world) {
       if (!line.starts_with("# ")) text += line + "\n";
     }
   }
-  for (const auto& [name, head] : world.engine->policy().heads()->heads)
-    text += fmt::format("{} {}\n", name, head->rules().size());
+  const auto heads = world.engine->policy().heads();
+  for (const auto& name : heads->names()) text += fmt::format("{} {}\n", name, heads->find(name)->rules().size());
   return text;
 }
 

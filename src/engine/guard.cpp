@@ -481,6 +481,7 @@ void Guard::poll_leaks() {
   if (book_.empty()) return;
   const auto counts = context_.platform.leak_counts();
   if (!counts) return;
+  std::erase_if(leaks_, [&](const auto& item) { return !book_.holds(item.first.first); });
   for (const auto& count : *counts) {
     Leak& leak = leaks_[{count.network, count.outbound}];
     const uint64_t news = count.packets >= leak.last_reading ? count.packets - leak.last_reading : count.packets;

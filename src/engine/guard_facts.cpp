@@ -125,7 +125,7 @@ void Guard::freeze_exceptions(const Book::Before& before) {
   std::optional<std::set<int>> underlay;
   for (const auto& [network, was] : before) {
     const Entry* entry = book_.find(network);
-    if (entry == nullptr || was) continue;
+    if (entry == nullptr || was || network.is_host()) continue;  // no network lies in a single address
     if (!underlay) {
       locals = local_networks(context_.platform, links_);
       underlay = underlay_interfaces();
@@ -188,7 +188,8 @@ void Guard::add_facts(const Book::Before& before, platform::GuardChange& change)
       if (!wanted && there) change.not_peers.insert(peer->first);
     }
   }
-  difference_of_inside(change);
+  const bool hosts = std::ranges::all_of(before, [](const auto& item) { return item.first.is_host(); });
+  if (!hosts) difference_of_inside(change);  // no network of this host's lies in a single address
 }
 
 void Guard::addresses_changed() {

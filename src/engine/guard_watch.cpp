@@ -19,6 +19,7 @@ namespace {
 constexpr size_t kMostSeen = 1024;  // others' routes that close something at one time
 constexpr uint8_t kWide = 1;        // 0/0 and its halves
 constexpr Seconds kWithdrawn{2};    // a route is withdrawn when it is away so long while its device stood
+constexpr Seconds kTouchKept{300};
 constexpr const char* kTableFile = "/etc/adit/guard.nft";
 
 bool routed(const Entry& entry, const std::string& tunnel) {
@@ -179,6 +180,8 @@ void Guard::let_withdrawn_go() {
     else if (!std::exchange(seen.told, true))  // the book could not be written: tried again each second
       context_.events.add(Severity::warning, "guard.failed", key.first.str(), opened.error().text);
   }
+  // A device that stood for so long explains no route that is missing now.
+  std::erase_if(touched_, [&](const auto& item) { return now - item.second > kTouchKept; });
 }
 
 // As it was looked at last. What went together with its device does not stand, and may have been withdrawn or not: the

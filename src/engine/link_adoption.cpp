@@ -117,6 +117,8 @@ void Links::adopted() {
 
 void Links::stop() {
   adopted_ = false;
+  stored_at_ = {};
+  write_stored();
   for (auto& [name, tunnel] : tunnels_) {
     if (tunnel.carrier && context_.platform.set_carrier(name, false)) context_.steps.carrier(name, false);
     tunnel.carrier = false;
@@ -172,6 +174,15 @@ bool Links::look_at_device(Tunnel& tunnel, const platform::InterfaceInfo* device
   return true;
 }
 
+bool Links::is_as_wanted(const platform::Change& change) const {
+  if (change.fell || !change.link) return false;
+  const auto found = tunnels_.find(change.link->name);
+  if (found == tunnels_.end()) return false;
+  const Tunnel& tunnel = found->second;
+  return tunnel.device && tunnel.index == change.interface_index && change.link->up &&
+         change.link->mtu == tunnel.device_mtu && change.link->carrier == tunnel.carrier;
+}
+
 void Links::reassert(bool links_changed, bool addresses_changed) {
   if (links_changed) {
     const auto interfaces = context_.platform.interfaces();
@@ -210,6 +221,7 @@ void Links::tick() {
     watch(tunnel, now);
   }
   if (!touched.empty()) (void)refresh(touched);
+  write_stored();
 }
 
 }  // namespace adit::engine

@@ -32,6 +32,12 @@ std::unexpected<Error> of(const IptunRequest& request, bool many, Error error) {
 
 using Pair = std::pair<net::Address, net::Address>;
 
+std::vector<std::string> names_of(const auto& births) {
+  std::vector<std::string> names;
+  for (const auto& birth : births) names.push_back(birth.request->name);
+  return names;
+}
+
 }  // namespace
 
 // What a tunnel asks of the host is asked once for all that ask the same.
@@ -112,20 +118,20 @@ void Links::enter(std::vector<Birth>& births, Undo& undo) {
     tunnel.active.id = free_id();
     tunnel.active.secured = tunnel.active.secured || context_.settings.require_security;
     tunnel.counters = dataplane_.make_counters();
-    tunnel.ends = birth.ends;
+    set_ends(tunnel, birth.ends);
     tunnel.local_here = birth.ends.local.has_value();
     names_[static_cast<uint32_t>(tunnel.active.id)] = tunnel.active.name;
-    half_made_.push_back(tunnel.active);
+    half_made_.insert_or_assign(tunnel.active.name, tunnel.active);
   }
   undo.add([this, &births] {
-    std::vector<std::string> names;
+    const auto names = names_of(births);
     for (const Birth& birth : births) {
       names_.erase(static_cast<uint32_t>(birth.tunnel->active.id));
+      forget_pair(*birth.tunnel);
       tunnels_.erase(birth.request->name);
-      names.push_back(birth.request->name);
     }
     half_made_.clear();
-    (void)save_active();
+    (void)save_active(names);
     if (auto told = guard_.tunnels_changed(names); !told)  // their indices may be given out again
       context_.events.add(Severity::warning, "guard.failed", "", told.error().text);
   });
@@ -195,7 +201,7 @@ Result<> Links::store_births(const std::vector<Birth>& births, Undo& undo) {
   undo.add([this, &births, resting = resting_] {
     for (const Birth& birth : births) birth.tunnel->stored.reset();
     resting_ = resting;
-    if (auto undone = save_stored(); !undone)
+    if (auto undone = save_stored(names_of(births)); !undone)
       context_.events.add(Severity::warning, "link.not-saved", births.front().request->name, undone.error().text);
   });
   bool lasting = false;
@@ -205,10 +211,10 @@ Result<> Links::store_births(const std::vector<Birth>& births, Undo& undo) {
     resting_.erase(birth.request->name);  // one that was to come back at the next start: this one comes instead
     lasting = true;
   }
-  if (!lasting) return save_active();
-  TRY(save_stored());
+  if (!lasting) return save_active(names_of(births));
+  TRY(save_stored(names_of(births)));
   crash_point("create:stored");
-  return births.size() > 1 ? save_active() : Result<>{};
+  return births.size() > 1 ? save_active(names_of(births)) : Result<>{};
 }
 
 Result<Outcome> Links::create_all(const std::vector<IptunRequest>& requests) {
@@ -218,7 +224,7 @@ Result<Outcome> Links::create_all(const std::vector<IptunRequest>& requests) {
   Undo undo;
   TRY(take_policies(births, undo, outcome));
   enter(births, undo);
-  TRY(save_active());
+  TRY(save_active(names_of(births)));
   crash_point("create:recorded");
   TRY(guard_births(births, undo));
   crash_point("create:guarded");

@@ -64,5 +64,115 @@ TEST(LinkCreation, TheLastCostTheHostNoMoreThanTheFirst) {
   for (int batch = 1; batch < 6; ++batch) EXPECT_EQ(cost(batch), first) << batch;
 }
 
+// With so many that changes go into journals.
+struct ManyLinks : EngineWorld {
+  static constexpr int kCount = 80;
+  std::vector<std::string> names;
+  ManyLinks() {
+    EXPECT_TRUE(start());
+    std::vector<IptunRequest> requests;
+    for (int i = 0; i < kCount; ++i) requests.push_back(request(i));
+    EXPECT_TRUE(engine->links().create_all(requests));
+  }
+  static IptunRequest request(int i) {
+    IptunRequest one{fmt::format("t{}", i), tunnel::Type::ipv4, "1.2.3.4", fmt::format("5.6.7.{}", i + 1), false, true};
+    one.properties = {{"ipsec", "{encr_algs aes-gcm}"}};
+    return one;
+  }
+  [[nodiscard]] int up() const {
+    int count = 0;
+    for (int i = 0; i < kCount; ++i) count += carrier(fmt::format("t{}", i)) ? 1 : 0;
+    return count;
+  }
+};
+
+std::string many_crash_at;
+
+TEST(ManyLinksTest, WhereverTheDaemonDiesThereAreAllOthersAndTheOneWholeOrNot) {
+  for (const char* point : {"links.cache.journal:opened", "links.cache.journal:written", "links.cache.journal:synced",
+                            "create:recorded", "create:opened", "create:device", "datalink.conf.journal:opened",
+                            "datalink.conf.journal:written", "datalink.conf.journal:synced", "create:stored"}) {
+    SCOPED_TRACE(point);
+    ManyLinks world;
+    ASSERT_EQ(world.up(), ManyLinks::kCount);
+    many_crash_at = point;
+    set_crash_hook([](std::string_view name) {
+      if (name == many_crash_at) throw Killed{};
+    });
+    EXPECT_THROW((void)world.engine->links().create(ManyLinks::request(90)), Killed);
+    set_crash_hook(nullptr);
+    world.kill();
+    ASSERT_TRUE(world.start());
+    EXPECT_EQ(world.up(), ManyLinks::kCount);
+    const bool made = world.engine->links().tunnel("t90").has_value();
+    EXPECT_EQ(made, world.has_device("t90"));
+    const std::string_view at = point;
+    EXPECT_EQ(made,
+              at == "datalink.conf.journal:written" || at == "datalink.conf.journal:synced" || at == "create:stored");
+    EXPECT_EQ(world.engine->links().create(ManyLinks::request(90)).has_value(), !made);
+  }
+}
+
+TEST(ManyLinksTest, ADeletionOfOneOfManyHoldsOverACrash) {
+  for (const char* point : {"datalink.conf.journal:opened", "datalink.conf.journal:synced", "delete:device"}) {
+    SCOPED_TRACE(point);
+    ManyLinks world;
+    many_crash_at = point;
+    set_crash_hook([](std::string_view name) {
+      if (name == many_crash_at) throw Killed{};
+    });
+    EXPECT_THROW((void)world.engine->links().remove("t0", false, false), Killed);
+    set_crash_hook(nullptr);
+    world.kill();
+    ASSERT_TRUE(world.start());
+    const bool there = world.engine->links().tunnel("t0").has_value();
+    EXPECT_EQ(there, std::string_view(point) == "datalink.conf.journal:opened");
+    EXPECT_EQ(there, world.has_device("t0"));
+    EXPECT_EQ(world.up(), there ? ManyLinks::kCount : ManyLinks::kCount - 1);
+  }
+}
+
+TEST(ManyLinksTest, TheListIsWholeASecondAfterTheLastChange) {
+  ManyLinks world;
+  ASSERT_TRUE(world.engine->links().create(ManyLinks::request(90)));
+  const std::string path = "/etc/dladm/datalink.conf";
+  EXPECT_EQ(world.file(path).find("t90"), std::string::npos) << "its journal has it";
+  world.clock.advance(Seconds(2));
+  world.engine->tick();
+  EXPECT_NE(world.file(path).find("t90"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(world.root + path + ".journal"));
+  ASSERT_TRUE(world.engine->links().remove("t90", false, false));
+  world.engine->stop();
+  EXPECT_EQ(world.file(path).find("t90"), std::string::npos) << "and at an orderly end";
+}
+
+TEST(ManyLinksTest, AFullDiskAddsNothingToTheJournal) {
+  ManyLinks world;
+  const std::string in_the_way = world.root + "/etc/dladm/datalink.conf.journal";
+  std::filesystem::create_directories(in_the_way);
+  ASSERT_FALSE(world.engine->links().create(ManyLinks::request(90)));
+  EXPECT_FALSE(world.has_device("t90"));
+  EXPECT_FALSE(world.engine->links().tunnel("t90"));
+  std::filesystem::remove_all(in_the_way);
+  EXPECT_TRUE(world.engine->links().create(ManyLinks::request(90)));
+}
+
+// A failed change of one head takes back that one, and what others changed meanwhile stays.
+TEST(ManyLinksTest, APropertyThatCannotTakeEffectIsTakenBackAlone) {
+  ManyLinks world;
+  const auto before = world.engine->policy().heads();
+  world.platform.fail_call("change_guard", 1, EIO);
+  ASSERT_FALSE(world.engine->links().set_properties(
+      "t3", {{"ipsec", "{ negotiate tunnel raddr 10.9.0.0/16 } ipsec { encr_algs aes-gcm }"}}, false));
+  const auto after = world.engine->policy().heads();
+  EXPECT_EQ(after->find("t4"), before->find("t4"));
+  ASSERT_NE(after->find("t3"), nullptr);
+  EXPECT_EQ(protected_networks(after->find("t3").get()), protected_networks(before->find("t3").get()));
+  EXPECT_FALSE(world.engine->guard().guards(prefix_of("10.9.0.0/16")));
+  ASSERT_TRUE(world.engine->links().set_properties(
+      "t3", {{"ipsec", "{ negotiate tunnel raddr 10.9.0.0/16 } ipsec { encr_algs aes-gcm }"}}, false));
+  EXPECT_TRUE(world.engine->guard().guards(prefix_of("10.9.0.0/16")));
+}
+
 }  // namespace
 }  // namespace adit::engine

@@ -1,66 +1,93 @@
 // Where links are remembered: datalink.conf for the next boot, links.cache in the run directory for the next daemon.
 #include <algorithm>
 
-#include "base/store.h"
 #include "engine/links.h"
 
 namespace adit::engine {
 namespace {
-constexpr const char* kStored = "/etc/dladm/datalink.conf";
-constexpr const char* kActive = "links.cache";
-constexpr mode_t kMode = 0600;  // the property ipsec stands in it: a policy is not told to everybody
+
+constexpr Seconds kUntilWritten{1};  // without a change: then datalink.conf takes up its journal
+
+TunnelRecord undone_at_start(TunnelRecord record) {
+  record.temporary = false;
+  return record;
+}
+
 }  // namespace
 
-Result<> Links::save_stored() const {
+std::optional<TunnelRecord> Links::stored_record(const std::string& name) const {
+  std::optional<TunnelRecord> record;
+  const auto found = tunnels_.find(name);
+  if (found != tunnels_.end()) record = found->second.stored;
+  if (record) record->had_policy = false;
+  const auto resting = resting_.find(name);
+  return record || resting == resting_.end() ? record : std::optional(resting->second);
+}
+
+std::optional<TunnelRecord> Links::active_record(const std::string& name) const {
+  if (const auto half = half_made_.find(name); half != half_made_.end()) return undone_at_start(half->second);
+  if (const auto left = left_over_.find(name); left != left_over_.end()) return undone_at_start(left->second);
+  if (const auto found = tunnels_.find(name); found != tunnels_.end()) return found->second.active;
+  const auto aside = std::ranges::find(aside_, name, &TunnelRecord::name);
+  return aside == aside_.end() ? std::nullopt : std::optional(*aside);
+}
+
+DatalinkConf Links::stored_conf() const {
   DatalinkConf conf;
   conf.others = foreign_lines_;
   conf.broken = broken_lines_;
-  for (const auto& [name, tunnel] : tunnels_) {
-    if (!tunnel.stored) continue;
-    conf.tunnels.push_back(*tunnel.stored);
-    conf.tunnels.back().had_policy = false;
-  }
+  for (const auto& [name, tunnel] : tunnels_)
+    if (tunnel.stored) conf.tunnels.push_back(*stored_record(name));
   for (const auto& [name, record] : resting_) conf.tunnels.push_back(record);
-  return replace_file(context_.in_root(kStored), format_datalink_conf(conf), kMode, Lasting::disk, "datalink.conf");
+  return conf;
 }
 
-Result<> Links::save_active() const {
+DatalinkConf Links::active_conf() const {
   DatalinkConf conf;
-  std::unordered_map<std::string_view, bool> half;
-  for (const TunnelRecord& record : half_made_) half.emplace(record.name, true);
-  for (const auto& [name, tunnel] : tunnels_) {
-    if (!half.contains(name)) conf.tunnels.push_back(tunnel.active);
-  }
-  for (const TunnelRecord& record : aside_) conf.tunnels.push_back(record);
-  const auto undo_at_start = [&](const TunnelRecord& record) {
-    conf.tunnels.push_back(record);
-    conf.tunnels.back().temporary = false;
-  };
-  for (const TunnelRecord& record : half_made_) undo_at_start(record);
-  for (const auto& [name, record] : left_over_)
-    if (!half.contains(name)) undo_at_start(record);
-  return replace_file(context_.in_run(kActive), format_datalink_conf(conf), kMode, Lasting::boot, "links.cache");
+  std::set<std::string> names;
+  for (const auto& [name, tunnel] : tunnels_) names.insert(name);
+  for (const auto& [name, record] : half_made_) names.insert(name);
+  for (const auto& [name, record] : left_over_) names.insert(name);
+  for (const TunnelRecord& record : aside_) names.insert(record.name);
+  for (const std::string& name : names) conf.tunnels.push_back(*active_record(name));
+  return conf;
 }
 
-Result<DatalinkConf> Links::load(const std::string& path) {
-  TRY_ASSIGN(const auto text, read_file(path));
-  return text ? parse_datalink_conf(*text) : DatalinkConf{};
+Result<> Links::save_stored(const std::vector<std::string>& names) {
+  std::vector<LinkChange> changes;
+  for (const std::string& name : names) changes.push_back({name, stored_record(name)});
+  stored_at_ = context_.clock.now();
+  return stored_file_.change(changes, [this] { return stored_conf(); });
+}
+
+Result<> Links::save_active(const std::vector<std::string>& names) {
+  std::vector<LinkChange> changes;
+  for (const std::string& name : names) changes.push_back({name, active_record(name)});
+  return active_file_.change(changes, [this] { return active_conf(); });
+}
+
+// Nobody has to read a journal to know which tunnels there are.
+void Links::write_stored() {
+  if (!stored_file_.owes() || context_.clock.now() - stored_at_ < kUntilWritten) return;
+  stored_at_ = context_.clock.now();
+  if (auto written = stored_file_.write(stored_conf()); !written)
+    context_.events.add(Severity::warning, "link.not-saved", "", written.error().text);
 }
 
 // datalink.conf first: with it the change is done, and the serial tells the next daemon if links.cache is older.
 Result<> Links::save_changed(Tunnel& tunnel, bool persistent) {
   if (persistent && tunnel.stored) {
     tunnel.active.serial = ++tunnel.stored->serial;
-    TRY(save_stored());
+    TRY(save_stored({tunnel.active.name}));
   }
-  return save_active();
+  return save_active({tunnel.active.name});
 }
 
 // A line that cannot be read takes its own tunnel away and no other. Of the tunnel it is about nothing is undone, since
 // it was made whole; what an unreadable line of links.cache said of rules is taken to be that there were some.
-Result<Links::Remembered> Links::remembered() const {
-  TRY_ASSIGN(const DatalinkConf stored, load(context_.in_root(kStored)));
-  TRY_ASSIGN(const DatalinkConf active, load(context_.in_run(kActive)));
+Result<Links::Remembered> Links::remembered() {
+  TRY_ASSIGN(const DatalinkConf stored, stored_file_.load());
+  TRY_ASSIGN(const DatalinkConf active, active_file_.load());
   Remembered remembered{.foreign_lines = stored.others, .broken_lines = stored.broken, .lost = active.broken};
   std::map<std::string, const TunnelRecord*> since_boot;
   for (const auto& record : active.tunnels) since_boot.emplace(record.name, &record);
@@ -106,8 +133,8 @@ Result<> Links::restore() {
   foreign_lines_ = std::move(remembered.foreign_lines);
   broken_lines_ = std::move(remembered.broken_lines);
   aside_ = std::move(remembered.aside);
-  tell_broken(context_.in_root(kStored), broken_lines_);
-  tell_broken(context_.in_run(kActive), remembered.lost);
+  tell_broken(stored_file_.path(), broken_lines_);
+  tell_broken(active_file_.path(), remembered.lost);
   constexpr uint32_t kSaneId = 1U << 31U;
   for (const BrokenLine& line : broken_lines_)
     if (line.id < kSaneId) next_id_ = std::max(next_id_, line.id + 1);
@@ -116,7 +143,7 @@ Result<> Links::restore() {
   ask_names(records);
   for (auto& [record, kept] : remembered.tunnels) adopt(std::move(record), std::move(kept));
   for (const TunnelRecord& record : remembered.half_made) undo_half_made(record);
-  return save_active();
+  return active_file_.write(active_conf());
 }
 
 }  // namespace adit::engine

@@ -50,7 +50,8 @@ void Links::bind(Tunnel& tunnel, Endpoints ends) {
     context_.events.add(Severity::warning, "link.unbound", tunnel.active.name, free.error().text);
     ends.remote.reset();
   }
-  tunnel.ends = ends;
+  forget_pair(tunnel);
+  set_ends(tunnel, ends);
   tunnel.local_here = ends.local && check_local(*ends.local).has_value();
 }
 
@@ -95,7 +96,9 @@ void Links::names_changed() {
   }
   if (moved.empty()) return;
   (void)refresh(moved);
-  for (const auto& saved : {save_stored(), save_active()}) {
+  std::vector<std::string> names;
+  for (const Tunnel* tunnel : moved) names.push_back(tunnel->active.name);
+  for (const auto& saved : {save_stored(names), save_active(names)}) {
     if (!saved) context_.events.add(Severity::warning, "link.not-saved", "", saved.error().text);
   }
   for (const Tunnel* tunnel : moved) {

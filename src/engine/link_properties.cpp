@@ -140,8 +140,8 @@ Result<Outcome> Links::change_properties(const std::string& name, const Property
     tunnel->active = old_active;
     tunnel->stored = old_stored;
     tunnel->broken_policy = broken;
-    (void)save_active();
-    if (auto undone = save_stored(); !undone)
+    (void)save_active({old_active.name});
+    if (auto undone = save_stored({old_active.name}); !undone)
       context_.events.add(Severity::warning, "link.not-saved", tunnel->active.name, undone.error().text);
     (void)refresh(*tunnel);
   });

@@ -57,6 +57,7 @@ Result<> Links::may_delete(const std::string& name) const {
 void Links::unmake(Tunnel& tunnel) {
   const tunnel::LinkId id = tunnel.active.id;
   names_.erase(static_cast<uint32_t>(id));
+  forget_pair(tunnel);
   dataplane_.take_link(id);
   dataplane_.publish();
 }
@@ -114,11 +115,11 @@ Result<> Links::unstore(Tunnel& tunnel, Undo& undo) {
   if (!tunnel.stored) return {};
   undo.add([this, &tunnel, stored = *tunnel.stored] {
     tunnel.stored = stored;
-    if (auto undone = save_stored(); !undone)
+    if (auto undone = save_stored({stored.name}); !undone)
       context_.events.add(Severity::alert, "link.not-saved", stored.name, undone.error().text);
   });
   tunnel.stored.reset();
-  TRY(save_stored());
+  TRY(save_stored({tunnel.active.name}));
   crash_point("delete:unstored");
   return {};
 }
@@ -130,18 +131,18 @@ Result<Outcome> Links::remove_broken(const std::string& name) {
   undo.add([this, broken = broken_lines_, aside = aside_] {
     broken_lines_ = broken;
     aside_ = aside;
-    if (auto undone = save_stored(); !undone)
+    if (auto undone = stored_file_.write(stored_conf()); !undone)
       context_.events.add(Severity::alert, "link.not-saved", "", undone.error().text);
   });
   std::erase_if(broken_lines_, [&](const BrokenLine& line) { return line.name == name; });
   std::erase_if(aside_, [&](const TunnelRecord& record) { return record.name == name; });
-  TRY(save_stored());
+  TRY(stored_file_.write(stored_conf()));
   if (context_.platform.interface(name)) {
     auto gone = context_.platform.delete_tun(name, platform::DeviceName::recorded);
     if (!gone && gone.error().code != EEXIST) return std::unexpected(gone.error());
   }
   undo.keep();
-  (void)save_active();
+  (void)save_active({name});
   context_.events.add(Severity::info, "link.deleted", name, fmt::format("the unreadable line of {} was deleted", name));
   Outcome outcome;
   if (const auto guarded = guard_.networks_of(name); !guarded.empty())
@@ -185,7 +186,7 @@ Result<Outcome> Links::remove(const std::string& name, bool temporary, bool keep
   if (context_.told != nullptr) context_.told->gone(name);
   unmake(*tunnel);
   tunnels_.erase(name);
-  (void)save_active();
+  (void)save_active({name});
   if (auto told = guard_.tunnels_changed({name}); !told)
     context_.events.add(Severity::warning, "guard.failed", name, told.error().text);
   context_.events.add(Severity::info, "link.deleted", name, fmt::format("{} was deleted", name));

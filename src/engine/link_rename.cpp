@@ -72,20 +72,22 @@ void Links::change_name(const std::string& from, const std::string& to) {
   auto node = tunnels_.extract(from);
   node.key() = to;
   node.mapped().active.name = to;
+  set_ends(node.mapped(), node.mapped().ends);
   if (node.mapped().stored) node.mapped().stored->name = to;
   names_[static_cast<uint32_t>(node.mapped().active.id)] = to;
   tunnels_.insert(std::move(node));
 }
 
 Result<> Links::rename_device(const std::string& name, const std::string& new_name, Undo& undo) {
-  half_made_ = {tunnels_.at(name).active};
-  half_made_.front().id = free_id();
-  half_made_.front().name = new_name;
-  undo.add([this] {
+  TunnelRecord half = tunnels_.at(name).active;
+  half.id = free_id();
+  half.name = new_name;
+  half_made_.insert_or_assign(new_name, std::move(half));
+  undo.add([this, new_name] {
     half_made_.clear();
-    (void)save_active();
+    (void)save_active({new_name});
   });
-  TRY(save_active());
+  TRY(save_active({new_name}));
   crash_point("rename:recorded");
   const Tunnel& tunnel = tunnels_.at(name);
   const auto log = [this, index = tunnel.index, secured = tunnel.active.secured](const auto& from, const auto& to) {
@@ -114,13 +116,13 @@ Result<Outcome> Links::rename(const std::string& name, const std::string& new_na
   change_name(name, new_name);
   undo.add([this, name, new_name] {
     change_name(new_name, name);
-    (void)save_stored();
-    (void)save_active();
+    (void)save_stored({name, new_name});
+    (void)save_active({name, new_name});
   });
   resting_.erase(new_name);
-  if (tunnels_.at(new_name).stored) TRY(save_stored());
+  if (tunnels_.at(new_name).stored) TRY(save_stored({name, new_name}));
   crash_point("rename:stored");
-  TRY(save_active());
+  TRY(save_active({name, new_name}));
   undo.keep();
   Outcome outcome = policy_goes_along(name, new_name);
   if (auto told = guard_.tunnels_changed({name, new_name}); !told)

@@ -159,17 +159,17 @@ Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
 // Rules that came by PF_POLICY are in no file. A daemon that starts after a crash must know that an unsecured tunnel
 // had some: without them it would pass in the clear what they protected (I4).
 void Links::remember_policies(const std::vector<Tunnel*>& tunnels) {
-  bool changed = false;
+  std::vector<std::string> changed;
   for (Tunnel* tunnel : tunnels) {
     const auto head = policy_.head_of(tunnel->active.name);
     const bool has = head != nullptr && head->active();
     if (has) tunnel->lost_policy = false;
     if (tunnel->lost_policy || tunnel->active.had_policy == has) continue;
     tunnel->active.had_policy = has;
-    changed = true;
+    changed.push_back(tunnel->active.name);
   }
-  if (!changed) return;
-  if (auto saved = save_active(); !saved)
+  if (changed.empty()) return;
+  if (auto saved = save_active(changed); !saved)
     context_.events.add(Severity::warning, "link.not-saved", "", saved.error().text);
 }
 
@@ -187,10 +187,11 @@ void Links::refresh_all() {
   (void)refresh(all);
 }
 
-void Links::policy_changed() {
+void Links::policy_changed(const std::set<std::string>& heads) {
   std::vector<Tunnel*> touched;
-  for (auto& [name, tunnel] : tunnels_) {
-    if (!tunnel.published || tunnel.published->head != policy_.head_of(name)) touched.push_back(&tunnel);
+  for (const std::string& head : heads) {
+    const auto found = tunnels_.find(head);
+    if (found != tunnels_.end()) touched.push_back(&found->second);
   }
   if (touched.empty()) return;
   (void)refresh(touched);

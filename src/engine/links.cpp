@@ -9,7 +9,12 @@
 namespace adit::engine {
 
 Links::Links(const Context& context, Dataplane& dataplane, Guard& guard, TunnelPolicy& policy)
-    : context_(context), dataplane_(dataplane), guard_(guard), policy_(policy) {}
+    : context_(context),
+      dataplane_(dataplane),
+      guard_(guard),
+      policy_(policy),
+      stored_file_(context.in_root("/etc/dladm/datalink.conf"), Lasting::disk, "datalink.conf"),
+      active_file_(context.in_run("links.cache"), Lasting::boot, "links.cache") {}
 
 Result<Links::Tunnel*> Links::find(const std::string& name) {
   const auto found = tunnels_.find(name);
@@ -30,14 +35,25 @@ tunnel::LinkId Links::free_id() {
 
 Result<> Links::check_pair_free(const Endpoints& ends, const std::string& name) const {
   if (!ends.bound()) return {};
-  for (const auto& [other, tunnel] : tunnels_) {
-    if (other != name && tunnel.ends == ends)
-      return fail(EADDRINUSE,
-                  "address already in use: {} runs between {} and {} already; a pair of outer addresses carries one "
-                  "tunnel",
-                  other, ends.local->str(), ends.remote->str());
-  }
-  return {};
+  const auto last = pairs_.find({*ends.local, *ends.remote});
+  if (last == pairs_.end() || last->second == name) return {};
+  const auto other = tunnels_.find(last->second);
+  if (other == tunnels_.end() || other->second.ends != ends) return {};
+  return fail(EADDRINUSE,
+              "address already in use: {} runs between {} and {} already; a pair of outer addresses carries one tunnel",
+              other->first, ends.local->str(), ends.remote->str());
+}
+
+// REQUIRES: check_pair_free.
+void Links::set_ends(Tunnel& tunnel, const Endpoints& ends) {
+  tunnel.ends = ends;
+  if (ends.bound()) pairs_.insert_or_assign({*ends.local, *ends.remote}, tunnel.active.name);
+}
+
+void Links::forget_pair(const Tunnel& tunnel) {
+  if (!tunnel.ends.bound()) return;
+  const auto found = pairs_.find({*tunnel.ends.local, *tunnel.ends.remote});
+  if (found != pairs_.end() && found->second == tunnel.active.name) pairs_.erase(found);
 }
 
 // Outer packets keep to the underlay: where the underlay knows no way and a tunnel does, nothing would ever arrive.
@@ -82,8 +98,9 @@ Result<Outcome> Links::modify(const std::string& name, const std::optional<std::
   Undo undo;
   undo.add([this, tunnel, old = *tunnel] {
     *tunnel = old;
-    (void)save_active();
-    if (auto undone = save_stored(); !undone)
+    set_ends(*tunnel, old.ends);
+    (void)save_active({old.active.name});
+    if (auto undone = save_stored({old.active.name}); !undone)
       context_.events.add(Severity::warning, "link.not-saved", old.active.name, undone.error().text);
     (void)refresh(*tunnel);
   });
@@ -96,7 +113,8 @@ Result<Outcome> Links::modify(const std::string& name, const std::optional<std::
   }
   TRY(save_changed(*tunnel, !temporary));
   crash_point("modify:stored");
-  tunnel->ends = ends;
+  forget_pair(*tunnel);
+  set_ends(*tunnel, ends);
   tunnel->local_here = ends.local.has_value();
   tunnel->learned_mtu = 0;
   tunnel->underlay_mtu = underlay_mtu(ends);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "engine/dataplane.h"
 #include "engine/endpoints.h"
 #include "engine/guard.h"
+#include "engine/link_file.h"
 #include "engine/link_trouble.h"
 #include "engine/mtu_sum.h"
 #include "engine/seams.h"
@@ -97,13 +99,15 @@ class Links final : public LinkView {
   void stop();     // every carrier off
 
   // ---- the world
-  void policy_changed();  // heads may have changed: states, MTUs
-  void names_changed();   // endpoints and properties whose names stand for something else
+  void policy_changed(const std::set<std::string>& heads);  // of these names: states, MTUs
+  void names_changed();  // endpoints and properties whose names stand for something else
   // Before the head of an unsecured tunnel goes: it shall not pass clear text, but wait for rules, or for iptun's
   // restart, which also opens.
   void keep_closed(const std::string& name, const std::string& because);
   void handle(const datapath::PathMtuChanged& event);
   void reassert(bool links_changed, bool addresses_changed);
+  // News of a tunnel's device that tells nothing but what was made so here.
+  [[nodiscard]] bool is_as_wanted(const platform::Change& change) const;
   // A route or an interface of the underlay changed: the MTUs towards the peers are what they are now.
   void underlay_changed();
   [[nodiscard]] bool is_underlay(int interface_index) const { return underlay_.contains(interface_index); }
@@ -149,6 +153,8 @@ class Links final : public LinkView {
   Result<> check_no_loop(const Endpoints& ends, const std::string& name, Outcome& outcome);
   Result<> check_ends(const Endpoints& ends, const std::string& name, Outcome& outcome);
   [[nodiscard]] tunnel::LinkId free_id();
+  void set_ends(Tunnel& tunnel, const Endpoints& ends);
+  void forget_pair(const Tunnel& tunnel);
 
   // link_creation.cpp
   struct Birth {
@@ -202,8 +208,13 @@ class Links final : public LinkView {
   void read_broken_again();
 
   // link_files.cpp
-  Result<> save_stored() const;  // datalink.conf
-  Result<> save_active() const;  // the run directory's
+  [[nodiscard]] std::optional<TunnelRecord> stored_record(const std::string& name) const;
+  [[nodiscard]] std::optional<TunnelRecord> active_record(const std::string& name) const;
+  [[nodiscard]] DatalinkConf stored_conf() const;
+  [[nodiscard]] DatalinkConf active_conf() const;
+  Result<> save_stored(const std::vector<std::string>& names);  // what became of these; datalink.conf
+  Result<> save_active(const std::vector<std::string>& names);  // the run directory's
+  void write_stored();
   Result<> save_changed(Tunnel& tunnel, bool persistent);
   struct Remembered {
     std::vector<std::pair<TunnelRecord, std::optional<TunnelRecord>>> tunnels;  // as now; as in datalink.conf
@@ -213,8 +224,7 @@ class Links final : public LinkView {
     std::vector<BrokenLine> broken_lines;  // of datalink.conf
     std::vector<BrokenLine> lost;          // of the run directory's file
   };
-  Result<Remembered> remembered() const;
-  static Result<DatalinkConf> load(const std::string& path);
+  Result<Remembered> remembered();
   void tell_broken(const std::string& path, const std::vector<BrokenLine>& lines) const;
   [[nodiscard]] const BrokenLine* broken_line_of(const std::string& name) const;  // nullptr: none
 
@@ -277,16 +287,20 @@ class Links final : public LinkView {
   Dataplane& dataplane_;
   Guard& guard_;
   TunnelPolicy& policy_;
+  LinkFile stored_file_, active_file_;
+  MonoTime stored_at_{};
   std::vector<LinkUser*> users_;
   std::map<std::string, Tunnel> tunnels_;
   std::unordered_map<uint32_t, std::string> names_;  // by id
-  std::vector<std::string> foreign_lines_;           // of datalink.conf
-  std::vector<BrokenLine> broken_lines_;             // of datalink.conf, kept as they are
+  // Who took a pair of outer addresses last: the only one who may have it.
+  std::map<std::pair<net::Address, net::Address>, std::string> pairs_;
+  std::vector<std::string> foreign_lines_;  // of datalink.conf
+  std::vector<BrokenLine> broken_lines_;    // of datalink.conf, kept as they are
   std::vector<TunnelRecord> aside_;  // what was known of the tunnels of broken lines, for when these are repaired
   std::map<std::string, TunnelRecord> resting_;  // deleted with -t: in datalink.conf, back at the next start
   // A tunnel that is not yet made (or renamed) whole stands in the run directory as a persistent one: a daemon that
   // finds it there and not in datalink.conf undoes it.
-  std::vector<TunnelRecord> half_made_;
+  std::map<std::string, TunnelRecord> half_made_;
   // Devices of ours without a tunnel, which could not be deleted; they stand in the run directory like half-made ones.
   std::map<std::string, TunnelRecord> left_over_;
   uint32_t next_id_ = 1;

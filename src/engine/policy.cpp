@@ -7,22 +7,6 @@
 #include "engine/rule_change.h"
 
 namespace adit::engine {
-namespace {
-
-// Names of the heads that are not the same in both.
-std::set<std::string> changed_heads(const spd::HeadSet& before, const spd::HeadSet& after) {
-  std::set<std::string> changed;
-  for (const auto& [name, head] : before.heads) {
-    if (after.find(name) != head) changed.insert(name);
-  }
-  for (const auto& [name, head] : after.heads) {
-    if (before.find(name) != head) changed.insert(name);
-  }
-  return changed;
-}
-
-}  // namespace
-
 Policy::Policy(const Context& context, Algorithms& algorithms, Guard& guard, const LinkView& links,
                Namespaces& namespaces)
     : context_(context),
@@ -44,12 +28,18 @@ void Policy::contribute(platform::Firewall& firewall) const {
 // Edits, then lets everything follow. What cannot follow is taken back by copies of the rules from before: the owner's,
 // and with an override everybody's.
 Result<uint64_t> Policy::change(const spd::Owner& owner, const std::function<Result<uint64_t>()>& edit,
-                                std::string closing, Opens opens) {
+                                std::string closing, Opens opens, const std::string* only) {
   std::set<std::string> touched = {owner.name_space};
   if (owner.override_others)
     for (auto& name_space : database_.namespaces()) touched.insert(std::move(name_space));
   std::vector<spd::Draft> before;
-  for (const auto& name_space : touched) database_.clone_all(before.emplace_back(database_.empty_draft(name_space)));
+  for (const auto& name_space : touched) {
+    spd::Draft& draft = before.emplace_back(database_.empty_draft(name_space));
+    if (only == nullptr)
+      database_.clone_all(draft);
+    else if (database_.knows_head(*only))
+      TRY(database_.clone(draft, *only));
+  }
   TRY_ASSIGN(const uint64_t value, edit());
   if (closing.empty() && namespaces_.keeps_closed(owner.name_space))
     closing = fmt::format("{} took its rules back", owner.name_space);
@@ -57,7 +47,7 @@ Result<uint64_t> Policy::change(const spd::Owner& owner, const std::function<Res
   const auto opener = opens == Opens::yes ? std::optional(owner.name_space) : std::nullopt;
   if (auto followed = take_effect(database_.current(), opener); !followed) {
     for (const spd::Draft& draft : before)
-      if (auto undone = database_.take_back(draft); !undone)
+      if (auto undone = only == nullptr ? database_.take_back(draft) : database_.take_back(draft, *only); !undone)
         context_.events.add(Severity::alert, "policy.failed", draft.name_space(), undone.error().text);
     return fail(followed.error().code, "{}; the policy is as it was", followed.error().text);
   }
@@ -69,7 +59,7 @@ Result<uint64_t> Policy::change(const spd::Owner& owner, const std::function<Res
 }
 
 Result<> Policy::take_effect(std::shared_ptr<const spd::HeadSet> next, const std::optional<std::string>& opener) {
-  const auto changed = changed_heads(*heads_, *next);
+  const auto changed = spd::changed_heads(*heads_, *next);
   if (changed.empty()) {
     heads_ = std::move(next);
     return {};
@@ -90,7 +80,7 @@ Result<> Policy::take_effect(std::shared_ptr<const spd::HeadSet> next, const std
 // heads_ is new: packets see it, networks that no rule names any more are let go, and everybody is told.
 void Policy::publish(const spd::HeadSet& before, const std::set<std::string>& changed,
                      const std::optional<std::string>& opener) {
-  if (followers_.picture) followers_.picture(heads_->find(""));
+  if (followers_.picture) followers_.picture(heads_->find(""), changed);
   guard_less(*heads_, changed, opener);
   tell_not_delegated(*heads_, changed);
   for (const auto& head : changed) {

@@ -27,8 +27,9 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
  public:
   // Told after each change, with the new heads in force: publish, recompute states.
   struct Followers {
-    std::function<void(std::shared_ptr<const spd::Head> host)> picture;  // the packets' picture of host and tunnels
-    std::function<void(const std::string& head)> head_changed;           // acquires of that link end
+    // The packets' picture of host and tunnels; `changed`: the names of the heads that are not as before.
+    std::function<void(std::shared_ptr<const spd::Head> host, const std::set<std::string>& changed)> picture;
+    std::function<void(const std::string& head)> head_changed;  // acquires of that link end
     // Before an unsecured tunnel loses its last rule by a change that must open nothing; `why` for its state.
     std::function<void(const std::string& tunnel, const std::string& why)> keep_closed;
   };
@@ -101,8 +102,9 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   // `closing` not empty: a tunnel that loses its last rule stays closed, for that reason.
   // Opens: the change is a command about just these rules, by which its owner lets go of networks that they named.
   enum class Opens : uint8_t { no, yes };
+  // `only`: no other head is touched, and what others hold need not be remembered.
   Result<uint64_t> change(const spd::Owner& owner, const std::function<Result<uint64_t>()>& edit,
-                          std::string closing = {}, Opens opens = Opens::no);
+                          std::string closing = {}, Opens opens = Opens::no, const std::string* only = nullptr);
   Result<> take_effect(std::shared_ptr<const spd::HeadSet> next, const std::optional<std::string>& opener);
   // policy_files.cpp
   using RulesByHead = std::map<std::string, std::vector<spd::Rule>>;

@@ -66,7 +66,7 @@ TEST_F(PolicyFiles, ARuleThatComesLeavesOtherHeadsAlone) {
   write("tunnels/v4_aaa0.conf", under_tunnel());
   ASSERT_TRUE(policy().load_files());
   EXPECT_EQ(policy().heads()->find("v4_bob0"), bob);
-  EXPECT_EQ(policy().heads()->heads.size(), 3u);
+  EXPECT_EQ(policy().heads()->size(), 3u);
 }
 
 TEST_F(PolicyFiles, TheDiffSaysWhatARefreshWouldDoAndDoesNothing) {

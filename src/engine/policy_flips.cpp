@@ -112,8 +112,8 @@ Result<> Policy::undo(const std::string& name_space, Unconfirmed::Flip waiting, 
 // Rules that let clear text pass and did not stand before: the operator's own state of then, and still worth a word.
 std::string Policy::passing_since(const spd::HeadSet& before) const {
   std::string text;
-  for (const auto& [name, now] : heads_->heads) {
-    const auto then = before.find(name);
+  for (const std::string& name : heads_->names()) {
+    const auto then = before.find(name), now = heads_->find(name);
     if (then == now || passing(now.get()) <= passing(then.get())) continue;
     text += fmt::format("; {} has rules again that let clear text pass", name.empty() ? "the host" : name);
   }

@@ -84,7 +84,7 @@ Result<PropertyRules> Policy::put_property(const std::string& tunnel, const Prop
   }
   if (before.adds.empty() && rules.adds.empty()) return before;
   for (const auto& entries : rules.adds) TRY(database_.add(draft, tunnel, entries));
-  TRY(change(owner(), [&] { return database_.flip(draft, tunnel); }, {}, Opens::yes));
+  TRY(change(owner(), [&] { return database_.flip(draft, tunnel); }, {}, Opens::yes, &tunnel));
   return before;
 }
 
@@ -169,7 +169,7 @@ std::vector<RuleOrigin> Policy::files_naming(const std::string& tunnel) const {
 void Policy::settle() {
   settled_ = true;
   std::set<std::string> all;
-  for (const auto& [name, head] : heads_->heads) all.insert(name);
+  for (std::string& name : heads_->names()) all.insert(std::move(name));
   for (const auto& tunnel : links_.tunnels()) all.insert(tunnel.name);  // those that lost every rule, too
   guard_less(*heads_, all, std::nullopt);
 }

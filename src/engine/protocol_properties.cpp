@@ -126,8 +126,7 @@ void ProtocolProperties::reassert() {
 }
 
 bool ProtocolProperties::exists(const std::string& interface) const {
-  const auto all = context_.platform.interfaces();
-  return all && std::ranges::find(*all, interface, &platform::InterfaceInfo::name) != all->end();
+  return context_.platform.interface(interface).has_value();
 }
 
 Result<> ProtocolProperties::apply(const Key& key, const std::string& value) {

@@ -372,6 +372,12 @@ void Routes::reassert() {
   place_waiting();
 }
 
+// The kernel's routes are asked for only where some of ours may have gone with the link's last device.
+void Routes::link_ready(const std::string& link) {
+  if (std::ranges::any_of(wanted_, [&](const Wanted& wanted) { return wanted.tunnel == link; })) return reassert();
+  place_waiting();
+}
+
 void Routes::link_gone(const std::string& link) {
   for (Wanted& wanted : wanted_) {
     if (!wanted.placed || wanted.tunnel != link) continue;

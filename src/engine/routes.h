@@ -51,7 +51,7 @@ class Routes final : public LinkUser {
   Result<> may_delete(const std::string&) const override { return {}; }
   [[nodiscard]] std::vector<Obstacle> standing_on(const std::string& link) const override;
   Result<> take_off(const std::string& link, Undo& undo) override;
-  void link_ready(const std::string&) override { reassert(); }
+  void link_ready(const std::string& link) override;
   void link_gone(const std::string& link) override;
   void link_renamed(const std::string& from, const std::string& to) override;
 

@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 
+#include "base/line_checksum.h"
+
 namespace adit::guard {
 namespace {
 
@@ -67,12 +69,6 @@ Result<std::string> unescaped(std::string_view text) {
     i += 2;
   }
   return result;
-}
-
-uint32_t checksum(std::string_view text) {  // FNV-1a: against a cut or a slip, not against malice (the file is root's)
-  uint32_t sum = 2166136261u;
-  for (const char c : text) sum = (sum ^ static_cast<uint8_t>(c)) * 16777619u;
-  return sum;
 }
 
 Result<uint64_t> number(std::string_view text) {
@@ -282,12 +278,12 @@ std::string text_of(const Line& line) {
     }
     for (const auto& [key, holder] : line.entry->holders) text += text_of(key, holder);
   }
-  return fmt::format("{} ~{:08x}\n", text, checksum(text));
+  return fmt::format("{} ~{:08x}\n", text, line_checksum(text));
 }
 
 Result<Line> parse_line(std::string_view text) {
   const size_t mark = text.rfind(" ~");
-  if (mark == text.npos || text.substr(mark + 2) != fmt::format("{:08x}", checksum(text.substr(0, mark))))
+  if (mark == text.npos || text.substr(mark + 2) != fmt::format("{:08x}", line_checksum(text.substr(0, mark))))
     return fail(EINVAL, "its checksum does not fit");
   const auto words = split(text.substr(0, mark), ' ');
   Line line;

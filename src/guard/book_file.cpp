@@ -1,11 +1,8 @@
 #include "guard/book_file.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace adit::guard {
@@ -16,19 +13,6 @@ constexpr std::string_view kHeader =
 constexpr std::string_view kMagic = "adit guard book 2";
 constexpr size_t kOldLinesKept = 256;
 constexpr mode_t kMode = 0644;  // the guardian is another user; `adit guard` tells everybody the same
-
-class Closing {
- public:
-  explicit Closing(int fd) : fd_(fd) {}
-  ~Closing() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Closing(const Closing&) = delete;
-  Closing& operator=(const Closing&) = delete;
-
- private:
-  int fd_;
-};
 
 }  // namespace
 
@@ -151,41 +135,20 @@ Result<> BookFile::append(const std::vector<Line>& lines, const std::function<co
 }
 
 void BookFile::take_back() {
-  const int fd = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-  const Closing closing(fd);
   const off_t before = std::exchange(size_before_, 0);
-  there_ = there_ && before > 0 && fd >= 0 && ::ftruncate(fd, before) == 0;
+  there_ = there_ && before > 0 && cut_file(path_, before, lasting_);
   if (!there_) return;
-  if (lasting_ == Lasting::disk) (void)::fdatasync(fd);
   size_ = before;
   lines_ = lines_before_;
 }
 
 Result<> BookFile::add_text(const std::string& text) {
-  const int fd = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) {
-    there_ = false;
-    return fail(errno, "cannot save {}: open: {}; nothing was changed, check the file system", path_,
-                std::strerror(errno));
-  }
-  const Closing closing(fd);
-  struct stat before{};
-  int code = ::fstat(fd, &before) == 0 ? 0 : errno;
-  crash_point(point_ + ":opened");
-  if (code == 0) {
-    const ssize_t done = ::write(fd, text.data(), text.size());
-    if (done != static_cast<ssize_t>(text.size())) code = done < 0 ? errno : ENOSPC;
-  }
-  crash_point(point_ + ":written");
-  if (code == 0 && lasting_ == Lasting::disk && ::fdatasync(fd) != 0) code = errno;
-  if (code == 0) {
-    size_ = before.st_size + static_cast<off_t>(text.size());
-    crash_point(point_ + ":synced");
-    return {};
-  }
-  if (::ftruncate(fd, before.st_size) != 0) there_ = false;  // then the next change writes it anew
-  return fail(code, "cannot save {}: write: {}; nothing was changed, {}", path_, std::strerror(code),
-              code == ENOSPC || code == EDQUOT ? "free some space and repeat the command" : "check the file system");
+  bool whole = true;
+  const auto size = append_to_file({path_, kMode, false, lasting_, point_}, text, whole);
+  if (!whole) there_ = false;  // the next change writes it anew
+  if (!size) return std::unexpected(size.error());
+  size_ = *size;
+  return {};
 }
 
 }  // namespace adit::guard

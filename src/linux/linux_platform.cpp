@@ -98,7 +98,8 @@ class LinuxPlatform final : public Platform {
   [[nodiscard]] bool is_ours(const LinkDetail& link, DeviceName known) const;
   Result<std::optional<LinkDetail>> find_ours(const std::string& name, DeviceName known);
   Result<> make_ours(const Descriptor& queue, const std::string& name);
-  void follow_link(const nlmsghdr& notice);
+  Change follow_link(const nlmsghdr& notice);
+  [[nodiscard]] bool is_news(const nlmsghdr& notice) const;
 
   [[nodiscard]] Result<Descriptor> tun_device() const;
   [[nodiscard]] NftRunner nft_runner() const;
@@ -110,6 +111,7 @@ class LinuxPlatform final : public Platform {
   Monitor monitor_;
   NftTable nftables_{[this](uint32_t port) { monitor_.ignore_port(port); }, nft_runner()};
   std::set<int> tunnels_;  // opened here, or left in our group by an earlier life
+  std::set<int> up_;       // interfaces, by what was told of them
   std::vector<std::string> notices_;
   LateUdp late_udp_;
 };
@@ -249,19 +251,38 @@ Result<int> LinuxPlatform::change_fd() {
   return monitor_.fd();
 }
 
-void LinuxPlatform::follow_link(const nlmsghdr& notice) {
-  const auto link = parse_link(notice);
-  if (!link) return;
-  if (notice.nlmsg_type == RTM_DELLINK)
-    tunnels_.erase(link->info.index);
-  else if (tunnels_.contains(link->info.index) && !link->info.ours)
-    (void)change(link->info.name, {.group = kLinkGroup});
+// The group of a device of ours says that it is for whoever looks, so it is put back at once.
+Change LinuxPlatform::follow_link(const nlmsghdr& notice) {
+  Change news{Change::What::link};
+  auto link = parse_link(notice);
+  if (!link) return news;
+  const int index = news.interface_index = link->info.index;
+  const bool there = notice.nlmsg_type != RTM_DELLINK;
+  if (there && link->info.up)
+    up_.insert(index);
+  else
+    news.fell = up_.erase(index) > 0;
+  if (!there) {
+    tunnels_.erase(index);
+    return news;
+  }
+  if (tunnels_.contains(index) && !link->info.ours) (void)change(link->info.name, {.group = kLinkGroup});
+  news.link = std::move(link->info);
+  return news;
+}
+
+// What the kernel routes by itself into a device of ours, for groups and broadcasts, comes with the device and is
+// nobody's business.
+bool LinuxPlatform::is_news(const nlmsghdr& notice) const {
+  constexpr uint32_t kLocalTable = 255;
+  const auto route = parse_route(notice);
+  return route && !(route->table == kLocalTable && tunnels_.contains(route->interface_index));
 }
 
 std::vector<Change> LinuxPlatform::poll_changes() {
   if (monitor_.fd() < 0) return {};
-  auto changes = monitor_.poll([](const nlmsghdr& notice) { return parse_route(notice).has_value(); },
-                               [this](const nlmsghdr& notice) { follow_link(notice); }, [] {});
+  auto changes = monitor_.poll([this](const nlmsghdr& notice) { return is_news(notice); },
+                               [this](const nlmsghdr& notice) { return follow_link(notice); }, [] {});
   for (const Change& one : changes)
     if (one.what == Change::What::nftables) nftables_.distrust();
   return changes;

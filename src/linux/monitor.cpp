@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 namespace adit::platform {
 namespace {
@@ -45,8 +46,6 @@ Change::What kind_of(uint16_t type) {
 
 int interface_of(const nlmsghdr& notice, Change::What what) {
   const int bytes = nlmsg_datalen(&notice);
-  if (what == Change::What::link && bytes >= static_cast<int>(sizeof(ifinfomsg)))
-    return static_cast<const ifinfomsg*>(nlmsg_data(&notice))->ifi_index;
   if (what == Change::What::address && bytes >= static_cast<int>(sizeof(ifaddrmsg)))
     return static_cast<int>(static_cast<const ifaddrmsg*>(nlmsg_data(&notice))->ifa_index);
   if (what == Change::What::route && !of_nexthop(notice.nlmsg_type))
@@ -130,19 +129,21 @@ bool Monitor::drain(int fd, const std::function<void(const nlmsghdr&)>& each) {
 }
 
 std::vector<Change> Monitor::poll(const std::function<bool(const nlmsghdr&)>& route,
-                                  const std::function<void(const nlmsghdr&)>& link, const std::function<void()>& lost) {
+                                  const std::function<Change(const nlmsghdr&)>& link,
+                                  const std::function<void()>& lost) {
   std::vector<Change> changes;
+  std::map<std::pair<Change::What, int>, size_t> places;
   const auto add = [&](Change change) {
-    const bool known = std::ranges::any_of(changes, [&](const Change& there) {
-      return there.what == change.what && there.interface_index == change.interface_index;
-    });
-    if (!known) changes.push_back(change);
+    const auto [place, fresh] = places.try_emplace({change.what, change.interface_index}, changes.size());
+    if (fresh) return changes.push_back(std::move(change));
+    Change& known = changes[place->second];
+    known.fell |= change.fell;
+    known.link = std::move(change.link);
   };
   bool whole = drain(routes_.get(), [&](const nlmsghdr& notice) {
     const Change::What what = kind_of(notice.nlmsg_type);
-    if (what == Change::What::link) link(notice);
     if (what == Change::What::route && !of_nexthop(notice.nlmsg_type) && !route(notice)) return;
-    add({what, interface_of(notice, what)});
+    add(what == Change::What::link ? link(notice) : Change{what, interface_of(notice, what)});
   });
   drain_table(whole);
   if (std::exchange(touched_, false)) add({Change::What::nftables, 0});

@@ -20,9 +20,9 @@ class Monitor {
   void watch_too(int fd);
 
   // Everything that has come. When notices were lost (a full socket buffer) there is one Change of each kind instead.
-  // `route` sees every route notice and says whether it is to be reported; `link` sees those of links.
+  // `route` sees every route notice and says whether it is to be reported; `link` says what one of a link tells.
   std::vector<Change> poll(const std::function<bool(const nlmsghdr&)>& route,
-                           const std::function<void(const nlmsghdr&)>& link, const std::function<void()>& lost);
+                           const std::function<Change(const nlmsghdr&)>& link, const std::function<void()>& lost);
 
   // Looks at the nftables notices now: has another touched the table (or can that not be known)? The next poll reports
   // it all the same.

@@ -77,7 +77,10 @@ inline std::vector<Route> single_hops(const Route& route) {
 // `nftables` is reported for table `inet adit` only, and not for our own transactions: ask firewall_stands().
 struct Change {
   enum class What : uint8_t { link, address, route, rule, nftables, guard } what;  // guard: one of its layers
-  int interface_index = 0;
+  int interface_index = 0;                                                         // 0: any
+  // Of a link: as it was told last, without counters; nullopt: it is gone, or nobody knows.
+  std::optional<InterfaceInfo> link = {};
+  bool fell = false;  // it was up and was not, meanwhile: what stood on it may be gone
 };
 
 struct HostRule {  // bypass, pass or drop of the host head, in order of precedence

@@ -54,7 +54,7 @@ PolicyDump::PolicyDump(Wish wish, std::shared_ptr<const spd::HeadSet> heads, uin
   if (wish_.head)
     names_.push_back(*wish_.head);
   else
-    for (const auto& [name, head] : heads_->heads) names_.push_back(name);
+    names_ = heads_->names();
 }
 
 PolicyDump::PolicyDump(Wish wish, const spd::Draft& draft, uint64_t version)

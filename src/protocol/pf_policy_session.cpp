@@ -44,8 +44,9 @@ constexpr size_t kMostConsequences = 3800;  // of a text's 4000 bytes
 
 size_t memory_of(const spd::HeadSet& heads) {
   size_t bytes = 0;
-  for (const auto& [name, head] : heads.heads)
+  heads.for_each([&](const std::string&, const auto& head) {
     for (const spd::Rule& rule : head->rules()) bytes += spd::memory_of(rule);
+  });
   return bytes;
 }
 
@@ -402,7 +403,7 @@ std::shared_ptr<const spd::HeadSet> PolicySession::heads_to_tell(const PolicyDum
   auto some = std::make_shared<spd::HeadSet>();
   some->generation = all->generation;
   for (const std::string& name : names)
-    if (auto head = all->find(name)) some->heads.emplace(name, std::move(head));
+    if (auto head = all->find(name)) some->put(std::move(head));
   return some;
 }
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "sad/persistent_map.h"
+#include "base/persistent_map.h"
 #include "sad/sa_sequence.h"
 #include "sad/table.h"
 

@@ -22,8 +22,34 @@ bool only_drops(const Rule& rule) {
 }  // namespace
 
 std::shared_ptr<const Head> HeadSet::find(std::string_view name) const {
-  const auto found = heads.find(name);
-  return found == heads.end() ? nullptr : found->second;
+  const auto* found = heads_.find(name);
+  return found == nullptr ? nullptr : *found;
+}
+
+std::vector<std::string> HeadSet::names() const {
+  std::vector<std::string> names;
+  for_each([&](const std::string& name, const auto&) { names.push_back(name); });
+  std::ranges::sort(names);
+  return names;
+}
+
+void HeadSet::put(std::shared_ptr<const Head> head) {
+  const std::string name = head->name();
+  heads_.put(name, std::move(head));
+}
+
+std::set<std::string> changed_heads(const HeadSet& before, const HeadSet& after) {
+  std::set<std::string> names;
+  const auto look_at = [&](const std::string& name) {
+    if (before.find(name) != after.find(name)) names.insert(name);
+  };
+  if (after.made_from == before.generation) {
+    for (const std::string& name : after.changed) look_at(name);
+  } else if (&before != &after) {
+    before.for_each([&](const std::string& name, const auto&) { look_at(name); });
+    after.for_each([&](const std::string& name, const auto&) { look_at(name); });
+  }
+  return names;
 }
 
 Database::Database(Limits limits) : state_(std::make_unique<State>()) {
@@ -44,14 +70,16 @@ void Database::set_quota(const std::string& name_space, std::optional<size_t> ru
 std::shared_ptr<const HeadSet> Database::current() {
   if (state_->published->generation == state_->generation) return state_->published;
   auto next = std::make_shared<HeadSet>(*state_->published);
-  next->generation = state_->generation;
+  next->made_from = std::exchange(next->generation, state_->generation);
+  next->changed.clear();
   for (const auto& [name, unused] : state_->changed) {
-    next->heads.erase(name);
+    next->changed.insert(name);
+    next->erase(name);
     const HeadState* head = state_->find(name);
     if (head == nullptr || head->shelves.empty()) continue;
     auto built = Head::build(name, rules_in_order(*head));
     CHECK(built.has_value());  // every rule was checked when it came
-    next->heads.emplace(name, std::move(*built));
+    next->put(std::move(*built));
   }
   state_->changed.clear();
   state_->published = std::move(next);

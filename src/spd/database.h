@@ -4,13 +4,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/persistent_map.h"
 #include "base/result.h"
 #include "spd/head.h"
 #include "spd/rule.h"
@@ -18,14 +21,34 @@
 
 namespace adit::spd {
 
-// Every head that has a rule, by name; "" is the host's. Immutable: readers of any thread keep it as long as they like.
-struct HeadSet {
+// Every head that has a rule, by name; "" is the host's. Immutable once published: readers of any thread keep it as
+// long as they like. A changed copy costs what changed, whatever the number of heads.
+class HeadSet {
+ public:
   uint64_t generation = 0;
-  std::map<std::string, std::shared_ptr<const Head>, std::less<>> heads;
+  // The set that this one was made from, and the heads that may not be as there.
+  uint64_t made_from = 0;
+  std::set<std::string> changed;
 
   // null: no rule for that name, which is "no policy".
   [[nodiscard]] std::shared_ptr<const Head> find(std::string_view name) const;
+  [[nodiscard]] std::vector<std::string> names() const;  // in order
+  [[nodiscard]] size_t size() const { return heads_.size(); }
+  template <typename Visit>
+  void for_each(Visit visit) const {  // (name, head); in no order
+    heads_.for_each(visit);
+  }
+  void put(std::shared_ptr<const Head> head);
+  void erase(const std::string& name) { heads_.erase(name); }
+
+ private:
+  struct NameHash {
+    size_t operator()(std::string_view name) const { return std::hash<std::string_view>{}(name); }
+  };
+  PersistentMap<std::string, std::shared_ptr<const Head>, NameHash> heads_;
 };
+// Names of the heads that are not the same in both.
+std::set<std::string> changed_heads(const HeadSet& before, const HeadSet& after);
 
 struct Limits {
   size_t rules = 200'000;  // SPD entries, all heads and namespaces; drafts are bounded by the same number each
@@ -142,8 +165,10 @@ class Database {
   // What `before` was cloned from is in force again, under the generation of then: nothing happened, and drafts that
   // were made since then still flip. For a change that could not take effect.
   Result<> take_back(Draft before);
+  Result<> take_back(Draft before, std::string_view head);  // of a change that touched this head alone
 
  private:
+  Result<> take_back_by(Draft& before, const std::function<Result<uint64_t>()>& flip);
   struct State;
   Result<> settle(Draft& draft, const HeadChange& change);
   std::unique_ptr<State> state_;

@@ -208,7 +208,7 @@ TEST(Draft, NobodySeesItBeforeTheFlipAndThenAllAtOnce) {
   ASSERT_TRUE(db.add(draft, "b0", entries()).has_value());
   ASSERT_TRUE(db.remove(draft, "a0", entries()).has_value());
   ASSERT_TRUE(db.add(draft, "", entries(drop(), {}, Mode::none)).has_value());
-  EXPECT_EQ(db.current()->heads.size(), 1u);
+  EXPECT_EQ(db.current()->size(), 1u);
   const auto generation = db.generation();
   ASSERT_TRUE(db.flip_all(draft).has_value());
   EXPECT_EQ(db.generation(), generation + 1);
@@ -238,7 +238,7 @@ TEST(Draft, OutdatedIsRefusedUnlessForced) {
   ASSERT_TRUE(db.add(theirs, "c0", entries()).has_value());
   ASSERT_TRUE(db.flip_all(one).has_value());
   EXPECT_EQ(code(db.flip_all(two)), EAGAIN);
-  EXPECT_EQ(db.current()->heads.size(), 1u);
+  EXPECT_EQ(db.current()->size(), 1u);
   EXPECT_TRUE(db.flip_all(theirs).has_value());  // another namespace did not change
   EXPECT_TRUE(db.flip_all(two, true).has_value());
   EXPECT_EQ(db.current()->find("a0"), nullptr);  // two did not have it
@@ -266,7 +266,7 @@ TEST(Draft, OneHeadFlipsAlone) {
   ASSERT_TRUE(db.add(draft, "a0", entries()).has_value());
   ASSERT_TRUE(db.add(draft, "b0", entries()).has_value());
   ASSERT_TRUE(db.flip(draft, "a0").has_value());
-  EXPECT_EQ(db.current()->heads.size(), 1u);
+  EXPECT_EQ(db.current()->size(), 1u);
   EXPECT_TRUE(draft.has_head("b0"));
   EXPECT_EQ(code(db.flip(draft, "nowhere0")), ESRCH);
 }

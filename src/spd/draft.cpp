@@ -115,11 +115,19 @@ Result<uint64_t> Database::flip(Draft& draft, std::string_view head, bool force,
   return state_->flip(draft, {std::string(head)}, force, override_others);
 }
 
-Result<> Database::take_back(Draft before) {
+Result<> Database::take_back_by(Draft& before, const std::function<Result<uint64_t>()>& flip) {
   const uint64_t generation = before.based_on_;
-  TRY(flip_all(before, true, true));
+  TRY(flip());
   state_->space(before.name_space_).generation = generation;
   return {};
+}
+
+Result<> Database::take_back(Draft before) {
+  return take_back_by(before, [&] { return flip_all(before, true, true); });
+}
+
+Result<> Database::take_back(Draft before, std::string_view head) {
+  return take_back_by(before, [&] { return flip(before, head, true, true); });
 }
 
 }  // namespace adit::spd

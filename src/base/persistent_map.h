@@ -8,13 +8,14 @@
 #include <utility>
 #include <vector>
 
-namespace adit::sad {
+namespace adit {
 
 template <typename Key, typename Value, typename Hash>
 class PersistentMap {
  public:
-  // Never allocates. The pointer lives as long as this map or any copy of it.
-  [[nodiscard]] const Value* find(const Key& key) const {
+  // Never allocates. The pointer lives as long as this map or any copy of it, or until its key is put again here.
+  template <typename Like = Key>
+  [[nodiscard]] const Value* find(const Like& key) const {
     const Bucket* bucket = bucket_at(Hash{}(key));
     if (bucket == nullptr) return nullptr;
     for (const auto& [have, value] : *bucket) {
@@ -83,4 +84,4 @@ class PersistentMap {
   size_t size_ = 0;
 };
 
-}  // namespace adit::sad
+}  // namespace adit
