@@ -5,6 +5,7 @@ to use as the first, and how long do a start with them and their deletion take?
     bench/tunnels.py                    10,000 tunnels, each with a policy of its own
     bench/tunnels.py -n 1000 --batch 1  all of them by single calls
     bench/tunnels.py --addresses        each with an address and a route too
+    bench/tunnels.py --networks         each with a rule for a network of its own, which the guard closes
 
 The first and the last hundred are made by single calls, what is between by calls of --batch tunnels. Use is a flood of pings, one after the
 other, through the first and the last in turn.
@@ -51,14 +52,20 @@ def address(first, number):
     return f"{first}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
-def tunnel(number):
+def tunnel(number, networks=False):
+    rules = f"{{negotiate tunnel raddr 13.{number >> 8 & 255}.{number & 255}.0/24}} ipsec {{encr_algs aes-gcm(128)}}\n" if networks else ""
     return {"name": f"tun{number}", "type": "ipv4", "local": "1.2.3.4", "remote": address(5, number), "temporary": False, "secured": True,
-            "properties": {"ipsec": "{encr_algs aes-gcm(128)}"}}
+            "properties": {"ipsec": rules + ("{negotiate tunnel} ipsec " if networks else "") + "{encr_algs aes-gcm(128)}"}}
 
 
 def cpu_seconds(pid):
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def nanoseconds(pid):
+    """On a processor, of all its threads."""
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
 
 
 def megabytes(pid):
@@ -95,30 +102,43 @@ class Bench:
     def pid(self):
         return self.host.daemon.pid
 
+    def work(self):
+        """Milliseconds of processor so far: of aditd, of the guardian."""
+        guardian = int((self.host.run_dir / "adit-guard.pid").read_text())
+        return [nanoseconds(pid) / 1e6 for pid in (self.pid(), guardian)]
+
+    def tunnel(self, number):
+        return tunnel(number, self.options.networks)
+
     def single(self, numbers):
         """Milliseconds for each."""
-        times = []
+        times, before = [], self.work()
         for number in numbers:
-            times.append(1000 * timed(lambda: self.link.call("io.adit.links.CreateIptun", **tunnel(number))))
+            times.append(1000 * timed(lambda: self.link.call("io.adit.links.CreateIptun", **self.tunnel(number))))
             if self.options.addresses:
                 times[-1] += 1000 * timed(lambda: dress(self.link, number))
+        worked = [(now - then) / len(numbers) for now, then in zip(self.work(), before)]
+        print(f"tun{numbers[0]} to tun{numbers[-1]}: {statistics.median(times):.2f} ms each; {worked[0]:.2f} of aditd's processor time, "
+              f"{worked[1]:.2f} of the guardian's", flush=True)
         return times
 
     def make(self):
         count, batch = self.options.n, self.options.batch
         began, cpu = time.monotonic(), cpu_seconds(self.pid())
         first = self.single(range(1, SINGLE + 1))
-        print(f"first {SINGLE}: {statistics.median(first):.2f} ms each", flush=True)
         for at in range(SINGLE + 1, count - SINGLE + 1, batch):
             numbers = range(at, min(at + batch, count - SINGLE + 1))
-            self.link.call("io.adit.links.CreateIptuns", tunnels=[tunnel(number) for number in numbers])
+            self.link.call("io.adit.links.CreateIptuns", tunnels=[self.tunnel(number) for number in numbers])
             if self.options.addresses:
                 for number in numbers:
                     dress(self.link, number)
         last = self.single(range(count - SINGLE + 1, count + 1))
-        print(f"last {SINGLE}: {statistics.median(last):.2f} ms each, {statistics.median(last) / statistics.median(first):.2f} of the first")
+        print(f"the last {SINGLE} take {statistics.median(last) / statistics.median(first):.2f} of the first")
         print(f"{count} tunnels made in {time.monotonic() - began:.1f} s, {cpu_seconds(self.pid()) - cpu:.1f} s of CPU; {megabytes(self.pid())} MB, "
               f"{len(os.listdir(f'/proc/{self.pid()}/fd'))} descriptors", flush=True)
+
+    def more(self):
+        self.single(range(self.options.n + 1, self.options.n + 2 * SINGLE + 1))
 
     def start_peer(self):
         for number in self.ends:
@@ -173,16 +193,18 @@ def main():
     parser.add_argument("-n", type=int, default=10000)
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--addresses", action="store_true")
+    parser.add_argument("--networks", action="store_true")
     parser.add_argument("--workers", default="1")
     parser.add_argument("--steps", default="make,use,idle,restart,delete")
-    parser.add_argument("--perf", metavar="STEP", help="record the daemon during this step, into perf.data")
+    parser.add_argument("--perf", metavar="STEP", help="record the daemons during this step, into perf.data")
     options = parser.parse_args()
     with Lab() as lab:
         bench = Bench(lab, options)
         for step in options.steps.split(","):
             perf = None
             if step == options.perf:
-                perf = subprocess.Popen(["perf", "record", "-q", "-o", "perf.data", "-e", "cpu-clock", "-F", "500", "-g", "-p", str(bench.pid())])
+                guardian = (bench.host.run_dir / "adit-guard.pid").read_text().strip()
+                perf = subprocess.Popen(["perf", "record", "-q", "-o", "perf.data", "-e", "cpu-clock", "-F", "500", "-g", "-p", f"{bench.pid()},{guardian}"])
             getattr(bench, step)()
             if perf:
                 perf.send_signal(signal.SIGINT)

@@ -56,7 +56,10 @@ Result<> GuardLayers::put(const GuardPlan& plan) {
   if (plan.closed.empty()) {
     TRY_ASSIGN(const bool anothers, anothers_guard_stands(plan.book));
     content_.emplace(plan);
-    if (anothers) return {};
+    if (anothers) {
+      rule_.forget();
+      return {};
+    }
     TRY(rule_.replace(plan));
     return remove_tables();
   }
@@ -97,12 +100,9 @@ Result<> GuardLayers::change(const GuardChange& change) {
   }
   const bool was_empty = content_->empty();
   const ElementStep step = content_->change(change);
-  if (was_empty || content_->empty()) {  // tables come or go
-    GuardPlan next = plan_;
-    advance(next, change);
-    return replace(next);
-  }
-  const auto done = put_step(step, change);
+  if (was_empty != content_->empty()) return replace_by(change);  // tables come or go
+  if (content_->empty() && !rule_.standing()) return replace_by(change);
+  const auto done = content_->empty() ? put_routes(change) : put_step(step, change);
   if (done) {
     advance(plan_, change);
     return {};
@@ -110,6 +110,20 @@ Result<> GuardLayers::change(const GuardChange& change) {
   content_.emplace(plan_);
   back_to_plan();
   return done;
+}
+
+Result<> GuardLayers::replace_by(const GuardChange& change) {
+  GuardPlan next = plan_;
+  advance(next, change);
+  return replace(next);
+}
+
+// While nothing is closed there are no tables, and only what is thrown back changes.
+Result<> GuardLayers::put_routes(const GuardChange& change) {
+  TRY_ASSIGN(const bool anothers, anothers_guard_stands(plan_.book));
+  if (!anothers) return rule_.change(change);
+  rule_.forget();
+  return {};
 }
 
 Result<> GuardLayers::put_step(const ElementStep& step, const GuardChange& change) {

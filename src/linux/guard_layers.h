@@ -62,6 +62,8 @@ class GuardLayers {
   GuardLayers(GuardTable lasting, GuardRule rule) : lasting_(std::move(lasting)), rule_(std::move(rule)) {}
   Result<> put(const GuardPlan& plan);
   Result<bool> anothers_guard_stands(const std::string& book);
+  Result<> replace_by(const GuardChange& change);
+  Result<> put_routes(const GuardChange& change);
   Result<> put_step(const ElementStep& step, const GuardChange& change);
   Result<> remove_tables();
   void back_to_plan();

@@ -24,6 +24,8 @@ class GuardRule {
   // device, which are the tunnels' own. Nothing closed: nothing stays but those.
   Result<> replace(const GuardPlan& plan);
   Result<> change(const GuardChange& change);  // on an error some of it may stand: replace
+  [[nodiscard]] bool standing() const { return standing_; }  // all of it was put in by the last of these
+  void forget() { standing_ = false; }                       // what stands is another's
   // Looks at everything, and puts back what others broke: a sentence for each. An error: what could not be put back.
   Result<std::vector<std::string>> put_back();
   // The first thing that is not as it should be, in words; empty: nothing.
