@@ -62,11 +62,10 @@ Result<Endpoints> resolve_endpoints(Names& names, tunnel::Type type, const std::
 }
 
 Result<> check_local_here(platform::Platform& platform, const UnderlayInterfaces& underlay, const net::Address& local) {
-  TRY_ASSIGN(const auto addresses, platform.addresses());
-  bool found = false, up = false;
+  TRY_ASSIGN(const auto addresses, platform.addresses_like(local));
+  const bool found = !addresses.empty();
+  bool up = false;
   for (const auto& address : addresses) {
-    if (address.local.address() != local) continue;
-    found = true;
     const auto on = underlay.find(address.interface_index);
     up = up || (on != underlay.end() && on->second.up && !address.duplicate);
   }

@@ -121,20 +121,18 @@ std::set<int> Guard::underlay_interfaces() const {
 // When a network closes, those of the host's own networks inside it that are there stay reachable; not the underlay's,
 // where whoever answers DHCP could name any network as its own (TunnelCrack), and not one that comes later.
 void Guard::freeze_exceptions(const Book::Before& before) {
-  std::vector<LocalNetwork> locals;
+  std::optional<std::vector<LocalNetwork>> locals;
   std::optional<std::set<int>> underlay;
   for (const auto& [network, was] : before) {
     const Entry* entry = book_.find(network);
     if (entry == nullptr || was || network.is_host()) continue;  // no network lies in a single address
-    if (!underlay) {
-      locals = local_networks(context_.platform, links_);
-      underlay = underlay_interfaces();
-    }
+    if (!locals) locals = local_networks(context_.platform, links_);
     Entry frozen = *entry;
-    for (const auto& local : locals)
-      if (network.length() < local.network.length() && network.contains(local.network) &&
-          !underlay->contains(local.interface))
-        frozen.except.push_back(local.network);
+    for (const auto& local : *locals) {
+      if (network.length() >= local.network.length() || !network.contains(local.network)) continue;
+      if (!underlay) underlay = underlay_interfaces();
+      if (!underlay->contains(local.interface)) frozen.except.push_back(local.network);
+    }
     if (!frozen.except.empty()) book_.put(network, std::move(frozen));
   }
 }
@@ -142,29 +140,20 @@ void Guard::freeze_exceptions(const Book::Before& before) {
 std::set<net::Prefix> Guard::inside_networks() const {
   std::set<net::Prefix> inside;
   if (book_.networks().empty()) return inside;
-  std::optional<std::vector<platform::InterfaceInfo>> interfaces;
-  if (auto listed = context_.platform.interfaces()) interfaces = std::move(*listed);
   for (const auto& local : local_networks(context_.platform, links_)) {
     const auto* wider = book_.enclosing(local.network);
     if (wider == nullptr) continue;
     const bool frozen = std::ranges::find(wider->second.except, local.network) != wider->second.except.end();
-    const bool named = std::ranges::any_of(
-        interfaces.value_or(std::vector<platform::InterfaceInfo>{}),
-        [&](const auto& device) { return device.index == local.interface && book_.inside().contains(device.name); });
-    if (frozen || named) inside.insert(local.network);
+    if (frozen || book_.inside().contains(local.device)) inside.insert(local.network);
   }
   return inside;
 }
 
 std::vector<std::pair<net::Prefix, std::string>> Guard::cut_off() const {
   std::vector<std::pair<net::Prefix, std::string>> cut;
-  const auto interfaces = context_.platform.interfaces();
-  if (!interfaces) return cut;
-  for (const auto& local : local_networks(context_.platform, links_)) {
-    if (book_.enclosing(local.network) == nullptr || plan_.inside.contains(local.network)) continue;
-    for (const auto& device : *interfaces)
-      if (device.index == local.interface) cut.emplace_back(local.network, device.name);
-  }
+  for (const auto& local : local_networks(context_.platform, links_))
+    if (book_.enclosing(local.network) != nullptr && !plan_.inside.contains(local.network))
+      cut.emplace_back(local.network, local.device);
   return cut;
 }
 

@@ -132,6 +132,62 @@ TEST(ManyLinksTest, ADeletionOfOneOfManyHoldsOverACrash) {
   }
 }
 
+// Between the journal and the file that takes it up, at each step, after a creation and after a deletion.
+TEST(ManyLinksTest, WhereverTheDaemonDiesWhileTheListTakesUpItsJournalNothingIsLostAndNothingComesBack) {
+  for (const char* point :
+       {"datalink.conf:opened", "datalink.conf:written", "datalink.conf:synced", "datalink.conf:renamed"}) {
+    SCOPED_TRACE(point);
+    ManyLinks world;
+    ASSERT_TRUE(world.engine->links().create(ManyLinks::request(90)));
+    ASSERT_TRUE(world.engine->links().remove("t0", false, false));
+    many_crash_at = point;
+    set_crash_hook([](std::string_view name) {
+      if (name == many_crash_at) throw Killed{};
+    });
+    world.clock.advance(Seconds(2));
+    EXPECT_THROW(world.engine->tick(), Killed);
+    set_crash_hook(nullptr);
+    world.kill();
+    ASSERT_TRUE(world.start());
+    EXPECT_TRUE(world.carrier("t90"));
+    EXPECT_FALSE(world.has_device("t0"));
+    EXPECT_EQ(world.up(), ManyLinks::kCount - 1);
+    ASSERT_TRUE(world.engine->links().remove("t90", false, false));
+    ASSERT_TRUE(world.engine->links().create(ManyLinks::request(0)));
+    world.kill();
+    ASSERT_TRUE(world.start());
+    EXPECT_FALSE(world.has_device("t90"));
+    EXPECT_EQ(world.up(), ManyLinks::kCount);
+  }
+}
+
+// Each file gone, empty or half: what was closed stays closed, whichever tunnels are still known.
+TEST(ManyLinksTest, WhicheverOfTheFilesIsLostWhatWasClosedStaysClosed) {
+  for (const char* lost :
+       {"etc/dladm/datalink.conf", "etc/dladm/datalink.conf.journal", "run/links.cache", "run/links.cache.journal"})
+    for (const char* how : {"gone", "empty", "half", "no text"}) {
+      SCOPED_TRACE(fmt::format("{} {}", lost, how));
+      ManyLinks world;
+      IptunRequest request = ManyLinks::request(90);
+      request.properties = {{"ipsec", "{ negotiate tunnel raddr 10.9.0.0/16 } ipsec { encr_algs aes-gcm }"}};
+      ASSERT_TRUE(world.engine->links().create(request));
+      world.kill();
+      const std::filesystem::path path = world.root + "/" + lost;
+      ASSERT_TRUE(std::filesystem::exists(path));
+      const auto size = std::filesystem::file_size(path);
+      if (how == std::string_view("gone"))
+        std::filesystem::remove(path);
+      else if (how == std::string_view("no text"))
+        std::ofstream(path, std::ios::trunc) << std::string(size, '\xff');
+      else
+        std::filesystem::resize_file(path, how == std::string_view("empty") ? 0 : size / 2);
+      (void)world.start();
+      for (const PacketKind kind : kPacketKinds) EXPECT_EQ(world.leak(kind, "10.9.0.5"), std::nullopt) << name_of(kind);
+      world.kill();
+      for (const PacketKind kind : kPacketKinds) EXPECT_EQ(world.leak(kind, "10.9.0.5"), std::nullopt) << name_of(kind);
+    }
+}
+
 TEST(ManyLinksTest, TheListIsWholeASecondAfterTheLastChange) {
   ManyLinks world;
   ASSERT_TRUE(world.engine->links().create(ManyLinks::request(90)));

@@ -8,9 +8,10 @@
 namespace adit::engine {
 namespace {
 
-constexpr mode_t kMode = 0600;               // the property ipsec stands in it: a policy is not told to everybody
-constexpr size_t kFew = 64;                  // links, up to which the file is written with each change
-constexpr size_t kLinesKept = 256;           // of a journal, besides as many as twice the links
+constexpr mode_t kMode = 0600;      // the property ipsec stands in it: a policy is not told to everybody
+constexpr size_t kFew = 64;         // links, up to which the file is written with each change
+constexpr size_t kLinesKept = 256;  // of a journal, besides as many as twice the links
+constexpr std::string_view kFirstLine = "# adit links journal ", kVersion = "1";
 constexpr std::string_view kEnd = "# end ";  // closes what belongs together, with its checksum
 
 std::string group_of(const std::vector<LinkChange>& changes) {
@@ -44,6 +45,17 @@ std::string_view next_group(std::string_view& rest, bool& fits) {
   return {};
 }
 
+std::string first_line() {
+  return fmt::format("{}{}\n", kFirstLine, kVersion);
+}
+
+// A first line that is cut says nothing: nothing took effect. None: nobody wrote another version without it.
+bool is_of_another_version(std::string_view journal) {
+  if (!journal.starts_with(kFirstLine)) return false;
+  const size_t end = journal.find('\n');
+  return end != journal.npos && journal.substr(0, end + 1) != first_line();
+}
+
 }  // namespace
 
 LinkFile::LinkFile(std::string path, Lasting lasting, std::string point)
@@ -65,19 +77,44 @@ void LinkFile::apply(std::string_view group, DatalinkConf& conf) {
     if (line.starts_with(kGone)) words.try_emplace(std::string(line.substr(kGone.size())));
   }
   std::erase_if(conf.tunnels, [&](const TunnelRecord& record) { return words.contains(record.name); });
+  std::erase_if(conf.broken, [&](const BrokenLine& line) { return words.contains(line.name); });
   for (auto& [name, record] : words)
     if (record) conf.tunnels.push_back(std::move(*record));
   std::ranges::move(lines.broken, std::back_inserter(conf.broken));
   in_journal_ += words.size();
 }
 
+// Neither what a damaged change says of a link is believed, nor what was said of it before.
+void LinkFile::doubt(std::string_view group, DatalinkConf& conf) const {
+  DatalinkConf doubted = parse_datalink_conf(group);
+  for (const auto& record : doubted.tunnels) {
+    DatalinkConf one;
+    one.tunnels.push_back(record);
+    std::string line = format_datalink_lines(one);
+    line.pop_back();
+    doubted.broken.push_back({0, 0, std::move(line), record.name, static_cast<uint32_t>(record.id),
+                              fmt::format("{}: a checksum does not fit", journal_)});
+  }
+  for (BrokenLine& line : doubted.broken) {
+    std::erase_if(conf.tunnels, [&](const TunnelRecord& there) { return there.name == line.name; });
+    conf.broken.push_back(std::move(line));
+  }
+}
+
 Result<DatalinkConf> LinkFile::load() {
   TRY_ASSIGN(const auto text, read_file(path_));
   TRY_ASSIGN(const auto journal, read_file(journal_));
+  if (journal && is_of_another_version(*journal))
+    return fail(
+        EPROTONOSUPPORT,
+        "{} was written by another version of Adit, which this one cannot read; start and stop that version once, "
+        "which takes it up into {}",
+        journal_, path_);
   DatalinkConf conf = text ? parse_datalink_conf(*text) : DatalinkConf{};
   in_file_ = conf.tunnels.size();
   in_journal_ = 0;
   std::string_view rest = journal ? std::string_view(*journal) : std::string_view();
+  if (rest.starts_with(first_line())) rest.remove_prefix(first_line().size());
   while (!rest.empty()) {
     bool fits = false;
     const std::string_view group = next_group(rest, fits);
@@ -86,16 +123,7 @@ Result<DatalinkConf> LinkFile::load() {
       apply(group, conf);
       continue;
     }
-    DatalinkConf doubted = parse_datalink_conf(group);
-    for (const auto& record : doubted.tunnels) {
-      std::erase_if(conf.tunnels, [&](const TunnelRecord& there) { return there.name == record.name; });
-      DatalinkConf one;
-      one.tunnels.push_back(record);
-      std::string line = format_datalink_lines(one);
-      line.pop_back();
-      conf.broken.push_back({0, 0, std::move(line), record.name, static_cast<uint32_t>(record.id),
-                             fmt::format("{}: a checksum does not fit", journal_)});
-    }
+    doubt(group, conf);
   }
   journal_whole_ = rest.empty();
   if (journal && !journal->empty()) in_journal_ = std::max<size_t>(in_journal_, 1);
@@ -115,7 +143,8 @@ Result<> LinkFile::write(const DatalinkConf& whole) {
 
 Result<> LinkFile::change(const std::vector<LinkChange>& changes, const std::function<DatalinkConf()>& whole) {
   if ((in_journal_ == 0 && in_file_ < kFew) || !journal_whole_) return write(whole());
-  TRY(append_to_file({journal_, kMode, true, lasting_, journal_point_}, group_of(changes), journal_whole_));
+  const std::string first = in_journal_ == 0 ? first_line() : std::string();
+  TRY(append_to_file({journal_, kMode, true, lasting_, journal_point_}, first + group_of(changes), journal_whole_));
   in_journal_ += changes.size();
   if (in_journal_ > 2 * in_file_ + kLinesKept) (void)write(whole());  // it is on disk already
   return {};

@@ -25,7 +25,8 @@ class LinkFile {
   LinkFile(std::string path, Lasting lasting, std::string point);
 
   // The file with what the journal changes. A last change that is cut does not count: it never took effect. What else
-  // is wrong with the journal makes the links that it is about broken lines.
+  // is wrong with the journal makes the links that it is about broken lines. EPROTONOSUPPORT: a journal of another
+  // version.
   Result<DatalinkConf> load();
   // All of the changes or none. `whole`: gives everything, with them; asked when the file is written anew.
   Result<> change(const std::vector<LinkChange>& changes, const std::function<DatalinkConf()>& whole);
@@ -36,6 +37,7 @@ class LinkFile {
 
  private:
   void apply(std::string_view group, DatalinkConf& conf);
+  void doubt(std::string_view group, DatalinkConf& conf) const;
 
   std::string path_, journal_;
   Lasting lasting_;

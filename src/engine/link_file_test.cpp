@@ -101,25 +101,90 @@ TEST_F(LinkFileTest, TheJournalDoesNotGrowWithoutBound) {
   EXPECT_EQ(loaded(), wanted_);
 }
 
+// Cut after each of its octets, the first line's too: what had taken effect counts, and the next change goes on from
+// it.
 TEST_F(LinkFileTest, ACutJournalSaysAllOfAChangeOrNothingAndGoesOn) {
   LinkFile file = with_many();
+  std::map<size_t, std::map<std::string, TunnelRecord>> after{{0, wanted_}};
+  const auto note = [&] { after.emplace(text(journal()).size(), wanted_); };
   put(file, 1, "9.9.9.9");
-  const auto first = wanted_;
-  const size_t end_of_first = text(journal()).size();
+  note();
+  put(file, kMany + 7);
+  note();
   for (const char* name : {"t2", "t3"}) wanted_.erase(name);
   ASSERT_TRUE(file.change({{"t2", std::nullopt}, {"t3", std::nullopt}}, [this] { return whole(); }));
-  const auto second = wanted_;
-  const std::string whole_journal = text(journal());
-  for (size_t length = end_of_first; length <= whole_journal.size(); ++length) {
+  note();
+  put(file, 2, "8.8.8.8");
+  note();
+  const std::string whole_journal = text(journal()), whole_file = text(path_);
+  ASSERT_TRUE(whole_journal.starts_with("# adit links journal 1\n"));
+  for (size_t length = 0; length <= whole_journal.size(); ++length) {
+    SCOPED_TRACE(length);
+    wanted_ = std::prev(after.upper_bound(length))->second;
+    write(path_, whole_file);
     write(journal(), whole_journal.substr(0, length));
-    EXPECT_EQ(loaded(), length == whole_journal.size() ? second : first) << length;
+    ASSERT_EQ(loaded(), wanted_);
+    if (length % 7 != 0) continue;
+    LinkFile again(path_, Lasting::disk, "test");
+    ASSERT_TRUE(again.load());
+    put(again, kMany + 1, "7.7.7.7");
+    ASSERT_EQ(loaded(), wanted_);
   }
-  write(journal(), whole_journal.substr(0, whole_journal.size() - 3));
+}
+
+// A crash after the file was written and before its journal went.
+TEST_F(LinkFileTest, AJournalThatTheFileHasTakenUpChangesNothing) {
+  LinkFile file = with_many();
+  put(file, 1, "9.9.9.9");
+  remove(file, 2);
+  put(file, kMany + 1);
+  remove(file, kMany + 1);
+  const std::string stale = text(journal());
+  ASSERT_TRUE(file.write(whole()));
+  write(journal(), stale);
+  EXPECT_EQ(loaded(), wanted_);
   LinkFile again(path_, Lasting::disk, "test");
   ASSERT_TRUE(again.load());
-  wanted_ = first;
-  put(again, kMany + 1);
+  EXPECT_TRUE(again.owes());
+  put(again, 2, "8.8.8.8");
   EXPECT_EQ(loaded(), wanted_);
+}
+
+TEST_F(LinkFileTest, AJournalOfAnotherVersionIsRefusedInASentence) {
+  LinkFile file = with_many();
+  put(file, 1, "9.9.9.9");
+  const std::string good = text(journal());
+  write(journal(), "# adit links journal 2\nwhatever\n");
+  LinkFile again(path_, Lasting::disk, "test");
+  const auto refused = again.load();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, EPROTONOSUPPORT);
+  EXPECT_NE(refused.error().text.find("another version of Adit"), std::string::npos) << refused.error().text;
+  write(journal(), good);
+  EXPECT_EQ(loaded(), wanted_);
+}
+
+TEST_F(LinkFileTest, ADamagedOctetOfAChangeIsNeverBelieved) {
+  LinkFile file = with_many();
+  const auto before = wanted_;
+  put(file, 1, "9.9.9.9");
+  const size_t end = text(journal()).size();
+  put(file, 2, "8.8.8.8");
+  const std::string good = text(journal());
+  for (size_t at = std::string_view("# adit links journal 1\n").size(); at < end; ++at) {
+    SCOPED_TRACE(at);
+    std::string damaged = good;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    write(journal(), damaged);
+    LinkFile again(path_, Lasting::disk, "test");
+    const auto conf = again.load();
+    ASSERT_TRUE(conf);
+    const auto all = by_name(*conf);
+    if (all.contains("t1")) {  // as before the change: where neither its name nor that it is a link can be read
+      EXPECT_EQ(all.at("t1"), before.at("t1"));
+    }
+    ASSERT_TRUE(all.contains("t3"));
+  }
 }
 
 TEST_F(LinkFileTest, ADamagedChangeInTheMiddleIsBelievedOfNobody) {

@@ -1,5 +1,6 @@
 #include "engine/local_networks.h"
 
+#include <map>
 #include <set>
 #include <unordered_map>
 
@@ -20,15 +21,20 @@ std::unordered_map<int, std::string> tunnel_devices(platform::Platform& platform
 }  // namespace
 
 std::vector<LocalNetwork> local_networks(platform::Platform& platform, const LinkView& links) {
-  const auto tunnels = tunnel_devices(platform, links);
-  const auto addresses = platform.addresses();
+  const auto addresses = platform.addresses_in_networks();
   if (!addresses) return {};
   std::set<LocalNetwork> networks;
+  std::map<int, std::string> devices;  // by index; of tunnels: no name
   for (const auto& address : *addresses) {
-    if (tunnels.contains(address.interface_index) || address.local.is_host() || address.local.address().is_loopback() ||
+    if (address.local.is_host() || address.local.address().is_loopback() ||
         (!address.local.address().is_v4() && address.local.address().is_link_local()))
       continue;
-    networks.insert({address.local.masked(), address.interface_index});
+    const auto [known, fresh] = devices.try_emplace(address.interface_index);
+    if (fresh)
+      if (const auto device = platform.interface(address.interface_index);
+          device && !device->ours && !links.tunnel(device->name))
+        known->second = device->name;
+    if (!known->second.empty()) networks.insert({address.local.masked(), address.interface_index, known->second});
   }
   return {networks.begin(), networks.end()};
 }

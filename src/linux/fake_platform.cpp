@@ -388,8 +388,21 @@ Result<InterfaceInfo> FakePlatform::interface(const std::string& name) {
   return link->info;
 }
 
+Result<InterfaceInfo> FakePlatform::interface(int index) {
+  for (const auto& [name, link] : links)
+    if (link.info.index == index) return link.info;
+  return fail(ENODEV, "interface {}: no such interface", index);
+}
+
 Result<std::vector<AddressInfo>> FakePlatform::addresses() {
   return address_list;
+}
+
+Result<std::vector<AddressInfo>> FakePlatform::addresses_like(const net::Address& address) {
+  std::vector<AddressInfo> found;
+  std::ranges::copy_if(address_list, std::back_inserter(found),
+                       [&](const AddressInfo& one) { return one.local.address() == address; });
+  return found;
 }
 
 Result<> FakePlatform::add_address(const std::string& interface, const net::Prefix& local,

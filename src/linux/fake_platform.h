@@ -93,7 +93,10 @@ class FakePlatform final : public Platform {
   std::vector<std::string> retry_wires() override { return missing_wires; }
   Result<std::vector<InterfaceInfo>> interfaces() override;
   Result<InterfaceInfo> interface(const std::string& name) override;
+  Result<InterfaceInfo> interface(int index) override;
   Result<std::vector<AddressInfo>> addresses() override;
+  Result<std::vector<AddressInfo>> addresses_like(const net::Address& address) override;
+  Result<std::vector<AddressInfo>> addresses_in_networks() override { return addresses(); }
   Result<> add_address(const std::string& interface, const net::Prefix& local,
                        std::optional<net::Address> peer) override;
   Result<> remove_address(const std::string& interface, const net::Prefix& local,

@@ -616,6 +616,67 @@ TEST_F(GuardLayersTest, WhatANetworkServiceTakesAwayAtItsStartComesBack) {
 
 // --- failures
 
+TEST_F(GuardLayersTest, WhileNothingIsClosedPeersComeAndGoByThemselves) {
+  GuardPlan plan = closing({});
+  plan.peers = {address("192.0.2.7")};
+  replace(plan);
+  GuardChange come;
+  come.generation = 2;
+  come.peers = {address("192.0.2.8"), address("2001:db8::8")};
+  change(come);
+  for (const char* peer : {"192.0.2.7", "192.0.2.8"})
+    EXPECT_TRUE(holds(fmt::format("ip route show table 174 | grep -q 'throw {}'", peer))) << peer;
+  GuardChange go;
+  go.generation = 2;
+  go.not_peers = {address("192.0.2.7"), address("2001:db8::8")};
+  change(go);
+  EXPECT_FALSE(holds("ip route show table 174 | grep -q 192.0.2.7"));
+  GuardChange close;
+  close.generation = 3;
+  close.close[prefix("10.0.1.0/24")] = {};
+  change(close);
+  EXPECT_TRUE(holds("ip route show table 174 | grep -q 'throw 192.0.2.8'"));
+  count_far("ip daddr 10.0.1.5");
+  forwarded("10.0.1.5");
+  EXPECT_EQ(seen(), 0);
+}
+
+TEST_F(GuardLayersTest, ANetworkOfALengthThatNoneHadComesInPlaceAndTheOthersStay) {
+  replace(closing({"10.0.1.0/24", "2001:470::/32"}));
+  const auto others_act = [] { run("nft add table inet others; nft delete table inet others"); };
+  const auto handles = [] { return output("nft -a list table inet adit-guard | grep 'table\\|chain forward'"); };
+  const std::string before = handles();
+  uint64_t generation = 1;
+  for (const char* network : {"10.2.0.0/16", "10.3.0.5/32", "2001:db8:77::/48"}) {
+    GuardChange one;
+    one.generation = ++generation;
+    one.close[prefix(network)] = {};
+    change(one);
+    others_act();  // so that the layers are looked at, whatever they were trusted to be
+    expect_standing();
+  }
+  EXPECT_EQ(handles(), before) << "the table and its hooks are the same ones";
+  for (const char* host : {"10.2.9.9", "10.3.0.5", "10.0.1.5"}) {
+    count_far(std::string("ip daddr ") + host);
+    forwarded(host);
+    EXPECT_EQ(seen(), 0) << host;
+  }
+  // Where somebody meddles just then, it is seen as ever.
+  run("nft add element inet adit-guard pass '{ 0x1 . \"near0\" }'");
+  GuardChange last;
+  last.generation = ++generation;
+  last.close[prefix("10.4.0.0/20")] = {};
+  ASSERT_TRUE(layers->change(last));
+  EXPECT_NE(heard().find("adit-guard"), std::string::npos);
+  run("nft flush chain inet adit-guard forward");
+  last.generation = ++generation;
+  last.close = {{prefix("10.5.0.0/21"), {}}};
+  ASSERT_TRUE(layers->change(last));
+  (void)heard();
+  others_act();
+  expect_standing();
+}
+
 TEST_F(GuardLayersTest, AChangeThatFailsInOneLayerStandsInNone) {
   replace(closing({"10.0.1.0/24"}));
   run("ip link add t1 type veth peer name t1x");

@@ -301,9 +301,10 @@ Result<std::vector<GuardRule::Entry>> GuardRule::entries(Family family) {
       [&](const nlmsghdr& answer) {
         const auto head = answer.nlmsg_type == RTM_NEWROUTE ? head_of(answer) : std::nullopt;
         if (!head || head->table != kGuardTable) return;
+        Entry& entry = all.emplace_back(Entry{body_of(answer), guard_route(*head), is_tunnels(*head), {}});
+        if (entry.ours || entry.tunnels) return;
         const auto route = parse_route(answer);
-        all.push_back({body_of(answer), guard_route(*head), is_tunnels(*head),
-                       route ? describe_route(*route) : head->destination.str()});
+        entry.text = route ? describe_route(*route) : head->destination.str();
       },
       [&] { all.clear(); }));
   return all;

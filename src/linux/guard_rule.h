@@ -23,7 +23,7 @@ class GuardRule {
   // Whole: what is missing comes, what is foreign in the table goes, but routes of protocol kRouteProtocol over a
   // device, which are the tunnels' own. Nothing closed: nothing stays but those.
   Result<> replace(const GuardPlan& plan);
-  Result<> change(const GuardChange& change);  // on an error some of it may stand: replace
+  Result<> change(const GuardChange& change);                // on an error some of it may stand: replace
   [[nodiscard]] bool standing() const { return standing_; }  // all of it was put in by the last of these
   void forget() { standing_ = false; }                       // what stands is another's
   // Looks at everything, and puts back what others broke: a sentence for each. An error: what could not be put back.
@@ -44,7 +44,7 @@ class GuardRule {
     std::vector<uint8_t> body;
     std::optional<GuardRoute> ours;
     bool tunnels = false;
-    std::string text;
+    std::string text;  // of one that somebody else put there
   };
   using Sentences = std::vector<std::string>;
   explicit GuardRule(Netlink netlink) : netlink_(std::move(netlink)) {}

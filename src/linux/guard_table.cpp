@@ -186,7 +186,9 @@ Result<> GuardTable::transact(std::vector<NetlinkMessage>& messages, std::option
 }
 
 Result<> GuardTable::change(const ElementStep& step, const GuardContent& content, bool ask_before_routing) {
-  if (!form_ || *form_ != chains(content, ask_before_routing)) return replace(content, ask_before_routing);
+  if (!form_) return replace(content, ask_before_routing);
+  if (*form_ != chains(content, ask_before_routing))
+    return grow(step, content, ask_before_routing) ? Result<>{} : replace(content, ask_before_routing);
   std::vector<NetlinkMessage> messages;
   for (const bool come : {false, true})
     for (const auto& [set, elements] : come ? step.come : step.gone)
@@ -197,6 +199,22 @@ Result<> GuardTable::change(const ElementStep& step, const GuardContent& content
   const int code = done.error().code;
   if (code == ENOENT || code == EEXIST || code == EBUSY) return replace(content, ask_before_routing);
   return fail(code, "cannot change table inet {}: {}", name(), done.error().text);
+}
+
+// A network of a length that none had: other chains and more sets, and of the elements only what the step says.
+// Whatever is not as it was made is left to replace().
+Result<> GuardTable::grow(const ElementStep& step, const GuardContent& content, bool ask_before_routing) {
+  const GuardShape before = shape_;
+  TRY(learn_shape(chains(content, ask_before_routing)));
+  TRY_ASSIGN(const uint32_t generation, NftGeneration::now(netlink_));
+  GuardLook look{.shape = {}, .elements = step.gone};
+  TRY_ASSIGN(look.shape, read_guard_shape(netlink_, name()));
+  if (look.shape != before) return fail(ERESTART, "table inet {} is not as it was made", name());
+  GuardElements wanted = step.come;
+  for (const auto& [set, gone] : step.gone) wanted[set];
+  GuardMend steps = mend_guard_table(name(), look, shape_, guard_parts(*form_), wanted, counts_);
+  if (!steps.in_place) return fail(ERESTART, "table inet {} cannot be changed in place", name());
+  return mend(steps, generation);
 }
 
 Result<> GuardTable::remove() {

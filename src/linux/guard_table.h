@@ -71,6 +71,7 @@ class GuardTable {
   Result<> learn_shape(const GuardChains& chains);
   Result<GuardMend> look(const GuardContent& content);
   Result<> mend(GuardMend& mend, uint32_t generation);
+  Result<> grow(const ElementStep& step, const GuardContent& content, bool ask_before_routing);
   Result<> make_again(const GuardContent& content, bool ask_before_routing);
   Result<> transact(std::vector<NetlinkMessage>& messages, std::optional<uint32_t> generation = {});
   Result<> count();

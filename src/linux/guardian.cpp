@@ -26,6 +26,8 @@ constexpr size_t kMostClients = 16;
 constexpr size_t kMostUntold = 256;
 constexpr auto kTryAgain = std::chrono::seconds(1);
 constexpr auto kLook = std::chrono::seconds(30);  // at everything, in case a notice never came
+constexpr auto kQuiet = std::chrono::seconds(1);  // without a change: a look at everything would keep the next waiting
+constexpr auto kPutOff = std::chrono::minutes(1);
 constexpr auto kLookAtSaved = std::chrono::minutes(1);
 
 // 0: there is no such file.
@@ -282,7 +284,7 @@ void Guardian::tend() {
       owed_.reset();
       tell("what the book closes is closed in every layer now");
     }
-  if (now >= next_look_) {
+  if (now >= next_look_ && (now - changed_ >= kQuiet || now >= next_look_ + kPutOff)) {
     next_look_ = now + kLook;
     look_inside_ = true;
     layers_->suspect();
@@ -369,6 +371,7 @@ GuardMessage Guardian::answer(Client& client, const GuardMessage& request) {
       done = fail(ESTALE, "a change without a plan before it");
     else
       done = layers_->change(*change);
+    changed_ = Clock::now();
   }
   return done ? reply(GuardWord::done) : reply(GuardWord::failed, encode_error(done.error()));
 }

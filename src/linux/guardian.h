@@ -96,7 +96,7 @@ class Guardian {
   std::vector<Client> clients_;
   std::deque<std::string> untold_;  // while nobody listens
   std::vector<std::string> saved_told_;
-  Clock::time_point next_saved_{}, next_look_{};
+  Clock::time_point next_saved_{}, next_look_{}, changed_{};  // changed_: by a client, last
   Clock::time_point accept_again_{};  // the listener stays readable while there is no descriptor for a client
 };
 

@@ -157,7 +157,9 @@ Result<> GuardianClient::change(const GuardChange& change) {
     advance(next, change);
     return replace(next);
   }
-  TRY(order(GuardWord::change, encode_change(change), kPatience));
+  // It may just look at everything, because others touched something, or make its tables for the first network.
+  const auto look = milliseconds((plan_->closed.size() + plan_->flows.size()) / 2);
+  TRY(order(GuardWord::change, encode_change(change), kPatience + look));
   advance(*plan_, change);
   return {};
 }

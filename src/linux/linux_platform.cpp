@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "linux/address_book.h"
 #include "linux/cage.h"
 #include "linux/guard_switch.h"
 #include "linux/guardian_client.h"
@@ -55,7 +56,10 @@ class LinuxPlatform final : public Platform {
   // --- netlink
   Result<std::vector<InterfaceInfo>> interfaces() override;
   Result<InterfaceInfo> interface(const std::string& name) override;
+  Result<InterfaceInfo> interface(int index) override;
   Result<std::vector<AddressInfo>> addresses() override { return list_addresses(*netlink_); }
+  Result<std::vector<AddressInfo>> addresses_like(const net::Address& address) override;
+  Result<std::vector<AddressInfo>> addresses_in_networks() override;
   Result<> add_address(const std::string& name, const net::Prefix& local, std::optional<net::Address> peer) override;
   Result<> remove_address(const std::string& name, const net::Prefix& local, std::optional<net::Address> peer) override;
   Result<std::vector<Route>> routes(net::Family family) override { return list_routes(*netlink_, family); }
@@ -114,6 +118,7 @@ class LinuxPlatform final : public Platform {
   std::set<int> up_;       // interfaces, by what was told of them
   std::vector<std::string> notices_;
   LateUdp late_udp_;
+  AddressBook addresses_;
 };
 
 // --- devices
@@ -196,6 +201,27 @@ Result<InterfaceInfo> LinuxPlatform::interface(const std::string& name) {
   return link.info;
 }
 
+Result<InterfaceInfo> LinuxPlatform::interface(int index) {
+  TRY_ASSIGN(LinkDetail link, get_link(*netlink_, index));
+  link.info.ours |= tunnels_.contains(link.info.index);
+  return link.info;
+}
+
+Result<std::vector<AddressInfo>> LinuxPlatform::addresses_like(const net::Address& address) {
+  TRY(addresses_.catch_up(*netlink_));
+  auto found = addresses_.of(address);
+  if (!found.empty()) return found;
+  TRY(addresses_.ask_again(*netlink_));  // of a new IPv6 address the kernel may tell a moment later
+  return addresses_.of(address);
+}
+
+Result<std::vector<AddressInfo>> LinuxPlatform::addresses_in_networks() {
+  TRY(addresses_.catch_up(*netlink_));
+  auto found = addresses_.in_networks();
+  std::erase_if(found, [&](const AddressInfo& one) { return tunnels_.contains(one.interface_index); });
+  return found;
+}
+
 Result<> LinuxPlatform::add_address(const std::string& name, const net::Prefix& local,
                                     std::optional<net::Address> peer) {
   TRY_ASSIGN(const LinkDetail link, get_link(*netlink_, name));
@@ -272,11 +298,14 @@ Change LinuxPlatform::follow_link(const nlmsghdr& notice) {
 }
 
 // What the kernel routes by itself into a device of ours, for groups and broadcasts, comes with the device and is
-// nobody's business.
+// nobody's business; what the guard closes with is the guardian's.
 bool LinuxPlatform::is_news(const nlmsghdr& notice) const {
   constexpr uint32_t kLocalTable = 255;
   const auto route = parse_route(notice);
-  return route && !(route->table == kLocalTable && tunnels_.contains(route->interface_index));
+  if (!route) return false;
+  const bool guards = route->table == kGuardTable && route->protocol == kKernelProtocol &&
+                      route->interface_index == 0 && route->more_hops.empty();
+  return !guards && !(route->table == kLocalTable && tunnels_.contains(route->interface_index));
 }
 
 std::vector<Change> LinuxPlatform::poll_changes() {

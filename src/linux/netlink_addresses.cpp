@@ -7,6 +7,21 @@
 namespace adit::platform {
 namespace {
 
+NetlinkMessage address_message(uint16_t type, uint16_t flags, int interface_index, const net::Prefix& local,
+                               const std::optional<net::Address>& peer) {
+  NetlinkMessage message(type, flags);
+  auto* header = message.header<ifaddrmsg>();
+  header->ifa_family = local.address().is_v4() ? AF_INET : AF_INET6;
+  header->ifa_prefixlen = peer ? net::address_bits(peer->family()) : local.length();
+  header->ifa_index = static_cast<uint32_t>(interface_index);
+  header->ifa_scope = local.address().is_link_local() && !local.address().is_v4() ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+  message.put_address(IFA_LOCAL, local.address());
+  message.put_address(IFA_ADDRESS, peer ? *peer : local.address());
+  return message;
+}
+
+}  // namespace
+
 // IFA_LOCAL is ours; IFA_ADDRESS is the peer's, or ours again. IPv6 without peer has IFA_ADDRESS only.
 std::optional<AddressInfo> parse_address(const nlmsghdr& message) {
   if (message.nlmsg_len < NLMSG_LENGTH(sizeof(ifaddrmsg))) return std::nullopt;
@@ -27,21 +42,6 @@ std::optional<AddressInfo> parse_address(const nlmsghdr& message) {
       address->family() == net::Family::v6 && (flags & IFA_F_TEMPORARY);  // the same bit is "secondary" in IPv4
   return info;
 }
-
-NetlinkMessage address_message(uint16_t type, uint16_t flags, int interface_index, const net::Prefix& local,
-                               const std::optional<net::Address>& peer) {
-  NetlinkMessage message(type, flags);
-  auto* header = message.header<ifaddrmsg>();
-  header->ifa_family = local.address().is_v4() ? AF_INET : AF_INET6;
-  header->ifa_prefixlen = peer ? net::address_bits(peer->family()) : local.length();
-  header->ifa_index = static_cast<uint32_t>(interface_index);
-  header->ifa_scope = local.address().is_link_local() && !local.address().is_v4() ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
-  message.put_address(IFA_LOCAL, local.address());
-  message.put_address(IFA_ADDRESS, peer ? *peer : local.address());
-  return message;
-}
-
-}  // namespace
 
 Result<std::vector<AddressInfo>> list_addresses(Netlink& netlink) {
   NetlinkMessage message(RTM_GETADDR, NLM_F_DUMP);

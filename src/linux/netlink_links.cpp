@@ -96,16 +96,32 @@ Result<std::vector<LinkDetail>> list_links(Netlink& netlink) {
   return links;
 }
 
+namespace {
+
+Result<LinkDetail> ask_for_link(Netlink& netlink, NetlinkMessage& message, const std::string& which) {
+  std::optional<LinkDetail> found;
+  const auto asked = netlink.query(message, [&](const nlmsghdr& answer) { found = parse_link(answer); });
+  if (!asked && asked.error().code != ENODEV) return fail(asked.error().code, "{}: {}", which, asked.error().text);
+  if (!asked || !found) return fail(ENODEV, "{}: no such interface", which);
+  return *found;
+}
+
+}  // namespace
+
 Result<LinkDetail> get_link(Netlink& netlink, const std::string& name) {
   if (name.size() >= IFNAMSIZ) return fail(ENODEV, "{}: no such interface", name);  // the kernel's word is ERANGE
   NetlinkMessage message(RTM_GETLINK, 0);
   message.header<ifinfomsg>()->ifi_family = AF_UNSPEC;
   message.put_string(IFLA_IFNAME, name);
-  std::optional<LinkDetail> found;
-  const auto asked = netlink.query(message, [&](const nlmsghdr& answer) { found = parse_link(answer); });
-  if (!asked && asked.error().code != ENODEV) return fail(asked.error().code, "{}: {}", name, asked.error().text);
-  if (!asked || !found) return fail(ENODEV, "{}: no such interface", name);
-  return *found;
+  return ask_for_link(netlink, message, name);
+}
+
+Result<LinkDetail> get_link(Netlink& netlink, int index) {
+  NetlinkMessage message(RTM_GETLINK, 0);
+  auto* header = message.header<ifinfomsg>();
+  header->ifi_family = AF_UNSPEC;
+  header->ifi_index = index;
+  return ask_for_link(netlink, message, fmt::format("interface {}", index));
 }
 
 Result<> change_link(Netlink& netlink, const std::string& name, const LinkChange& change) {

@@ -18,6 +18,7 @@ struct LinkDetail {
 };
 Result<std::vector<LinkDetail>> list_links(Netlink& netlink);
 Result<LinkDetail> get_link(Netlink& netlink, const std::string& name);  // ENODEV
+Result<LinkDetail> get_link(Netlink& netlink, int index);                // ENODEV
 
 struct LinkChange {  // what is not said stays
   std::optional<bool> up, carrier;

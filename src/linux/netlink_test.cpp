@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <set>
 
 #include "linux/own_namespace.h"
 #include "linux/platform.h"
@@ -174,15 +175,81 @@ TEST_F(NetlinkTest, WhatOthersChangeIsReported) {
   EXPECT_TRUE(changes(50).empty());
 }
 
+// They would make it look at every route and every tunnel again, once for each network that closes.
+TEST_F(NetlinkTest, WhatTheGuardianClosesWithIsItsOwnAffair) {
+  ASSERT_TRUE(platform->change_fd());
+  (void)changes();
+  run("ip route add unreachable 10.9.0.0/24 table 174 proto kernel metric 4278198272 && ip route add throw 192.0.2.9 "
+      "table 174 proto kernel && ip route del unreachable 10.9.0.0/24 table 174 proto kernel");
+  EXPECT_FALSE(has(changes(), Change::What::route));
+  run("ip route add 10.9.0.0/24 via 192.0.2.2 table 174");
+  EXPECT_TRUE(has(changes(), Change::What::route)) << "others' there";
+  run("ip route add unreachable 10.9.0.0/24 table 174 metric 7 proto static");
+  EXPECT_TRUE(has(changes(), Change::What::route));
+}
+
+TEST_F(NetlinkTest, OneAddressIsFoundAtOnceHoweverItComesMovesAndGoes) {
+  tunnel("t0");
+  const auto on = [&](const char* address) {
+    std::set<int> indexes;
+    const auto found = platform->addresses_like(at(address));
+    EXPECT_TRUE(found);
+    for (const auto& one : *found) indexes.insert(one.interface_index);
+    return indexes;
+  };
+  const auto networks = [&] {
+    std::set<std::string> all;
+    const auto found = platform->addresses_in_networks();
+    EXPECT_TRUE(found);
+    for (const auto& one : *found) all.insert(one.local.masked().str());
+    return all;
+  };
+  using Indexes = std::set<int>;
+  using Names = std::set<std::string>;
+  const int e0 = index("e0"), e1 = index("e1");
+  EXPECT_EQ(on("192.0.2.1"), Indexes{e0});
+  EXPECT_EQ(networks(), (Names{"192.0.2.0/24", "2001:db8::/64"}));
+  run("ip addr add 198.51.100.1/25 dev e1 && ip addr add 192.0.2.1/32 dev e1 && ip addr add 10.1.0.1/16 dev t0");
+  EXPECT_EQ(on("192.0.2.1"), (Indexes{e0, e1}));
+  EXPECT_EQ(networks(), (Names{"192.0.2.0/24", "198.51.100.0/25", "2001:db8::/64"})) << "not those on tunnels of ours";
+  run("ip -6 addr add 2001:db8:7::1/64 dev e1");
+  EXPECT_EQ(on("2001:db8:7::1"), Indexes{e1}) << "although the kernel tells of it later";
+  run("ip addr del 192.0.2.1/24 dev e0; ip addr del 198.51.100.1/25 dev e1; ip addr add 198.51.100.1/26 dev e0");
+  EXPECT_EQ(on("192.0.2.1"), Indexes{e1});
+  EXPECT_EQ(on("198.51.100.1"), Indexes{e0});
+  EXPECT_TRUE(networks().contains("198.51.100.0/26"));
+  EXPECT_FALSE(networks().contains("198.51.100.0/25"));
+  run("ip link del e0");
+  EXPECT_EQ(on("198.51.100.1"), Indexes{});
+  EXPECT_EQ(networks(), Names{});
+  const auto gone = platform->interface(e0);
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().code, ENODEV);
+}
+
+void run_batch(const std::string& batch) {
+  FILE* pipe = popen("ip -batch -", "w");
+  ASSERT_NE(pipe, nullptr);
+  fwrite(batch.data(), 1, batch.size(), pipe);
+  ASSERT_EQ(pclose(pipe), 0);
+}
+
+TEST_F(NetlinkTest, WhereNoticesOfAddressesWereLostAllAreAsked) {
+  EXPECT_EQ(platform->addresses_like(at("192.0.2.1"))->size(), 1u);
+  std::string batch;
+  for (int i = 0; i < 20000; ++i) batch += "addr add 10.7.0.1/32 dev e0\naddr del 10.7.0.1/32 dev e0\n";
+  run_batch(batch + "addr del 192.0.2.1/24 dev e0\naddr add 203.0.113.1/24 dev e0\n");
+  EXPECT_TRUE(platform->addresses_like(at("192.0.2.1"))->empty());
+  EXPECT_EQ(platform->addresses_like(at("203.0.113.1"))->size(), 1u);
+  EXPECT_EQ(platform->addresses_in_networks()->size(), 2u);
+}
+
 TEST_F(NetlinkTest, ALostNoticeReportsEverything) {
   ASSERT_TRUE(platform->change_fd());
   std::string batch;
   for (int i = 0; i < 60000; ++i)
     batch += "route replace unreachable 10.4." + std::to_string(i / 256) + "." + std::to_string(i % 256) + "\n";
-  FILE* pipe = popen("ip -batch -", "w");
-  ASSERT_NE(pipe, nullptr);
-  fwrite(batch.data(), 1, batch.size(), pipe);
-  ASSERT_EQ(pclose(pipe), 0);
+  run_batch(batch);
   const auto seen = changes();
   for (const auto what :
        {Change::What::link, Change::What::address, Change::What::route, Change::What::rule, Change::What::nftables})

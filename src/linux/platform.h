@@ -152,7 +152,12 @@ class Platform {
   // --- netlink
   virtual Result<std::vector<InterfaceInfo>> interfaces() = 0;
   virtual Result<InterfaceInfo> interface(const std::string& name) = 0;  // ENODEV: not there
+  virtual Result<InterfaceInfo> interface(int index) = 0;                // ENODEV
   virtual Result<std::vector<AddressInfo>> addresses() = 0;
+  // Some of them, at no cost by the number of the others.
+  virtual Result<std::vector<AddressInfo>> addresses_like(const net::Address& address) = 0;
+  // Those that stand in a network: not of single hosts, nor loopback or link-local; nor, mostly, of devices of ours.
+  virtual Result<std::vector<AddressInfo>> addresses_in_networks() = 0;
   virtual Result<> add_address(const std::string& interface, const net::Prefix& local,
                                std::optional<net::Address> peer) = 0;
   virtual Result<> remove_address(const std::string& interface, const net::Prefix& local,
