@@ -127,8 +127,8 @@ static int tell_rules(adit_t* connection, adit_rule_fn told, void* context, adit
     }
     if (message.header.spd_msg_errno != 0) return refusal_of(&message, error);
     adit_rule_t rule;
-    if ((done = read_rule(&rule, &message, &connection->actions)) != 0)
-      return failed(error, done, 0, "aditd sent a rule without its parts");
+    done = read_rule(&rule, &message, &connection->actions);
+    if (done != 0) return failed(error, done, 0, "aditd sent a rule without its parts");
     if (enough == 0) enough = told(context, &rule);
   }
 }
@@ -172,7 +172,7 @@ int adit_lookup(adit_t* connection, const char* tunnel, const adit_packet_t* pac
   adit_rule_t rule;
   int done = ask(connection, &answer, error);
   if (done != 0) return done;
-  if ((done = read_rule(&rule, &answer, &connection->actions)) != 0)
-    return failed(error, done, 0, "aditd sent a rule without its parts");
+  done = read_rule(&rule, &answer, &connection->actions);
+  if (done != 0) return failed(error, done, 0, "aditd sent a rule without its parts");
   return told(context, &rule);
 }

@@ -13,24 +13,31 @@ static char* skip_blanks(char* at, const char* end) {
 
 /* Behind the closing quote; NULL: there is none. */
 static char* skip_string(char* at, const char* end) {
+  int escaped = 0;
   for (++at; at < end; ++at) {
-    if (*at == '"') return at + 1;
-    if (*at == '\\' && ++at == end) return NULL;
+    if (*at == '"' && !escaped) return at + 1;
+    escaped = *at == '\\' && !escaped;
   }
   return NULL;
+}
+
+/* Behind a member's name and its colon; NULL: they are not there. */
+static char* skip_name(char* at, const char* end) {
+  at = skip_blanks(at, end);
+  if (at >= end || *at != '"') return NULL;
+  at = skip_string(at, end);
+  if (at == NULL) return NULL;
+  at = skip_blanks(at, end);
+  return at < end && *at == ':' ? at + 1 : NULL;
 }
 
 static char* skip_members(char* at, const char* end, char close, int depth) {
   at = skip_blanks(at + 1, end);
   if (at < end && *at == close) return at + 1;
   for (;;) {
-    if (close == '}') {
-      at = skip_blanks(at, end);
-      if (at >= end || *at != '"' || (at = skip_string(at, end)) == NULL) return NULL;
-      at = skip_blanks(at, end);
-      if (at >= end || *at++ != ':') return NULL;
-    }
-    if ((at = skip_value(at, end, depth)) == NULL) return NULL;
+    if (close == '}') at = skip_name(at, end);
+    if (at != NULL) at = skip_value(at, end, depth);
+    if (at == NULL) return NULL;
     at = skip_blanks(at, end);
     if (at >= end) return NULL;
     if (*at == close) return at + 1;
@@ -70,16 +77,19 @@ int json_member(struct json object, const char* name, struct json* value) {
     at = skip_blanks(at, object.to);
     if (at >= object.to || *at != '"') return 0;
     char* const key = at + 1;
-    if ((at = skip_string(at, object.to)) == NULL) return 0;
+    at = skip_string(at, object.to);
+    if (at == NULL) return 0;
     const int found = (size_t)(at - 1 - key) == length && memcmp(key, name, length) == 0;
     at = skip_blanks(at, object.to);
     if (at >= object.to || *at != ':') return 0;
     value->from = skip_blanks(at + 1, object.to);
-    if ((at = skip_value(value->from, object.to, 0)) == NULL) return 0;
+    at = skip_value(value->from, object.to, 0);
+    if (at == NULL) return 0;
     value->to = at;
     if (found) return 1;
     at = skip_blanks(at, object.to);
-    if (at >= object.to || *at++ != ',') return 0;
+    if (at >= object.to || *at != ',') return 0;
+    ++at;
   }
   return 0;
 }
@@ -165,7 +175,8 @@ char* json_string(struct json value) {
     static const char names[] = "bfnrt", meant[] = "\b\f\n\r\t";
     const char* const known = strchr(names, kind);
     if (kind == 'u') {
-      if ((to = put_code_point(to, &at, end)) == NULL) return NULL;
+      to = put_code_point(to, &at, end);
+      if (to == NULL) return NULL;
     } else if (known != NULL && kind != '\0') {
       *to++ = meant[known - names];
     } else if (kind == '"' || kind == '\\' || kind == '/') {

@@ -194,7 +194,7 @@ static int read_event(adit_event_t* out, struct json event) {
 int adit_events_next(adit_events_t* events, adit_event_t* out, int timeout_ms, adit_error_t* error) {
   const int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
   for (;;) {
-    struct json parameters, event;
+    struct json parameters = {NULL, NULL}, event;
     const int done = next_parameters(events, &parameters, deadline, error);
     if (done != 0) return done;
     if (!json_member(parameters, "event", &event)) continue; /* what a later daemon says besides */

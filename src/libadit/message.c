@@ -40,11 +40,11 @@ void* put_extension(struct outgoing* to, uint16_t type, size_t size) {
 }
 
 void put_text(struct outgoing* to, uint16_t type, size_t at, uint32_t number, const char* text) {
-  const size_t length = strlen(text);
-  uint8_t* extension = put_extension(to, type, at + length + 1);
+  const size_t size = strlen(text) + 1;
+  uint8_t* extension = put_extension(to, type, at + size);
   if (extension == NULL) return;
   if (at == 8) memcpy(extension + 4, &number, sizeof number);
-  memcpy(extension + at, text, length);
+  memcpy(extension + at, text, size);
 }
 
 void finish_message(struct outgoing* to, uint32_t seq) {

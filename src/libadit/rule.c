@@ -212,7 +212,8 @@ static int read_actions(adit_rule_t* to, const struct incoming* from, struct act
   for (size_t at = sizeof(spd_ext_actions_t); at + sizeof(spd_attribute_t) <= size; at += sizeof(spd_attribute_t)) {
     spd_attribute_t attribute;
     memcpy(&attribute, extension + at, sizeof attribute);
-    if (current == NULL && (current = next_action(actions, to->action_count)) == NULL) return ENOMEM;
+    if (current == NULL) current = next_action(actions, to->action_count);
+    if (current == NULL) return ENOMEM;
     if (attribute.spd_attr_tag == SPD_ATTR_EMPTY) {
       memset(current, 0, sizeof *current);
     } else if (attribute.spd_attr_tag == SPD_ATTR_NEXT || attribute.spd_attr_tag == SPD_ATTR_END) {
