@@ -2,6 +2,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -62,45 +63,38 @@ Result<Options> read_options(const std::vector<std::string>& words) {
   return options;
 }
 
-std::vector<std::string> books_of(const Options& options) {
-  return {options.root + "/etc/adit/guard.book", options.root + "/etc/adit/guard.book.copy",
-          options.run + "/guard.book"};
+guard::BookFiles books_of(const Options& options) {
+  return {options.root + "/etc/adit/guard.book", options.run + "/guard.book"};
 }
 
 void say(const std::string& sentence) {
   std::cerr << "adit-guard: " + sentence + "\n";  // in one write: others write to the same log
 }
 
-// What the book says is closed, and nothing that may carry it: without aditd nothing passes. Of each network the newest
-// line of all copies counts.
+// What the book says is closed, and nothing that may carry it: without aditd nothing passes.
 Result<std::optional<platform::GuardianBook>> read_book(const Options& options) {
-  guard::Lines lines;
+  guard::BookFiles files = books_of(options);
+  std::vector<guard::Lines> lines;
   std::optional<Error> unreadable;
-  bool any = false;
-  for (const auto& path : books_of(options)) {
-    guard::BookFile file(path, Lasting::boot, "guardian");
-    const auto read = file.load();
-    if (!read && read.error().code == EACCES && path.starts_with(options.run)) continue;  // aditd's users were kept out
-    if (!read) {                                                                          // as if it were lost
+  for (guard::BookFile* file : files.all()) {
+    auto read = file->load();
+    if (!read && read.error().code == EACCES && file == &files.run) continue;  // aditd's users were kept out
+    if (!read) {                                                               // as if it were lost
       say(read.error().text);
       unreadable = read.error();
       continue;
     }
-    if (!*read) continue;
-    any = true;
-    for (const auto& [network, line] : (*read)->networks) lines.take(line);
-    for (const auto& [name, line] : (*read)->interfaces) lines.take(line);
+    if (*read) lines.push_back(std::move(**read));
   }
+  const bool any = !lines.empty();
   if (!any && !unreadable) return std::nullopt;
   if (!any) {
-    for (const auto& path : books_of(options)) {
-      const guard::Lines readable = guard::BookFile(path, Lasting::boot, "guardian").readable();
-      for (const auto& [network, line] : readable.networks) lines.take(line);
-    }
-    if (lines.networks.empty()) return std::unexpected(*unreadable);
+    for (const guard::BookFile* file : files.all()) lines.push_back(file->readable());
+    if (std::ranges::all_of(lines, [](const guard::Lines& one) { return one.networks.empty(); }))
+      return std::unexpected(*unreadable);
     say("no copy of the guard's book is whole: what its readable lines close is closed, and what stands closed");
   }
-  const guard::Book book = lines.book();
+  const guard::Book book = guard::book_of(lines);
   platform::GuardianBook said{.plan = {}, .inside = book.inside(), .whole = any};
   said.plan.book = options.root;
   said.plan.generation = book.generation;
@@ -146,7 +140,8 @@ Result<> serve(const Options& options) {
   const std::vector<std::string> folders = {options.root + "/etc/adit", options.run};
   platform::make_reachable(platform::kGuardianRole, own, folders);
   auto missing = platform::share_folders(folders, settings.daemon);
-  for (const auto& book : books_of(options)) platform::let_all_read(book);
+  guard::BookFiles books = books_of(options);
+  for (const guard::BookFile* book : books.all()) platform::let_all_read(book->path());
   settings.root = options.root;
   settings.run = options.run;
   settings.say = say;

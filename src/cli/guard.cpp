@@ -76,34 +76,22 @@ int list(Context& context, const Options& options) {
   return printed ? kOk : context.failed("", printed.error());
 }
 
-// The book's files, as the daemon and the guardian read them.
-struct Books {
-  guard::BookFile disk, copy, run;
-  explicit Books(const Context& context)
-      : disk(context.path("/etc/adit/guard.book"), Lasting::disk, "guard.book"),
-        copy(context.path("/etc/adit/guard.book.copy"), Lasting::disk, "guard.copy"),
-        run(context.socket("guard.book"), Lasting::boot, "guard.run") {}
-};
-
 // Writes the opening down in every copy; what is broken in a copy does not keep the operator from opening.
 Result<> record_opening(const Context& context, const net::Prefix& network) {
-  Books books(context);
-  guard::Lines all;
+  guard::BookFiles files(context.path("/etc/adit/guard.book"), context.socket("guard.book"));
+  std::vector<guard::Lines> read;
   std::vector<guard::BookFile*> there;
-  for (guard::BookFile* file : {&books.disk, &books.copy, &books.run}) {
-    const auto lines = file->load();
+  for (guard::BookFile* file : files.all()) {
+    auto lines = file->load();
     if (!lines || !*lines) continue;
     there.push_back(file);
-    for (const auto& [closed, line] : (*lines)->networks) all.take(line);
-    for (const auto& [name, line] : (*lines)->interfaces) all.take(line);
+    read.push_back(std::move(**lines));
   }
-  guard::Book book = all.book();
+  const guard::Book book = guard::book_of(read);
   if (!book.holds(network)) return fail(ENOENT, "{} is not guarded", network.str());
-  book.put(network, std::nullopt);
-  ++book.generation;
   const guard::Line line{.network = network.masked(),
                          .interface = {},
-                         .generation = book.generation,
+                         .generation = book.generation + 1,
                          .entry = {},
                          .because = "guard open without aditd"};
   for (guard::BookFile* file : there) TRY(file->append({line}, [&]() -> const guard::Book& { return book; }));

@@ -185,14 +185,12 @@ class EngineWorld {
 
   // What the guardian does at boot, before the network and any daemon: closes what the book says; nothing carries it.
   void load_guard_as_at_boot() {
-    guard::Lines lines;
+    std::vector<guard::Lines> lines;
     for (const char* name : {"/etc/adit/guard.book", "/etc/adit/guard.book.copy"}) {
       const auto loaded = guard::BookFile(root + name, Lasting::disk, "boot").load();
-      if (!loaded || !*loaded) continue;
-      for (const auto& [network, line] : (*loaded)->networks) lines.take(line);
-      for (const auto& [interface, line] : (*loaded)->interfaces) lines.take(line);
+      if (loaded && *loaded) lines.push_back(**loaded);
     }
-    const guard::Book book = lines.book();
+    const guard::Book book = guard::book_of(lines);
     if (book.networks().empty()) return;
     platform::GuardPlan plan;
     plan.book = root;

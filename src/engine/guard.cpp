@@ -40,11 +40,7 @@ std::vector<net::Prefix> touched(const Book::Before& before) {
 }  // namespace
 
 Guard::Guard(const Context& context, const LinkView& links)
-    : context_(context),
-      links_(links),
-      disk_(context.in_root("/etc/adit/guard.book"), Lasting::disk, "guard.book"),
-      copy_(context.in_root("/etc/adit/guard.book.copy"), Lasting::disk, "guard.copy"),
-      run_(context.in_run("guard.book"), Lasting::boot, "guard.run") {}
+    : context_(context), links_(links), files_(context.in_root("/etc/adit/guard.book"), context.in_run("guard.book")) {}
 
 // ---- what closes
 
@@ -210,23 +206,33 @@ Result<> Guard::put_down(const Book::Before& before, const Word& word) {
   return {};
 }
 
-// Three files, written one after the other. Where one refuses, those before it take it back: a line that opens, left in
-// one of them, would open at the next start.
 Result<> Guard::write(const Book::Before& before, const std::string& because) {
   ++book_.generation;
-  const auto lasting = lines_for(before, because, true), all = lines_for(before, because, false);
-  Book disk;  // only asked for when a file is rewritten, which is when it has grown to twice its size
-  const auto whole = [&]() -> const Book& { return disk = lasting_book(); };
-  TRY(disk_.append(lasting, whole));
-  if (auto copied = copy_.append(lasting, whole); !copied) {
-    disk_.take_back();
-    return copied;
+  return append(lines_for(before, because, true), lines_for(before, because, false),
+                [&](Book& book) { book.put_back(before); });
+}
+
+// Three files, written one after the other. Where one refuses, those before it take it back: a line that opens, left in
+// one of them, would open at the next start. `undo` makes of the book what it was before.
+Result<> Guard::append(const std::vector<guard::Line>& lasting, const std::vector<guard::Line>& all,
+                       const std::function<void(Book&)>& undo) {
+  std::optional<Book> was;  // only asked for when a file is rewritten, which is when it has grown to twice its size
+  const auto before = [&]() -> const Book& {
+    if (was) return *was;
+    was = book_;
+    undo(*was);
+    --was->generation;
+    return *was;
+  };
+  std::vector<guard::BookFile*> written;
+  for (guard::BookFile* file : files_.all()) {
+    if (auto appended = file->append(file == &files_.run ? all : lasting, before); !appended) {
+      for (guard::BookFile* one : written) one->take_back();
+      return appended;
+    }
+    written.push_back(file);
   }
-  auto run = run_.append(all, [&]() -> const Book& { return book_; });
-  if (run) return {};
-  copy_.take_back();
-  disk_.take_back();
-  return run;
+  return {};
 }
 
 // ---- the layers
@@ -393,10 +399,8 @@ Result<> Guard::open(const net::Prefix& network) {
   return {};
 }
 
-Result<> Guard::set_inside(const std::string& interface, bool inside) {
-  if (book_.inside().contains(interface) == inside)
-    return fail(inside ? EEXIST : ENOENT, "{} is {} counted as inside", interface, inside ? "already" : "not");
-  book_.set_inside(interface, inside);
+// What the book says of it has changed already.
+Result<> Guard::write_inside(const std::string& interface, bool inside) {
   ++book_.generation;
   const std::vector<guard::Line> lines{{.network = {},
                                         .interface = interface,
@@ -404,6 +408,14 @@ Result<> Guard::set_inside(const std::string& interface, bool inside) {
                                         .entry = {},
                                         .inside = inside,
                                         .because = "guard outside"}};
+  return append(lines, lines, [&](Book& book) { book.set_inside(interface, !inside); });
+}
+
+Result<> Guard::set_inside(const std::string& interface, bool inside) {
+  if (book_.inside().contains(interface) == inside)
+    return fail(inside ? EEXIST : ENOENT, "{} is {} counted as inside", interface, inside ? "already" : "not");
+  TRY(stand_before({}));
+  book_.set_inside(interface, inside);
   if (session_ && !inside)
     for (const auto& local : local_networks(context_.platform, links_))
       if (local.network.contains(*session_) && plan_.inside.contains(local.network) &&
@@ -413,18 +425,18 @@ Result<> Guard::set_inside(const std::string& interface, bool inside) {
                                        session_->str(), interface);
         return fail(kEndsSession, "{}", session_refused_);
       }
-  const auto whole = [&]() -> const Book& { return book_; };
-  Result<> done = disk_.append(lines, whole);
-  if (done) done = copy_.append(lines, whole);
-  if (done) done = run_.append(lines, whole);
-  if (done) {
-    platform::GuardChange change;
-    difference_of_inside(change);
-    done = send(std::move(change));
-  }
-  if (!done) {
+  if (auto written = write_inside(interface, inside); !written) {
     book_.set_inside(interface, !inside);
-    return done;
+    return written;
+  }
+  crash_point("guard:inside");
+  platform::GuardChange change;
+  difference_of_inside(change);
+  if (auto sent = send(std::move(change)); !sent) {
+    book_.set_inside(interface, !inside);
+    if (auto undone = write_inside(interface, !inside); !undone)
+      context_.events.add(Severity::warning, "guard.failed", "", undone.error().text);
+    return sent;
   }
   context_.events.add(Severity::warning, inside ? "guard.inside" : "guard.outside", interface,
                       fmt::format("the networks of {} are {} reachable although a wider network is closed", interface,

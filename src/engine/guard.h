@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cerrno>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -139,6 +140,9 @@ class Guard final : public GuardDoor, public FirewallDoor {
   Result<std::vector<net::Prefix>> relax(const guard::Book::Before& before, const Word& word);
   Result<> put_down(const guard::Book::Before& before, const Word& word);
   Result<> write(const guard::Book::Before& before, const std::string& because);
+  Result<> append(const std::vector<guard::Line>& lasting, const std::vector<guard::Line>& all,
+                  const std::function<void(guard::Book&)>& undo);
+  Result<> write_inside(const std::string& interface, bool inside);
   Result<> send(platform::GuardChange change);
   Result<> stand();
   [[nodiscard]] std::string cut_sentence(const net::Address& from, const guard::Book::Before& before) const;
@@ -168,7 +172,7 @@ class Guard final : public GuardDoor, public FirewallDoor {
 
   // ---- guard_restore.cpp
   Result<> load_books();
-  void mend_files(const std::vector<std::optional<guard::Book>>& read);
+  void mend_files(const std::map<guard::BookFile*, guard::Book>& stand);
   [[nodiscard]] guard::Book lasting_book() const;
   Result<> adopt_what_stands();
   [[nodiscard]] platform::GuardPlan whole_plan() const;
@@ -211,7 +215,7 @@ class Guard final : public GuardDoor, public FirewallDoor {
   const LinkView& links_;
   std::vector<const FirewallPart*> parts_;
   guard::Book book_;
-  guard::BookFile disk_, copy_, run_;
+  guard::BookFiles files_;
   platform::GuardPlan plan_;                // what the layers were last told
   bool whole_ = false;                      // they took it; else all of it is sent again
   bool away_ = false;                       // the guardian did not answer when it was last heard of

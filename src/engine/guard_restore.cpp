@@ -9,55 +9,49 @@
 namespace adit::engine {
 
 using guard::Book;
-using guard::Entry;
+using guard::BookFile;
 using guard::Lines;
 
 // A copy that cannot be read is as one that is lost: one that can is enough.
 Result<> Guard::load_books() {
-  Lines lines;
-  std::vector<std::optional<Book>> read;
+  std::map<BookFile*, Book> stand;
+  std::vector<Lines> read;
   std::vector<Error> unreadable;
-  bool any = false;
-  for (guard::BookFile* file : {&disk_, &copy_, &run_}) {
+  for (BookFile* file : files_.all()) {
     auto loaded = file->load();
-    if (!loaded) {
-      unreadable.push_back(std::move(loaded.error()));
-      read.emplace_back();
-      continue;
-    }
-    read.push_back(*loaded ? std::optional((*loaded)->book()) : std::nullopt);
-    if (!*loaded) continue;
-    any = true;
-    for (const auto& [network, line] : (*loaded)->networks) lines.take(line);
-    for (const auto& [name, line] : (*loaded)->interfaces) lines.take(line);
+    if (!loaded) unreadable.push_back(std::move(loaded.error()));
+    if (!loaded || !*loaded) continue;
+    if ((*loaded)->whole != 0) stand[file] = (*loaded)->book();
+    read.push_back(std::move(**loaded));
   }
-  any_book_ = any;
-  if (!any && !unreadable.empty())
+  any_book_ = !read.empty();
+  if (!any_book_ && !unreadable.empty())
     return fail(
         unreadable.front().code,
         "{}; no other copy is there, and without it aditd cannot know which networks to keep closed: put it back, "
         "or delete it if no secured tunnel needs it",
         unreadable.front().text);
-  if (!any) return {};
+  if (!any_book_) return {};
   for (const Error& error : unreadable)
     context_.events.add(Severity::alert, "guard.failed", "",
                         fmt::format("{}; the guard's book is taken from its other copies", error.text));
-  book_ = lines.book();
-  mend_files(read);
+  book_ = guard::book_of(read);
+  mend_files(stand);
   return {};
 }
 
-// A copy that was lost, cut or is older is written whole again before anything else: the next loss may hit another.
-void Guard::mend_files(const std::vector<std::optional<Book>>& read) {
+// A copy that was lost, cut or is older is written whole again before anything else: the next loss may hit another. An
+// older one may say the same today, and not say what has gone since.
+void Guard::mend_files(const std::map<BookFile*, Book>& stand) {
   const Book lasting = lasting_book();
   Result<> mended;
-  const auto mend = [&](guard::BookFile& file, const std::optional<Book>& stands, const Book& wanted) {
-    if (stands == wanted) return;
-    if (auto written = file.rewrite(wanted); !written) mended = written;
-  };
-  mend(disk_, read[0], lasting);
-  mend(copy_, read[1], lasting);
-  mend(run_, read[2], book_);
+  for (BookFile* file : files_.all()) {
+    const auto found = stand.find(file);
+    if (found != stand.end() && found->second.generation == book_.generation &&
+        found->second == (file == &files_.run ? book_ : lasting))
+      continue;
+    if (auto written = file->rewrite(book_); !written) mended = written;
+  }
   if (!mended)
     context_.events.add(Severity::alert, "guard.failed", "",
                         fmt::format("a copy of the guard's book is not whole: {}", mended.error().text));

@@ -155,11 +155,21 @@ bool Entry::held_by(const std::string& tunnel, Source source) const {
   return false;
 }
 
+namespace {
+std::optional<Entry> part_of(const Entry& entry, bool temporary) {
+  Entry part{{}, entry.except};
+  for (const auto& [key, holder] : entry.holders)
+    if (holder.temporary == temporary) part.holders.emplace(key, holder);
+  return part.holders.empty() ? std::nullopt : std::optional(std::move(part));
+}
+}  // namespace
+
 std::optional<Entry> Entry::lasting() const {
-  Entry kept{{}, except};
-  for (const auto& [key, holder] : holders)
-    if (!holder.temporary) kept.holders.emplace(key, holder);
-  return kept.holders.empty() ? std::nullopt : std::optional(std::move(kept));
+  return part_of(*this, false);
+}
+
+std::optional<Entry> Entry::temporary() const {
+  return part_of(*this, true);
 }
 
 // ---- the book
@@ -227,22 +237,6 @@ void Book::remove(const Hold& hold, Before* before) {
   put(network, std::move(entry));
 }
 
-void Book::merge(const Book& other) {
-  for (const auto& [network, theirs] : other.networks_) {
-    const Entry* there = find(network);
-    Entry entry = there == nullptr ? Entry{} : *there;
-    for (const auto& [key, holder] : theirs.holders) {
-      auto& mine = entry.holders[key];
-      mine.temporary = mine.sources.empty() ? holder.temporary : mine.temporary && holder.temporary;
-      mine.sources.insert(holder.sources.begin(), holder.sources.end());
-    }
-    if (entry.except.empty()) entry.except = theirs.except;
-    put(network, std::move(entry));
-  }
-  inside_.insert(other.inside_.begin(), other.inside_.end());
-  generation = std::max(generation, other.generation);
-}
-
 std::vector<net::Prefix> Book::networks_of(const std::string& tunnel) const {
   const auto found = by_tunnel_.find(tunnel);
   return found == by_tunnel_.end() ? std::vector<net::Prefix>{}
@@ -267,9 +261,12 @@ void Book::set_inside(const std::string& interface, bool inside) {
 // ---- lines
 
 std::string text_of(const Line& line) {
-  std::string text = line.network ? "net " + line.network->str() : "inside " + escaped(line.interface);
+  const bool whole = !line.network && line.interface.empty();
+  std::string text = line.network ? "net " + line.network->str()
+                     : whole      ? "whole"
+                                  : "inside " + escaped(line.interface);
   text += fmt::format(" g={}", line.generation);
-  const bool gone = line.network ? !line.entry : !line.inside;
+  const bool gone = line.network ? !line.entry : !line.inside && !whole;
   if (gone) text += " gone=" + escaped(line.because);
   if (line.entry) {
     if (!line.entry->except.empty()) {
@@ -289,12 +286,19 @@ Result<Line> parse_line(std::string_view text) {
   Line line;
   Entry entry;
   bool gone = false;
+  if (words.size() < 2) return fail(EINVAL, "it is too short");
+  if (words[0] == "whole") {
+    if (words.size() != 2) return fail(EINVAL, "it is too long");
+    TRY(parse_word(words[1], line, entry, gone));
+    return line;
+  }
   if (words.size() < 3) return fail(EINVAL, "it is too short");
   if (words[0] == "net") {
     TRY_ASSIGN(const net::Prefix network, net::Prefix::parse(words[1]));
     line.network = network.masked();
   } else if (words[0] == "inside") {
     TRY_ASSIGN(line.interface, unescaped(words[1]));
+    if (line.interface.empty()) return fail(EINVAL, "it names no interface");
   } else {
     return fail(EINVAL, "'{}' is neither net nor inside", words[0]);
   }

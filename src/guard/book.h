@@ -52,6 +52,7 @@ struct Entry {  // of one network
   [[nodiscard]] bool held_by(const std::string& tunnel) const;
   [[nodiscard]] bool held_by(const std::string& tunnel, Source source) const;  // whoever the owner is
   [[nodiscard]] std::optional<Entry> lasting() const;  // without the holds of temporary tunnels; nullopt: none is left
+  [[nodiscard]] std::optional<Entry> temporary() const;  // those alone; nullopt: there are none
   friend bool operator==(const Entry&, const Entry&) = default;
 };
 
@@ -64,7 +65,6 @@ class Book {
   void remove(const Hold& hold, Before* before = nullptr);
   void put(const net::Prefix& network, std::optional<Entry> entry);  // nullopt: it goes
   void put_back(const Before& before);
-  void merge(const Book& other);  // everything of `other` too; the higher generation
 
   [[nodiscard]] const Entry* find(const net::Prefix& network) const;
   [[nodiscard]] bool holds(const net::Prefix& network) const { return find(network) != nullptr; }
@@ -96,9 +96,10 @@ class Book {
 //   net 10.0.1.0/24 g=7 except=10.0.1.8/29 hold=v4_bob0;;lasting;address+route ~1a2b3c4d
 //   net 10.0.1.0/24 g=8 gone=guard%20open ~…          the record of an opening: who said so
 //   inside net1 g=9 ~…          inside net1 g=10 gone=root ~…
+//   whole g=10 ~…               the lines above tell all that there was then: what they do not name was gone
 struct Line {
   std::optional<net::Prefix> network;  // nullopt: of an interface
-  std::string interface;
+  std::string interface;               // empty: `whole`
   uint64_t generation = 0;
   std::optional<Entry> entry;  // of a network; nullopt: gone
   bool inside = false;         // of an interface

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -26,6 +27,14 @@ Book sample() {
   return book;
 }
 
+Line line_of(const net::Prefix& network, uint64_t generation, std::optional<Entry> entry) {
+  return {
+      .network = network, .interface = {}, .generation = generation, .entry = std::move(entry), .because = "a test"};
+}
+Entry held_by(const char* tunnel, bool temporary = false) {
+  return {{{{tunnel, ""}, {{Source::route}, temporary}}}, {}};
+}
+
 class File : public ::testing::Test {
  protected:
   File() {
@@ -43,20 +52,21 @@ class File : public ::testing::Test {
 };
 
 TEST(Book, EachLineReadsBackAsItself) {
-  const Lines lines = lines_of(sample());
-  for (const auto& [network, line] : lines.networks) {
-    const std::string text = text_of(line);
+  const Book book = sample();
+  for (const auto& [network, entry] : book.networks()) {
+    const std::string text = text_of(line_of(network, 7, entry));
     const auto read = parse_line(std::string_view(text).substr(0, text.size() - 1));
     ASSERT_TRUE(read) << text << read.error().text;
-    EXPECT_EQ(read->network, line.network);
-    EXPECT_EQ(read->entry, line.entry);
+    EXPECT_EQ(read->network, network);
+    EXPECT_EQ(read->entry, entry);
     EXPECT_EQ(read->generation, 7u);
   }
-  EXPECT_EQ(lines.book(), sample());
 }
 
 TEST(Book, ALineThatIsCutOrChangedAnywhereIsRefused) {
-  const std::string text = text_of(lines_of(sample()).networks.begin()->second);
+  const Book book = sample();
+  const auto& [network, entry] = *book.networks().begin();
+  const std::string text = text_of(line_of(network, 7, entry));
   for (size_t length = 0; length + 1 < text.size(); ++length)
     EXPECT_FALSE(parse_line(std::string_view(text).substr(0, length))) << length;
   for (size_t at = 0; at + 1 < text.size(); ++at) {
@@ -92,18 +102,18 @@ TEST(Book, TheNearestWiderNetworkIsFound) {
 TEST_F(File, AJournalOfChangesReadsBackAsTheBook) {
   BookFile file(path_, Lasting::disk, "test");
   EXPECT_FALSE(file.load()->has_value());
-  Book book;
-  const auto whole = [&]() -> const Book& { return book; };
+  Book book, was;
+  const auto before = [&]() -> const Book& { return was; };
   for (int i = 0; i < 2000; ++i) {
     const net::Prefix network = prefix(fmt::format("10.{}.{}.0/24", i % 7, i % 5).c_str());
+    was = book;
     ++book.generation;
     if (i % 3 == 0 && book.holds(network)) {
       book.put(network, std::nullopt);
-      ASSERT_TRUE(file.append({{.network = network, .generation = book.generation, .because = "test"}}, whole));
+      ASSERT_TRUE(file.append({line_of(network, book.generation, std::nullopt)}, before));
     } else {
       book.add({network, "t0", Source::route});
-      ASSERT_TRUE(
-          file.append({{.network = network, .generation = book.generation, .entry = *book.find(network)}}, whole));
+      ASSERT_TRUE(file.append({line_of(network, book.generation, *book.find(network))}, before));
     }
   }
   BookFile again(path_, Lasting::disk, "test");
@@ -114,7 +124,7 @@ TEST_F(File, AJournalOfChangesReadsBackAsTheBook) {
 }
 
 TEST_F(File, ACutLastLineIsNotCountedAndTheNextChangeMendsIt) {
-  BookFile file(path_, Lasting::disk, "test");
+  BookFile file(path_, Lasting::boot, "test");
   Book book = sample();
   ASSERT_TRUE(file.rewrite(book));
   write(text() + "net 10.77.0.0/16 g=8 hold=t0;;las");
@@ -122,14 +132,44 @@ TEST_F(File, ACutLastLineIsNotCountedAndTheNextChangeMendsIt) {
   ASSERT_TRUE(lines && *lines) << lines.error().text;
   EXPECT_EQ((*lines)->book(), sample());
   book.add({prefix("10.78.0.0/16"), "t0", Source::route});
-  ASSERT_TRUE(
-      file.append({{.network = prefix("10.78.0.0/16"), .generation = 9, .entry = *book.find(prefix("10.78.0.0/16"))}},
-                  [&]() -> const Book& { return book; }));
+  const Book before = sample();
+  ASSERT_TRUE(file.append({line_of(prefix("10.78.0.0/16"), 9, *book.find(prefix("10.78.0.0/16")))},
+                          [&]() -> const Book& { return before; }));
   EXPECT_EQ((*file.load())->book(), book);
 }
 
-TEST_F(File, ABrokenLineInTheMiddleIsNamed) {
+TEST_F(File, OnDiskItTellsOfNoTemporaryTunnel) {
   BookFile file(path_, Lasting::disk, "test");
+  ASSERT_TRUE(file.rewrite(sample()));
+  EXPECT_EQ(text().find("temporary"), std::string::npos);
+  const auto lines = file.load();
+  ASSERT_TRUE(lines && *lines);
+  EXPECT_FALSE((*lines)->temporary);
+  EXPECT_FALSE((*lines)->book().holds(prefix("10.9.0.0/16")));
+  EXPECT_TRUE((*lines)->book().holds(prefix("10.0.1.0/24")));
+}
+
+TEST_F(File, WhatAnotherRefusedIsTakenBackAlsoFromAFileWrittenAnewForIt) {
+  BookFile file(path_, Lasting::boot, "test");
+  const Book before = sample();
+  ASSERT_TRUE(file.append({line_of(prefix("10.9.0.0/16"), 8, std::nullopt)}, [&]() -> const Book& { return before; }));
+  file.take_back();
+  EXPECT_EQ((*file.load())->book(), before);
+  EXPECT_EQ((*file.load())->generation(), 7u);
+  const std::string there = text();
+  file.take_back();
+  EXPECT_EQ(text(), there) << "once";
+}
+
+TEST_F(File, OfWhichOnlySomeLinesCanBeReadItIsNeverWhole) {
+  BookFile file(path_, Lasting::disk, "test");
+  ASSERT_TRUE(file.rewrite(sample()));
+  EXPECT_EQ((*file.load())->whole, 7u);
+  EXPECT_EQ(file.readable().whole, 0u);
+}
+
+TEST_F(File, ABrokenLineInTheMiddleIsNamed) {
+  BookFile file(path_, Lasting::boot, "test");
   ASSERT_TRUE(file.rewrite(sample()));
   std::string broken = text();
   broken[broken.find("10.9.0.0") + 1] = '1';
@@ -144,22 +184,77 @@ TEST_F(File, ABrokenLineInTheMiddleIsNamed) {
   EXPECT_FALSE(file.load()->has_value()) << "an empty file is a lost one";
 }
 
-TEST(Lines, OfTwoCopiesTheNewerLineCountsAndOfEqualAgeTheOneThatCloses) {
-  Lines lines;
-  const Line held{.network = prefix("10.0.0.0/8"),
-                  .interface = {},
-                  .generation = 4,
-                  .entry = Entry{{{{"t0", ""}, {{Source::route}, false}}}, {}},
-                  .because = {}};
-  Line gone{.network = prefix("10.0.0.0/8"), .interface = {}, .generation = 5, .entry = {}, .because = "x"};
-  lines.take(gone);
-  lines.take(held);
-  EXPECT_FALSE(lines.book().holds(prefix("10.0.0.0/8")));
-  gone.generation = 4;
-  lines = {};
-  lines.take(gone);
-  lines.take(held);
-  EXPECT_TRUE(lines.book().holds(prefix("10.0.0.0/8")));
+// ---- several files of one book
+
+constexpr bool kOnDisk = false, kUntilBoot = true;
+Lines lines(bool temporary, const std::vector<Line>& all, uint64_t whole = 0) {
+  Lines said;
+  for (const Line& line : all) said.take(line);
+  said.whole = whole;
+  said.temporary = temporary;
+  return said;
+}
+const net::Prefix kNet = prefix("10.0.0.0/8");
+bool held(const std::vector<Lines>& files) {
+  auto reversed = files;
+  std::ranges::reverse(reversed);
+  EXPECT_EQ(book_of(files), book_of(reversed));
+  return book_of(files).holds(kNet);
+}
+
+TEST(Files, OfTwoTheNewerLineCountsAndOfEqualAgeTheOneThatCloses) {
+  const Line there = line_of(kNet, 4, held_by("t0"));
+  EXPECT_FALSE(held({lines(kOnDisk, {there}), lines(kOnDisk, {line_of(kNet, 5, {})})}));
+  EXPECT_TRUE(held({lines(kOnDisk, {there}), lines(kOnDisk, {line_of(kNet, 4, {})})}));
+  EXPECT_TRUE(held({lines(kOnDisk, {there}), lines(kOnDisk, {line_of(kNet, 3, {})})}));
+}
+
+TEST(Files, WhatAFileThatIsWholeDoesNotNameWasGoneByThen) {
+  const Line there = line_of(kNet, 4, held_by("t0"));
+  EXPECT_TRUE(held({lines(kOnDisk, {there}), lines(kOnDisk, {})})) << "silence alone opens nothing";
+  EXPECT_FALSE(held({lines(kOnDisk, {there}), lines(kOnDisk, {}, 5)}));
+  EXPECT_TRUE(held({lines(kOnDisk, {there}), lines(kOnDisk, {}, 4)})) << "of equal age";
+  EXPECT_TRUE(held({lines(kOnDisk, {there}), lines(kOnDisk, {}, 3)})) << "it came later";
+  EXPECT_FALSE(held({lines(kOnDisk, {there}), lines(kOnDisk, {}, 5), lines(kUntilBoot, {})}));
+  EXPECT_EQ(book_of({lines(kOnDisk, {}, 5)}).generation, 5u);
+}
+
+TEST(Files, OfTemporaryHoldsOnlyTheOneThatTellsOfThemIsAsked) {
+  Entry both = held_by("t1");
+  both.holders[{"t0", ""}] = {{Source::closed}, true};
+  const Lines run = lines(kUntilBoot, {line_of(kNet, 4, both)});
+  const auto holders = [&](const Lines& disk) {
+    EXPECT_TRUE(held({disk, run}));
+    const Entry entry = *book_of({disk, run}).find(kNet);
+    return fmt::format("{}{}", entry.held_by("t0") ? "t0" : "", entry.held_by("t1") ? "t1" : "");
+  };
+  EXPECT_EQ(holders(lines(kOnDisk, {line_of(kNet, 4, held_by("t1"))})), "t0t1");
+  EXPECT_EQ(holders(lines(kOnDisk, {line_of(kNet, 9, held_by("t1"))})), "t0t1");
+  EXPECT_EQ(holders(lines(kOnDisk, {line_of(kNet, 9, {})})), "t0");
+  EXPECT_EQ(holders(lines(kOnDisk, {}, 9)), "t0");
+  EXPECT_EQ(holders(lines(kOnDisk, {})), "t0t1");
+  const Lines disk = lines(kOnDisk, {line_of(kNet, 4, held_by("t1"))});
+  EXPECT_FALSE(held({disk, lines(kUntilBoot, {line_of(kNet, 5, {})})}));
+  EXPECT_FALSE(held({lines(kOnDisk, {line_of(kNet, 4, both)}, 5), lines(kUntilBoot, {}, 5), lines(kOnDisk, {}, 5)}))
+      << "a file on disk that tells of a temporary hold is not heard";
+}
+
+TEST(Files, AnInterfaceIsInsideOnlyByTheNewestWord) {
+  const auto said = [](uint64_t generation, bool inside) {
+    return Line{.network = {},
+                .interface = "net1",
+                .generation = generation,
+                .entry = {},
+                .inside = inside,
+                .because = "a test"};
+  };
+  const auto inside = [](const std::vector<Lines>& files) { return book_of(files).inside().contains("net1"); };
+  EXPECT_TRUE(inside({lines(kOnDisk, {said(4, true)}), lines(kOnDisk, {said(3, false)})}));
+  EXPECT_FALSE(inside({lines(kOnDisk, {said(4, true)}), lines(kOnDisk, {said(5, false)})}));
+  for (const bool first : {true, false})
+    EXPECT_FALSE(inside({lines(kOnDisk, {said(4, first)}), lines(kOnDisk, {said(4, !first)})})) << "of equal age";
+  EXPECT_TRUE(inside({lines(kOnDisk, {said(4, true)}), lines(kOnDisk, {})}));
+  EXPECT_FALSE(inside({lines(kOnDisk, {said(4, true)}), lines(kOnDisk, {}, 5)}));
 }
 
 }  // namespace
