@@ -66,6 +66,10 @@ ALLOWED = {
         START + ROUTED + "book+ 10.0.1.128/25 bob0 operator policy\nroute+ 10.0.1.128/25 bob0",
     "a reason is undone, and another holds the network": START + ROUTED + "book+ 10.0.1.0/24 bob0 operator kept\nroute- 10.0.1.0/24 bob0\nroute+ 10.0.1.0/24 bob0\n"
                                                          "record 1 undo 10.0.1.0/24 bob0 operator kept\nbook- 10.0.1.0/24 bob0 operator kept record=1",
+    "a change of reasons that the guardian did not take is undone, and the way put back":
+        START + ROUTED + "writes 10.0.1.0/24 bob0 operator kept\nrecord 1 delete 10.0.1.0/24 bob0 operator route\nbook+ 10.0.1.0/24 bob0 operator kept\n"
+        "book- 10.0.1.0/24 bob0 operator route record=1\nlayer owned down\nrecord 2 undo 10.0.1.0/24 bob0 operator kept\n"
+        "book+ 10.0.1.0/24 bob0 operator route\nbook- 10.0.1.0/24 bob0 operator kept record=2\nroute+ 10.0.1.0/24 bob0",
     "killed between an entry's write and its line, though it left before": START + ROUTED + LEFT + "writes 10.0.1.0/24 bob0 operator route\n" + AGAIN,
     "a command that failed at its first try is undone":
         START + "book+ 10.0.1.0/24 bob0 operator route\nlayer rule up 10.0.1.0/24\nlayer owned down\nrecord 1 undo 10.0.1.0/24 bob0 operator *\n"
@@ -151,6 +155,7 @@ REFUSED = {
         *[START + CLOSED.replace(f"layer {layer} up 10.0.1.0/24\n", "") + "route+ 10.0.1.0/24 bob0" for layer in trace_checker.LAYERS],
         START + CLOSED.replace("owned up 10.0.1.0/24", "owned down") + "route+ 10.0.1.0/24 bob0",      # the guardian hangs: nothing new is made
         START + ROUTED + AGAIN.replace("layer lasting up\n", "") + "route+ 10.0.1.0/24 bob0",
+        START + "device+ other0 8 secured\n" + ROUTED + "layer owned down\nbook+ 10.0.1.0/24 other0 operator route\nroute+ 10.0.1.0/24 other0",
     ],
     "carrier-without-policy": [
         START + ROUTED + "carrier bob0 on",

@@ -39,7 +39,7 @@ class Held:
 
     def __init__(self, at, temporary=False, loaded=False):
         self.at, self.temporary = at, temporary
-        self.whole = loaded                  # all layers have closed it once
+        self.whole = loaded                  # all layers have closed it once for its tunnel
         self.placed = at if loaded else None           # since this line it is no unfinished command: a way stood, or a start found it
 
     def place(self, at):
@@ -212,7 +212,10 @@ class Checker:
         if who in self.starts:
             self.starts[who].read.add(entry)
         if entry not in self.book:
-            self.book[entry] = Held(self.at, temporary == "temporary", loaded=who in self.starts)
+            held = Held(self.at, temporary == "temporary", loaded=who in self.starts)
+            # One reason in another's place: what the layers closed for the tunnel they close still.
+            held.whole = held.whole or any(self.book[other].whole for other in self.others(entry) if other.tunnel == tunnel)
+            self.book[entry] = held
             self.left.pop(entry, None)
 
     def writes(self, who, net, tunnel, maker, source):
