@@ -171,10 +171,7 @@ Result<> Guard::enact(const Book::Before& before, Opening of_what_goes) {
   platform::GuardChange change;
   add_facts(before, change);
   // At a start the book counts: all of it is sent again until the layers take it, and no tunnel opens before.
-  if (auto sent = send(std::move(change)); !sent && starting_)
-    whole_ = false;
-  else if (!sent)
-    return undo(sent.error());
+  if (auto sent = send(std::move(change)); !sent && !starting_) return undo(sent.error());
   crash_point("guard:closed");
   for (const auto& network : closed)
     context_.events.add(Severity::info, "guard.closed", network.str(), fmt::format("{} is guarded", network.str()));
@@ -237,7 +234,8 @@ Result<> Guard::append(const std::vector<guard::Line>& lasting, const std::vecto
 
 // ---- the layers
 
-// What the layers did not take whole is sent again as a whole, before anything else.
+// What the layers did not take whole is sent again as a whole, before anything else: of a change that failed they may
+// have done a part, or do it yet.
 Result<> Guard::send(platform::GuardChange change) {
   change.generation = book_.generation;
   if (whole_) {
@@ -250,12 +248,12 @@ Result<> Guard::send(platform::GuardChange change) {
         for (const auto& [network, devices] : change.close) context_.steps.layer_up(layer, network);
       return {};
     }
-    if (changed.error().code != ESTALE) {
+    whole_ = false;
+    if (changed.error().code != ESTALE) {  // else they lost what they had
       away_ = true;
       context_.steps.layer_down(Layer::owned);
       return changed;
     }
-    whole_ = false;  // the layers lost what they had
   }
   platform::GuardPlan plan = whole_plan();
   if (auto replaced = context_.platform.replace_guard(plan); !replaced) {

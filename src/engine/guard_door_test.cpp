@@ -622,6 +622,41 @@ TEST(Guardian, AClosingThatTheLayersNeverTookIsNotCalledDone) {
   EXPECT_TRUE(!report || report->failed());
 }
 
+TEST(Guardian, OfAChangeThatFailedTheLayersMayHaveDoneAPartAndAreToldAllAgain) {
+  EngineWorld world;
+  with_route(world);
+  ASSERT_TRUE(world.engine->guard().close(prefix_of("10.71.0.0/16"), "t0"));
+  world.platform.fail_call("change_guard", 1, EIO);
+  ASSERT_FALSE(world.engine->guard().open(prefix_of("10.71.0.0/16")));
+  world.platform.guard->closed.erase(prefix_of("10.71.0.0/16"));
+  world.engine->tick();
+  EXPECT_TRUE(world.closed("10.71.0.0/16")) << "the opening failed";
+  world.platform.fail_call("change_guard", 1, EIO);
+  ASSERT_FALSE(world.engine->guard().close(prefix_of("10.72.0.0/16"), "t0"));
+  world.platform.guard->closed[prefix_of("10.72.0.0/16")] = {};
+  world.engine->tick();
+  EXPECT_FALSE(world.closed("10.72.0.0/16")) << "the closing failed";
+}
+
+TEST(Guardian, AfterAnOpeningThatItDidNotTakeNoCarrierGoesOnBeforeItHasAllOfTheBook) {
+  EngineWorld world;
+  with_route(world);
+  ASSERT_TRUE(world.engine->guard().close(prefix_of("10.71.0.0/16"), "t0"));
+  ASSERT_TRUE(world.engine->policy().flush_global());
+  ASSERT_FALSE(world.carrier("t0"));
+  world.platform.guardian = false;
+  ASSERT_FALSE(world.engine->guard().open(prefix_of("10.71.0.0/16")));
+  (void)world.load_policy(EngineWorld::protect_all("t0"));
+  EXPECT_FALSE(world.carrier("t0"));
+  world.platform.guardian = true;
+  world.clock.advance(Seconds(2));
+  world.settle();
+  world.engine->tick();
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("t0")));
+  EXPECT_TRUE(world.carrier("t0"));
+  EXPECT_TRUE(world.closed("10.71.0.0/16"));
+}
+
 TEST(NamesProveNothing, ARouteIntoAnUnsecuredTunnelOpensNoLayer) {
   EngineWorld world;
   with_route(world);

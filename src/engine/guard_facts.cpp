@@ -96,10 +96,8 @@ Result<> Guard::tunnels_changed(const std::vector<std::string>& names) {
     change_ends(name, ends, change);
   }
   if (change.nothing() && whole_) return {};
-  if (auto sent = send(std::move(change)); !sent) {
-    whole_ = false;  // the facts are as they are: all of them are told again
+  if (auto sent = send(std::move(change)); !sent)
     return fail(sent.error().code, "the guard could not be told: {}", sent.error().text);
-  }
   for (const auto& name : names) {
     if (const auto was = before.find(name); was != before.end()) log_passes(name, was->second, ends_of(name));
     carry_rule_networks(book_.networks_of(name));

@@ -124,17 +124,20 @@ void Links::enter(std::vector<Birth>& births, Undo& undo) {
     half_made_.insert_or_assign(tunnel.active.name, tunnel.active);
   }
   undo.add([this, &births] {
-    const auto names = names_of(births);
     for (const Birth& birth : births) {
       names_.erase(static_cast<uint32_t>(birth.tunnel->active.id));
       forget_pair(*birth.tunnel);
       tunnels_.erase(birth.request->name);
     }
     half_made_.clear();
-    (void)save_active(names);
-    if (auto told = guard_.tunnels_changed(names); !told)  // their indices may be given out again
-      context_.events.add(Severity::warning, "guard.failed", "", told.error().text);
+    (void)save_active(names_of(births));
+    tell_guard_gone(births);
   });
+}
+
+void Links::tell_guard_gone(const std::vector<Birth>& births) {
+  if (auto told = guard_.tunnels_changed(names_of(births)); !told)
+    context_.events.add(Severity::warning, "guard.failed", "", told.error().text);
 }
 
 Result<> Links::guard_births(const std::vector<Birth>& births, Undo& undo) {
@@ -161,6 +164,7 @@ Result<> Links::open_born(Birth& birth, Undo& undo) {
       left_over(record, gone.error());
     else
       context_.steps.device_removed(record.name, tunnel.index);
+    tunnel.device = false;
   });
   TRY_ASSIGN(birth.ports, context_.platform.open_tun(name, dataplane_.workers(), platform::DeviceName::fresh));
   TRY_ASSIGN(const auto made, context_.platform.interface(name));
@@ -186,6 +190,7 @@ Result<> Links::make_devices(std::vector<Birth>& births, Undo& undo) {
       dataplane_.take_link(birth.tunnel->active.id);
     }
     dataplane_.publish();
+    tell_guard_gone(births);  // before it is told anything else: their indices may be given out again
   });
   for (Birth& birth : births) {
     if (auto opened = open_born(birth, undo); !opened) return of(*birth.request, births.size() > 1, opened.error());

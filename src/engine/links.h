@@ -171,6 +171,7 @@ class Links final : public LinkView {
   Result<> make_devices(std::vector<Birth>& births, Undo& undo);
   Result<> open_born(Birth& birth, Undo& undo);
   Result<> store_births(const std::vector<Birth>& births, Undo& undo);
+  void tell_guard_gone(const std::vector<Birth>& births);
 
   // link_removal.cpp
   [[nodiscard]] std::vector<LinkUser::Obstacle> obstacles(const std::string& name) const;

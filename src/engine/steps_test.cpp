@@ -76,6 +76,15 @@ TEST_F(Steps, OfALifeWithEverythingAreAllowedAndAllOfThemAreThere) {
     EXPECT_THAT(logged(), HasSubstr(step));
 }
 
+TEST_F(Steps, OfACreationThatTheGuardianDoesNotTakeAreAllowed) {
+  whole();
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("t0") +
+                                "{ tunnel t1 negotiate tunnel raddr 10.7.0.0/24 } ipsec { encr_algs aes-gcm }\n"));
+  world.platform.fail_call("change_guard", 2, EIO);
+  ASSERT_FALSE(world.create("t1", true, "5.6.7.9"));
+  EXPECT_EQ(refused(), "") << "a device that is gone is let pass no more";
+}
+
 // ---- planted wrong orders: parts of the engine whose neighbour does not do what it says
 
 // A guard that says "closed" and closes nothing.
