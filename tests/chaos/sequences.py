@@ -34,12 +34,14 @@ class Budget:
     def __init__(self, site):
         self.site, self.broken, self.since = site, set(), 0.0
 
-    def allows(self, fault):
-        if not fault.breaks:
+    def allows(self, fault, standing):
+        """`standing`: the faults that are not undone yet."""
+        if not fault.breaks and not fault.rests_on:
             return True
         self.forget_what_is_back()
         left = {"rule", "lasting", "owned"} - self.broken - fault.breaks
-        if not left & {"lasting", "owned"}:              # bound and multicast sockets ask no rule
+        rest = [{"lasting", "owned"}, *(one.rests_on for one in [fault, *standing] if one.rests_on)]      # bound and multicast sockets ask no rule
+        if not all(left & layers for layers in rest):
             return False
         self.broken |= fault.breaks
         self.since = time.monotonic()
@@ -90,7 +92,7 @@ def act_in_turn(site, steps, walk):
     for number, step in enumerate(steps):
         fault = BY_NAME[step.fault]
         undo_due(site, standing, number)
-        if any(one is fault for _, one in standing) or not site.has(fault) or not possible(site, fault) or not budget.allows(fault):
+        if any(one is fault for _, one in standing) or not site.has(fault) or not possible(site, fault) or not budget.allows(fault, [one for _, one in standing]):
             continue
         site.do(fault.act)
         walk.acts += 1

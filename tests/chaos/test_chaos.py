@@ -50,6 +50,18 @@ def test_chaos_random_sequence(sites, seed):
     assert walk.acts >= 3 and walk.packets() > 100
 
 
+# What once leaked: fault, seconds that follow, further steps until it is undone.
+LEAKED = {
+    "errors by a rule for the LAN": [("ruleset flushed every 50 ms", 0, 0), ("throw of the peer deleted", 0, 0), ("disable_ipv6", 0, 4), ("rule without a priority", 0.4, 1)],
+}
+
+
+@pytest.mark.parametrize("name", LEAKED, ids=lambda name: name.replace(" ", "_"))
+def test_chaos_what_once_leaked(sites, name):
+    walk = sequences.run(sites.get(), [sequences.Step(*words) for words in LEAKED[name]])
+    assert walk.acts == len(LEAKED[name]) and walk.packets() > 100
+
+
 def test_chaos_the_tap_sees_every_kind_without_adit(sites):
     """The control on which all others rest: made anew in each lab before Adit starts."""
     site = sites.get()
