@@ -238,23 +238,23 @@ Result<> Guard::append(const std::vector<guard::Line>& lasting, const std::vecto
 // have done a part, or do it yet.
 Result<> Guard::send(platform::GuardChange change) {
   change.generation = book_.generation;
-  if (whole_) {
-    if (change.nothing()) return {};
+  if (whole_ && change.nothing()) return {};
+  if (whole_ && !away_) {
     auto changed = context_.platform.change_guard(change);
     if (changed) {
       advance(plan_, change);
-      away_ = false;
       for (const Layer layer : kLayers)
         for (const auto& [network, devices] : change.close) context_.steps.layer_up(layer, network);
       return {};
     }
-    whole_ = false;
     if (changed.error().code != ESTALE) {  // else they lost what they had
+      whole_ = false;
       away_ = true;
       context_.steps.layer_down(Layer::owned);
       return changed;
     }
   }
+  whole_ = false;
   platform::GuardPlan plan = whole_plan();
   if (auto replaced = context_.platform.replace_guard(plan); !replaced) {
     away_ = true;

@@ -216,12 +216,12 @@ class Guard final : public GuardDoor, public FirewallDoor {
   std::vector<const FirewallPart*> parts_;
   guard::Book book_;
   guard::BookFiles files_;
-  platform::GuardPlan plan_;                // what the layers were last told
-  bool whole_ = false;                      // they took it; else all of it is sent again
-  bool away_ = false;                       // the guardian did not answer when it was last heard of
-  bool any_book_ = false;                   // a file of the book was there at the start
-  bool starting_ = false;                   // between restore and assert_table
-  bool table_stands_ = true;                // the host's; or may, from an earlier daemon
+  platform::GuardPlan plan_;  // what the layers were last told
+  bool whole_ = false;        // they took it; else all of it is sent again
+  bool away_ = false;         // the guardian did not answer, or a layer did not stand, when last looked at
+  bool any_book_ = false;     // a file of the book was there at the start
+  bool starting_ = false;     // between restore and assert_table
+  bool table_stands_ = true;  // the host's; or may, from an earlier daemon
   std::optional<std::string> saved_table_;  // what the file holds; nullopt: not read yet
   std::map<std::string, Ends> ends_;
   std::map<platform::OuterFlow, int> flows_;  // counted

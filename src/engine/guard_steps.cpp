@@ -97,7 +97,7 @@ void Guard::log_book(bool kernel_knows_more) {
 // Something was found broken: what stands now.
 void Guard::look_at_layers() {
   const platform::GuardState state = context_.platform.guard_state();
-  away_ = !state.owned;
+  away_ = !state.rule || !state.owned || !state.lasting;
   const bool stands[] = {state.rule, state.owned, state.lasting};
   for (const Layer layer : kLayers) {
     context_.steps.layer_down(layer);

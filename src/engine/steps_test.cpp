@@ -85,6 +85,36 @@ TEST_F(Steps, OfACreationThatTheGuardianDoesNotTakeAreAllowed) {
   EXPECT_EQ(refused(), "") << "a device that is gone is let pass no more";
 }
 
+// A change that closes nothing is the first that the guardian takes again.
+TEST_F(Steps, AfterTheGuardianWasAwayAreAllowedAndSayThatItIsBack) {
+  whole();
+  world.platform.guardian = false;
+  world.platform.kill_guardian();
+  world.platform.others_remove_rule();
+  world.engine->tick();
+  world.platform.guardian = true;
+  ASSERT_TRUE(world.create("u0", false, "5.6.7.10"));
+  ASSERT_TRUE(world.engine->links().remove("t0", false, true, true));
+  EXPECT_EQ(refused(), "");
+}
+
+TEST_F(Steps, AfterALayerCouldNotBePutBackAreAllowedAndSayThatItStands) {
+  whole();
+  ASSERT_TRUE(world.load_policy(EngineWorld::protect_all("t0") + EngineWorld::protect_all("t1")));
+  ASSERT_TRUE(world.create("t1", true, "5.6.7.9"));
+  ASSERT_TRUE(world.create_address("t1", "10.0.2.1"));
+  world.platform.fail_call("put_back_lasting", 1, EIO);
+  world.platform.others_flush_nftables();
+  world.platform.others_remove_rule();
+  world.engine->tick();
+  ASSERT_TRUE(world.engine->guard().close(prefix_of("10.7.0.0/24"), "t0"));
+  world.platform.others_delete_link("t1");
+  world.settle();
+  world.clock.advance(Seconds(5));
+  world.engine->tick();
+  EXPECT_EQ(refused(), "");
+}
+
 // ---- planted wrong orders: parts of the engine whose neighbour does not do what it says
 
 // A guard that says "closed" and closes nothing.
