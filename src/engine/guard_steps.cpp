@@ -91,7 +91,8 @@ void Guard::log_book(bool kernel_knows_more) {
   if (!context_.steps.on()) return;
   context_.steps.book(!any_book_ ? BookState::missing : kernel_knows_more ? BookState::older : BookState::intact);
   for (const auto& [network, entry] : book_.networks())
-    for (const Reason& one : reasons_of(&entry)) context_.steps.loaded(network, one.tunnel, one.who, one.source);
+    for (const Reason& one : reasons_of(&entry))
+      context_.steps.loaded(network, one.tunnel, one.who, one.source, one.temporary);
 }
 
 // Something was found broken: what stands now.

@@ -56,12 +56,16 @@ StepLog::~StepLog() {
 
 void StepLog::book_added(const net::Prefix& network, std::string_view tunnel, std::string_view who,
                          std::string_view source, bool temporary) {
-  if (!on()) return;
+  if (on()) entry("book+", network, tunnel, who, source, temporary);
+}
+
+void StepLog::entry(std::string_view step, const net::Prefix& network, std::string_view tunnel, std::string_view who,
+                    std::string_view source, bool temporary) {
   const std::string net = network.masked().str();
   if (temporary)
-    line({"book+", net, tunnel, who, source, "temporary"});
+    line({step, net, tunnel, who, source, "temporary"});
   else
-    line({"book+", net, tunnel, who, source});
+    line({step, net, tunnel, who, source});
 }
 
 void StepLog::book_removed(const net::Prefix& network, std::string_view tunnel, std::string_view who,

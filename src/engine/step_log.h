@@ -48,8 +48,9 @@ class StepLog {
   void book(BookState found) {
     if (on()) line({"book", name_of(found)});
   }
-  void loaded(const net::Prefix& network, std::string_view tunnel, std::string_view who, std::string_view source) {
-    if (on()) line({"loaded", network.masked().str(), tunnel, who, source});
+  void loaded(const net::Prefix& network, std::string_view tunnel, std::string_view who, std::string_view source,
+              bool temporary = false) {
+    if (on()) entry("loaded", network, tunnel, who, source, temporary);
   }
   // The book is older or missing and this stands in the kernel; book_added(…, "kept") follows before started().
   void adopted(const net::Prefix& network) {
@@ -143,6 +144,8 @@ class StepLog {
   static std::string_view name_of(Layer layer);
   static std::string_view name_of(BookState state);
   static std::string_view name_of(Opening why);
+  void entry(std::string_view step, const net::Prefix& network, std::string_view tunnel, std::string_view who,
+             std::string_view source, bool temporary);
   void line(std::initializer_list<std::string_view> words);
   bool append(std::string_view text);
 

@@ -85,6 +85,22 @@ TEST_F(Steps, OfACreationThatTheGuardianDoesNotTakeAreAllowed) {
   EXPECT_EQ(refused(), "") << "a device that is gone is let pass no more";
 }
 
+TEST_F(Steps, OfATemporaryHoldWhoseLineAKillSwallowedAreAllowedAfterABoot) {
+  ASSERT_TRUE(world.create("t0", true, "5.6.7.8", true));
+  ASSERT_TRUE(world.engine->guard().close(prefix_of("10.6.0.0/24"), "t0")) << "which makes the files";
+  set_crash_hook([](std::string_view point) {
+    if (point == "guard.run:synced") throw Killed{};
+  });
+  EXPECT_THROW((void)world.engine->guard().close(prefix_of("10.7.0.0/24"), "t0"), Killed);
+  set_crash_hook(nullptr);
+  world.kill();
+  ASSERT_TRUE(world.start());
+  ASSERT_TRUE(world.engine->guard().guards(prefix_of("10.7.0.0/24")));
+  world.reboot();
+  ASSERT_TRUE(world.start());
+  EXPECT_EQ(refused(), "");
+}
+
 // A change that closes nothing is the first that the guardian takes again.
 TEST_F(Steps, AfterTheGuardianWasAwayAreAllowedAndSayThatItIsBack) {
   whole();

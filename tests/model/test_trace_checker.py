@@ -97,6 +97,8 @@ ALLOWED = {
                                              "book- 192.0.2.0/24 bob0 others standing record=1",
     "a missing book is made of what stands": START + ROUTED + MISSING,
     "a temporary tunnel is forgotten at boot": START + CLOSED.replace("operator route", "operator route temporary") + "boot\n" + START,
+    "also one whose line a kill swallowed":
+        START + "writes 10.0.1.0/24 bob0 operator route\n" + AGAIN.replace("operator route", "operator route temporary") + "boot\n" + START,
     "a full disk swallowed steps": START + ROUTED + "lost 3\nbook- 10.0.5.0/24 bob0 operator route record=9\n" + START,
     "one of two entries leaves, the route stays": START + ROUTED + "book+ 10.0.1.0/24 bob0 operator policy\nrecord 1 release 10.0.1.0/24 bob0 operator policy\n"
                                                   "book- 10.0.1.0/24 bob0 operator policy record=1",
@@ -134,6 +136,8 @@ REFUSED = {
     "start-dropped": [
         START + ROUTED + START,                                                            # datalink.conf lost, the guard's entry with it
         START + ROUTED + "boot\n" + START,
+        START + AGAIN + "boot\n" + START,
+        START + ROUTED + AGAIN.replace("operator route", "operator route temporary") + "boot\n" + START,      # it was for good
         START + ROUTED + "guardian: start\nguardian: book intact\nguardian: started",     # the guardian read half a book
         START + ROUTED + "start\nbook missing\nstarted",
         START + ROUTED + "start\nbook missing\nadopted 10.0.1.0/24\nstarted",

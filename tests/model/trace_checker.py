@@ -156,14 +156,15 @@ class Checker:
             self.starts[who] = Start(self.book)
         return self.starts[who]
 
-    def loaded(self, who, net, tunnel, maker, source):
+    def loaded(self, who, net, tunnel, maker, source, temporary=None):
+        self.temporary_or_nothing(temporary)
         entry = self.entry(net, tunnel, maker, source)
         start = self.reading(who)
         start.read.add(entry)
         if entry not in self.book:
             if entry in self.left and start.state == "intact":
                 self.refuse("book-came-back", f"{net} of {tunnel} left by record {self.left[entry]}, and an intact book holds it again")
-            self.book[entry] = Held(self.at, loaded=True)
+            self.book[entry] = Held(self.at, temporary == "temporary", loaded=True)
 
     def adopted(self, who, net):
         start = self.reading(who)
@@ -198,9 +199,13 @@ class Checker:
             raise BadTrace(f"{who}: nobody who makes entries")
         return Entry(network(net), tunnel, who, source)
 
+    @staticmethod
+    def temporary_or_nothing(word):
+        if word not in (None, "temporary"):
+            raise BadTrace(f"{word}: not `temporary`")
+
     def book_plus(self, who, net, tunnel, maker, source, temporary=None):
-        if temporary not in (None, "temporary"):
-            raise BadTrace(f"{temporary}: not `temporary`")
+        self.temporary_or_nothing(temporary)
         entry = self.entry(net, tunnel, maker, source)
         inside = any(within(entry.network, prefix) for prefix in self.allowed[maker])
         if maker.startswith("user:") and not inside:
