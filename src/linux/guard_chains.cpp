@@ -163,7 +163,7 @@ class Builder {
   void incoming(const std::string& chain, const Layout& header);
   void errors(const std::string& chain, const Layout& header);
   void hooks();
-  void prerouting();
+  void before_encapsulation();
 
   [[nodiscard]] const std::set<uint8_t>& lengths(const Layout& header) const {
     return chains_.lengths[header.family == Family::v4 ? 0 : 1];
@@ -391,13 +391,15 @@ void Builder::hooks() {
   put("input", in("input").verdict(NFT_GOTO, "in6"));
 }
 
-// A route that encapsulates (SRv6) takes a forwarded packet before forward and postrouting could see it; here it is
-// asked which device the route would use. Nothing but unicast: what is for this host has no way out.
-void Builder::prerouting() {
+// A route that encapsulates (SRv6) takes a packet before forward and postrouting could see it. Of a forwarded one it is
+// asked here which device the route would use; nothing but unicast: what is for this host has no way out. One of this
+// host has its route already, before a NAT of its own: behind that the kernel tells the device of before.
+void Builder::before_encapsulation() {
   base_chain("prerouting", NF_INET_PRE_ROUTING, kBehindDestinationNat);
+  base_chain("output", NF_INET_LOCAL_OUT, kFirst);
   for (const Layout& header : {kHeader4, kHeader6}) {
-    NftRule rule = of_family("prerouting", header);
-    put("prerouting", rule.verdict(NFT_GOTO, std::string("route") + header.digit));
+    put("prerouting", of_family("prerouting", header).verdict(NFT_GOTO, std::string("route") + header.digit));
+    put("output", of_family("output", header).verdict(NFT_GOTO, std::string("out") + header.digit));
   }
 }
 
@@ -413,7 +415,7 @@ GuardParts Builder::build() && {
     if (chains_.ask_before_routing) ask(kRoute, header);
   }
   hooks();
-  if (chains_.ask_before_routing) prerouting();
+  if (chains_.ask_before_routing) before_encapsulation();
   return std::move(parts_);
 }
 

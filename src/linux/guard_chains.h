@@ -17,7 +17,7 @@ struct GuardChains {
   uint32_t flags = 0;               // NFT_TABLE_F_*
   uint32_t mark = 0, uid = 0;       // who sends outer packets
   GuardLengths lengths;             // of the keys by which closed networks are looked up
-  bool ask_before_routing = false;  // a chain at prerouting, for routes that encapsulate past forward and postrouting
+  bool ask_before_routing = false;  // chains at prerouting and output, for routes that encapsulate past the others
   friend bool operator==(const GuardChains&, const GuardChains&) = default;
 };
 

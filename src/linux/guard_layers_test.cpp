@@ -559,6 +559,12 @@ TEST_F(GuardLayersTest, RoutesThatEncapsulateAreHeld) {
   run("ip -6 rule del iif near1; ip -6 rule del fwmark 7; ip -6 rule del from 2001:db8:a::/64");
   forwarded("2001:db8:1::5");
   EXPECT_EQ(seen(), 0) << "without the rule, at prerouting";
+  datagram("2001:db8:1::5");
+  EXPECT_EQ(seen(), 0) << "and what the host itself sends, at output";
+  run("ip -6 route add 2001:db8:9::/64" + seg6);
+  count_far("ip6 daddr 2001:db8:ff::1");
+  datagram("2001:db8:9::5");
+  EXPECT_EQ(seen(), 1) << "elsewhere such routes lead as they did";
 }
 
 TEST_F(GuardLayersTest, ARouteInTableLocalIsToldAndHeldByTheTables) {

@@ -94,11 +94,11 @@ fault("unicast route in table local", f"ip route add {NET} {VIA} table local; ip
 fault("more specific route", f"ip route add 10.0.1.2/32 {VIA}; ip -6 route add 2001:470:24:c67::2/128 {VIA6}", "ip route del 10.0.1.2/32; ip -6 route del 2001:470:24:c67::2/128")
 fault("route with the tunnel's metric", f"""ip -6 route replace {NET6} {VIA6} metric $(ip -6 route show table all {NET6} dev {TUNNEL} | sed -n 's/.*metric \\([0-9]*\\).*/\\1/p' | head -1)
 ip route replace {NET} {VIA}""", f"ip -6 route del {NET6} {VIA6}; ip route del {NET} {VIA}")
-# Where nf_hooks_lwtunnel cannot be set, what this host itself sends by such a route is held by the rule only (SECURITY.md).
+# Where nf_hooks_lwtunnel cannot be set, what such a route takes is held by the rule and the owned table only (SECURITY.md).
 SEG6_HERE = f"ip route add 10.254.0.0/24 {SEG6} table 99 && ip route flush table 99"
-fault("SRv6 route", f"ip route add 10.0.1.0/25 {SEG6}; ip -6 route add 2001:470:24:c67::/65 {SEG6}", "ip route del 10.0.1.0/25 dev net0; ip -6 route del 2001:470:24:c67::/65", needs=SEG6_HERE, rests_on=breaks("rule"))
-fault("SRv6 route behind an iif rule", f"ip route add 10.0.1.0/25 {SEG6} table 101; ip rule add iif net1 table 101", "ip rule del table 101; ip route flush table 101", needs=SEG6_HERE, rests_on=breaks("rule"))
-fault("SRv6 route behind a fwmark rule", f"ip route add 10.0.1.0/25 {SEG6} table 101; ip rule add fwmark 0xad17 table 101", "ip rule del table 101; ip route flush table 101", needs=SEG6_HERE, rests_on=breaks("rule"))
+fault("SRv6 route", f"ip route add 10.0.1.0/25 {SEG6}; ip -6 route add 2001:470:24:c67::/65 {SEG6}", "ip route del 10.0.1.0/25 dev net0; ip -6 route del 2001:470:24:c67::/65", needs=SEG6_HERE, rests_on=breaks("rule", "owned"))
+fault("SRv6 route behind an iif rule", f"ip route add 10.0.1.0/25 {SEG6} table 101; ip rule add iif net1 table 101", "ip rule del table 101; ip route flush table 101", needs=SEG6_HERE, rests_on=breaks("rule", "owned"))
+fault("SRv6 route behind a fwmark rule", f"ip route add 10.0.1.0/25 {SEG6} table 101; ip rule add fwmark 0xad17 table 101", "ip rule del table 101; ip route flush table 101", needs=SEG6_HERE, rests_on=breaks("rule", "owned"))
 # What a route of others closed stays closed where its device came or went about when it was withdrawn (in doubt, closed): the operator opens it.
 OPEN26, OPEN9 = (f"for i in 1 2 3 4 5; do adit guard list | grep -q '{network} .*seen' || break; adit guard open {network} 2>/dev/null && break; sleep 0.2; done"
                  for network in ("10.0.1.0/26", "10.0.9.0/24"))
