@@ -26,9 +26,6 @@ std::vector<LocalNetwork> local_networks(platform::Platform& platform, const Lin
   std::set<LocalNetwork> networks;
   std::map<int, std::string> devices;  // by index; of tunnels: no name
   for (const auto& address : *addresses) {
-    if (address.local.is_host() || address.local.address().is_loopback() ||
-        (!address.local.address().is_v4() && address.local.address().is_link_local()))
-      continue;
     const auto [known, fresh] = devices.try_emplace(address.interface_index);
     if (fresh)
       if (const auto device = platform.interface(address.interface_index);

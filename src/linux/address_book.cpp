@@ -13,11 +13,6 @@ namespace {
 
 constexpr size_t kBufferBytes = 65536;
 
-bool in_network(const AddressInfo& info) {
-  const net::Address& address = info.local.address();
-  return !info.local.is_host() && !address.is_loopback() && (address.is_v4() || !address.is_link_local());
-}
-
 }  // namespace
 
 AddressBook::Key AddressBook::key_of(const AddressInfo& info) {
@@ -27,7 +22,7 @@ AddressBook::Key AddressBook::key_of(const AddressInfo& info) {
 void AddressBook::put(const AddressInfo& info) {
   const Key key = key_of(info);
   all_.insert_or_assign(key, info);
-  if (in_network(info)) in_networks_.insert(key);
+  if (info.in_a_network()) in_networks_.insert(key);
 }
 
 void AddressBook::erase(const AddressInfo& info) {

@@ -19,7 +19,7 @@ class AddressBook {
   Result<> ask_again(Netlink& asking);
 
   [[nodiscard]] std::vector<AddressInfo> of(const net::Address& address) const;
-  // Not of single hosts, nor loopback or link-local.
+  // Those that are in_a_network().
   [[nodiscard]] std::vector<AddressInfo> in_networks() const;
 
  private:

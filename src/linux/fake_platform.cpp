@@ -405,6 +405,12 @@ Result<std::vector<AddressInfo>> FakePlatform::addresses_like(const net::Address
   return found;
 }
 
+Result<std::vector<AddressInfo>> FakePlatform::addresses_in_networks() {
+  std::vector<AddressInfo> found;
+  std::ranges::copy_if(address_list, std::back_inserter(found), &AddressInfo::in_a_network);
+  return found;
+}
+
 Result<> FakePlatform::add_address(const std::string& interface, const net::Prefix& local,
                                    std::optional<net::Address> peer) {
   TRY(call("add_address", local.str() + " " + interface));

@@ -96,7 +96,7 @@ class FakePlatform final : public Platform {
   Result<InterfaceInfo> interface(int index) override;
   Result<std::vector<AddressInfo>> addresses() override;
   Result<std::vector<AddressInfo>> addresses_like(const net::Address& address) override;
-  Result<std::vector<AddressInfo>> addresses_in_networks() override { return addresses(); }
+  Result<std::vector<AddressInfo>> addresses_in_networks() override;
   Result<> add_address(const std::string& interface, const net::Prefix& local,
                        std::optional<net::Address> peer) override;
   Result<> remove_address(const std::string& interface, const net::Prefix& local,

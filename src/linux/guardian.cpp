@@ -209,10 +209,8 @@ std::optional<std::set<net::Prefix>> Guardian::inside_networks() {
   for (const LinkDetail& link : *links)
     if (inside_.contains(link.info.name)) named.insert(link.info.index);
   for (const AddressInfo& address : *addresses) {
+    if (!named.contains(address.interface_index) || !address.in_a_network()) continue;
     const net::Prefix network = address.local.masked();
-    const bool on_link = !network.address().is_v4() && network.address().is_link_local();
-    if (!named.contains(address.interface_index) || network.is_host() || network.address().is_loopback() || on_link)
-      continue;
     const auto& closed = layers_->plan().closed;
     const bool cut = std::ranges::any_of(closed, [&](const auto& item) {
       return item.first.length() < network.length() && item.first.contains(network);

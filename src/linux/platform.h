@@ -37,6 +37,12 @@ struct AddressInfo {
   net::Prefix local;  // with host bits
   std::optional<net::Address> peer;
   bool tentative = false, duplicate = false, deprecated = false, temporary = false;
+
+  // It says that a network is there: not a single host's, nor loopback or IPv6 link-local.
+  [[nodiscard]] bool in_a_network() const {
+    const net::Address& address = local.address();
+    return !local.is_host() && !address.is_loopback() && (address.is_v4() || !address.is_link_local());
+  }
 };
 struct Hop {
   std::optional<net::Address> gateway;
@@ -156,7 +162,7 @@ class Platform {
   virtual Result<std::vector<AddressInfo>> addresses() = 0;
   // Some of them, at no cost by the number of the others.
   virtual Result<std::vector<AddressInfo>> addresses_like(const net::Address& address) = 0;
-  // Those that stand in a network: not of single hosts, nor loopback or link-local; nor, mostly, of devices of ours.
+  // Those that are in_a_network(); of our own devices some, or none.
   virtual Result<std::vector<AddressInfo>> addresses_in_networks() = 0;
   virtual Result<> add_address(const std::string& interface, const net::Prefix& local,
                                std::optional<net::Address> peer) = 0;
