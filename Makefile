@@ -42,6 +42,7 @@ bench: build
 	@packaging/deps test bench
 	@python3 bench/run.py $(BENCH)
 	@python3 bench/guard.py $(filter --smoke,$(BENCH))
+	@$(if $(filter --smoke,$(BENCH)),python3 bench/tunnels.py --smoke)
 
 fuzz: build
 	@packaging/deps fuzz

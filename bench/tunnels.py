@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Many secured tunnels on one host, made by a program over one varlink connection: how long does it take, is the last as quick to make and
-to use as the first, and how long do a start with them and their deletion take?
+to use as the first, and how long do a start with them and their deletion take? What aditd and the guardian work for each is told apart from
+what the kernel does for them.
 
     bench/tunnels.py                    10,000 tunnels, each with a policy of its own
     bench/tunnels.py -n 1000 --batch 1  all of them by single calls
     bench/tunnels.py --addresses        each with an address and a route too
-    bench/tunnels.py --networks         each with a rule for a network of its own, which the guard closes
+    bench/tunnels.py --networks         each with a rule for a network of its own, which the guard closes, and a route to it
+    bench/tunnels.py --smoke            a few of all kinds, and figures that mean nothing: shows that it runs
 
-The first and the last hundred are made by single calls, what is between by calls of --batch tunnels. Use is a flood of pings, one after the
-other, through the first and the last in turn.
+The first and the last hundred are made, and deleted, by single calls, what is between by calls of --batch tunnels. Use is a flood of pings,
+one after the other, through the first and the last in turn.
 """
 import argparse
 import json
@@ -26,8 +28,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "
 from lab import Lab                              # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
-SINGLE = 100                                     # so many at either end are timed one by one
-ROUNDS, PINGS = 7, 2000
 
 
 class Varlink:
@@ -52,20 +52,25 @@ def address(first, number):
     return f"{first}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
+def inner(number):
+    return f"10.0.0.{number % 2 + 1}"             # so that the peer tells the first from the last
+
+
+def network(number):
+    return f"13.{number >> 8 & 255}.{number & 255}.0/24"
+
+
 def tunnel(number, networks=False):
-    rules = f"{{negotiate tunnel raddr 13.{number >> 8 & 255}.{number & 255}.0/24}} ipsec {{encr_algs aes-gcm(128)}}\n" if networks else ""
+    rules = f"{{negotiate tunnel raddr {network(number)}}} ipsec {{encr_algs aes-gcm(128)}}\n" if networks else ""
     return {"name": f"tun{number}", "type": "ipv4", "local": "1.2.3.4", "remote": address(5, number), "temporary": False, "secured": True,
             "properties": {"ipsec": rules + ("{negotiate tunnel} ipsec " if networks else "") + "{encr_algs aes-gcm(128)}"}}
 
 
 def cpu_seconds(pid):
+    """Its own, and the kernel's for it, in ticks; and both together to the nanosecond."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def nanoseconds(pid):
-    """On a processor, of all its threads."""
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
+    both = sum(int((task / "schedstat").read_text().split()[0]) for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
+    return int(fields[11]) / TICKS, int(fields[12]) / TICKS, both / 1e9
 
 
 def megabytes(pid):
@@ -78,9 +83,23 @@ def timed(work):
     return time.monotonic() - began
 
 
-def dress(link, number):
-    link.call("io.adit.addresses.CreateAddr", object=f"tun{number}/v4", type="static", local="10.0.0.1", remote=address(11, number))
-    link.call("io.adit.routes.Add", words=[address(12, number), address(11, number)], persistent=True)
+class Work:
+    """Of processors since it was begun or told last, of aditd and of the guardian, with what the kernel worked for them."""
+
+    def __init__(self, pids):
+        self.pids = pids
+        self.then = self.now()
+
+    def now(self):
+        return [cpu_seconds(pid) for pid in self.pids]
+
+    def told(self, count):
+        then, self.then, words = self.then, self.now(), []
+        for who, before, after in zip(("aditd", "the guardian"), then, self.then):
+            own, kernel, both = (now - was for now, was in zip(after, before))
+            share = f", {100 * kernel / (own + kernel):.0f}% the kernel's" if own + kernel > 0 else ""
+            words.append(f"{who} {1000 * both / count:.2f}{share}")
+        return f"ms of processor each: {'; '.join(words)}"
 
 
 class Bench:
@@ -103,42 +122,49 @@ class Bench:
         return self.host.daemon.pid
 
     def work(self):
-        """Milliseconds of processor so far: of aditd, of the guardian."""
-        guardian = int((self.host.run_dir / "adit-guard.pid").read_text())
-        return [nanoseconds(pid) / 1e6 for pid in (self.pid(), guardian)]
+        return Work((self.pid(), int((self.host.run_dir / "adit-guard.pid").read_text())))
 
     def tunnel(self, number):
         return tunnel(number, self.options.networks)
 
+    # What is done for each tunnel after it is made: a name, and the call.
+    def steps(self):
+        dressed = self.options.addresses or self.options.networks
+        if dressed:
+            yield "addressed", lambda number: self.link.call("io.adit.addresses.CreateAddr", object=f"tun{number}/v4", type="static",
+                                                             local=inner(number), remote=address(11, number))
+        if dressed:
+            behind = network if self.options.networks else lambda number: address(12, number)
+            yield "routed", lambda number: self.link.call("io.adit.routes.Add", words=[behind(number), address(11, number)], persistent=True)
+
     def single(self, numbers):
-        """Milliseconds for each."""
-        times, before = [], self.work()
-        for number in numbers:
-            times.append(1000 * timed(lambda: self.link.call("io.adit.links.CreateIptun", **self.tunnel(number))))
-            if self.options.addresses:
-                times[-1] += 1000 * timed(lambda: dress(self.link, number))
-        worked = [(now - then) / len(numbers) for now, then in zip(self.work(), before)]
-        print(f"tun{numbers[0]} to tun{numbers[-1]}: {statistics.median(times):.2f} ms each; {worked[0]:.2f} of aditd's processor time, "
-              f"{worked[1]:.2f} of the guardian's", flush=True)
-        return times
+        """Milliseconds for each, by what was done."""
+        medians, work = {}, self.work()
+        made = ("made", lambda number: self.link.call("io.adit.links.CreateIptun", **self.tunnel(number)))
+        for what, call in (made, *self.steps()):
+            times = [1000 * timed(lambda: call(number)) for number in numbers]
+            medians[what] = statistics.median(times)
+            print(f"tun{numbers[0]} to tun{numbers[-1]} {what}: {medians[what]:.2f} ms; {work.told(len(numbers))}", flush=True)
+        return medians
 
     def make(self):
-        count, batch = self.options.n, self.options.batch
-        began, cpu = time.monotonic(), cpu_seconds(self.pid())
-        first = self.single(range(1, SINGLE + 1))
-        for at in range(SINGLE + 1, count - SINGLE + 1, batch):
-            numbers = range(at, min(at + batch, count - SINGLE + 1))
+        count, batch, single = self.options.n, self.options.batch, self.options.single
+        began, work = time.monotonic(), self.work()
+        first = self.single(range(1, single + 1))
+        for at in range(single + 1, count - single + 1, batch):
+            numbers = range(at, min(at + batch, count - single + 1))
             self.link.call("io.adit.links.CreateIptuns", tunnels=[self.tunnel(number) for number in numbers])
-            if self.options.addresses:
+            for _, call in self.steps():
                 for number in numbers:
-                    dress(self.link, number)
-        last = self.single(range(count - SINGLE + 1, count + 1))
-        print(f"the last {SINGLE} take {statistics.median(last) / statistics.median(first):.2f} of the first")
-        print(f"{count} tunnels made in {time.monotonic() - began:.1f} s, {cpu_seconds(self.pid()) - cpu:.1f} s of CPU; {megabytes(self.pid())} MB, "
+                    call(number)
+        last = self.single(range(count - single + 1, count + 1))
+        for what, before in first.items():
+            print(f"{what}: the last {single} take {last[what] / before:.2f} of the first")
+        print(f"{count} tunnels made in {time.monotonic() - began:.1f} s; {work.told(count)}; {megabytes(self.pid())} MB, "
               f"{len(os.listdir(f'/proc/{self.pid()}/fd'))} descriptors", flush=True)
 
     def more(self):
-        self.single(range(self.options.n + 1, self.options.n + 2 * SINGLE + 1))
+        self.single(range(self.options.n + 1, self.options.n + 2 * self.options.single + 1))
 
     def start_peer(self):
         for number in self.ends:
@@ -148,44 +174,57 @@ class Bench:
         for number in self.ends:
             self.peer.adit(["dladm", "create-iptun", "-S", "-T", "ipv4", "-a", f"local={address(5, number)},remote=1.2.3.4", f"tun{number}"])
             self.peer.adit(["dladm", "set-linkprop", "-p", "ipsec={encr_algs aes-gcm(128)}", f"tun{number}"])
-            self.peer.adit(f"ipadm create-addr -T static -a local={address(11, number)},remote=10.0.0.{number % 2 + 1} tun{number}/v4")
-            if not self.options.addresses:
-                self.host.adit(f"ipadm create-addr -T static -a local=10.0.0.{number % 2 + 1},remote={address(11, number)} tun{number}/v4")
+            self.peer.adit(f"ipadm create-addr -T static -a local={address(11, number)},remote={inner(number)} tun{number}/v4")
+            if not (self.options.addresses or self.options.networks):
+                self.host.adit(f"ipadm create-addr -T static -a local={inner(number)},remote={address(11, number)} tun{number}/v4")
 
     def ping(self, number):
-        said = self.host.sh(f"ping -q -f -c {PINGS} {address(11, number)}", timeout=120).stdout
+        said = self.host.sh(f"ping -q -f -c {self.options.pings} {address(11, number)}", timeout=120).stdout
         assert " 0% packet loss" in said, said
         return float(re.search(r"= [\d.]+/([\d.]+)/", said)[1]) * 1000
 
     def use(self):
         self.start_peer()
-        rows = [[self.ping(number) for number in self.ends] for _ in range(ROUNDS)]
+        rows = [[self.ping(number) for number in self.ends] for _ in range(self.options.rounds)]
         first, last = (statistics.median(row[side] for row in rows) for side in (0, 1))
         ratio = statistics.median(row[1] / row[0] for row in rows)
         print(f"a ping through the first {first:.0f} us, through the last {last:.0f} us: {ratio:.2f}", flush=True)
 
     def idle(self):
-        cpu = cpu_seconds(self.pid())
-        time.sleep(10)
-        print(f"doing nothing: {(cpu_seconds(self.pid()) - cpu) * 100:.0f} ms of CPU a second", flush=True)
+        seconds = 1 if self.options.smoke else 10
+        work = self.work()
+        time.sleep(seconds)
+        print(f"doing nothing for a second: {work.told(seconds)}", flush=True)
 
     def standing(self):
         return self.host.adit("dladm show-link -p -o class,state").stdout.split().count("iptun:up")
 
     def restart(self):
-        self.host.kill_aditd(signal.SIGKILL)
+        began = time.monotonic()
+        os.kill(self.pid(), signal.SIGKILL)
+        self.host.daemon.wait(timeout=600)  # the kernel lets go of each queue in turn
+        print(f"killed: its last queue is let go after {time.monotonic() - began:.1f} s", flush=True)
         began = time.monotonic()
         self.host.start_aditd("--workers", self.options.workers, wait=False)
         self.host.wait_ready(900)
-        print(f"a start with them: {time.monotonic() - began:.1f} s; {self.standing()} are up", flush=True)
+        took = time.monotonic() - began
+        work = self.work()
+        work.then = [(0, 0, 0)] * 2
+        print(f"a start with them: {took:.1f} s; {work.told(self.options.n)}; {self.standing()} are up", flush=True)
         self.link = Varlink(self.host.run_dir / "adit.sock")
 
     def delete(self):
-        names = [f"tun{number}" for number in range(1, self.options.n + 1)]
-        times = [1000 * timed(lambda: self.link.call("io.adit.links.DeleteIptun", name=name, temporary=False, keep_closed=False, recursive=True))
-                 for name in reversed(names)]
-        print(f"deleted in {sum(times) / 1000:.1f} s; of them the first {statistics.median(times[:SINGLE]):.2f} ms each, the last "
-              f"{statistics.median(times[-SINGLE:]):.2f}", flush=True)
+        count, single = self.options.n, self.options.single
+        began, medians = time.monotonic(), []
+        for numbers in (range(count, count - single, -1), range(count - single, single, -1), range(single, 0, -1)):
+            work = self.work()
+            times = [1000 * timed(lambda: self.link.call("io.adit.links.DeleteIptun", name=f"tun{number}", temporary=False, keep_closed=False,
+                                                         recursive=True)) for number in numbers]
+            if times:
+                medians.append(statistics.median(times))
+                print(f"tun{numbers[0]} to tun{numbers[-1]} deleted: {medians[-1]:.2f} ms; {work.told(len(numbers))}", flush=True)
+        print(f"{count} deleted in {time.monotonic() - began:.1f} s; beside all of them one takes {medians[0] / medians[-1]:.2f} of what it takes "
+              "beside few", flush=True)
 
 
 def main():
@@ -196,8 +235,14 @@ def main():
     parser.add_argument("--networks", action="store_true")
     parser.add_argument("--workers", default="1")
     parser.add_argument("--steps", default="make,use,idle,restart,delete")
+    parser.add_argument("--single", type=int, default=100, help="so many at either end are timed one by one")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--pings", type=int, default=2000)
     parser.add_argument("--perf", metavar="STEP", help="record the daemons during this step, into perf.data")
+    parser.add_argument("--smoke", action="store_true", help="six tunnels, with networks")
     options = parser.parse_args()
+    if options.smoke:
+        options.n, options.batch, options.single, options.rounds, options.pings, options.networks = 6, 3, 2, 1, 20, True
     with Lab() as lab:
         bench = Bench(lab, options)
         for step in options.steps.split(","):
