@@ -134,7 +134,7 @@ int main(int argc, char** argv) {
   try {
     return adit::run(argc, argv);
   } catch (const std::exception& error) {
-    std::cerr << "aditd: an error of its own: " << error.what()
+    std::cerr << "aditd: internal error: " << error.what()
               << "; everything stays closed until it is started again\n";
     return 1;
   }

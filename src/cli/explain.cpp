@@ -8,6 +8,7 @@
 #include "config/system_resolver.h"
 #include "net/address.h"
 #include "net/flow.h"
+#include "net/protocol.h"
 
 namespace adit::cli {
 namespace {
@@ -45,7 +46,6 @@ std::optional<uint32_t> number(const std::string& word, uint32_t most) {
 
 Result<uint8_t> protocol_of(const std::string& word, bool v4, const config::Resolver& resolver) {
   if (word == "icmp") return v4 ? net::kProtoIcmp : net::kProtoIcmp6;  // as ping means it
-  if (word == "icmp6") return net::kProtoIcmp6;
   if (const auto value = number(word, 255)) return static_cast<uint8_t>(*value);
   if (const auto known = resolver.protocol(word)) return *known;
   return fail(EINVAL, "unknown protocol '{}'", word);
@@ -58,7 +58,7 @@ Result<> take_ports(const std::vector<std::string>& parts, const config::Resolve
   for (size_t at = 1; at < parts.size(); ++at) {
     auto port = number(parts[at], 65535);
     if (!port) port = resolver.service(parts[at]);
-    if (!port || *port == 0) return fail(EINVAL, "'{}' is no port", parts[at]);
+    if (!port || *port == 0) return fail(EINVAL, "'{}' is not a valid port", parts[at]);
     ports[at - 1] = *port;
   }
   into["destination_port"] = ports[0];
@@ -82,7 +82,7 @@ Result<> take_icmp(const std::vector<std::string>& parts, bool v4, json& into) {
 Result<json> packet_of(const std::vector<std::string>& words) {
   json packet;
   const auto source = net::Address::parse(words[0]), destination = net::Address::parse(words[1]);
-  if (!source || !destination) return fail(EINVAL, "'{}' is no address", source ? words[1] : words[0]);
+  if (!source || !destination) return fail(EINVAL, "'{}' is not a valid address", source ? words[1] : words[0]);
   packet["source"] = source->str();
   packet["destination"] = destination->str();
   const config::SystemResolver resolver;
@@ -130,8 +130,10 @@ class Page {
   void line(std::string_view label, const std::string& said) { out_ << fmt::format("{:<10} {}\n", label, said); }
 
   [[nodiscard]] std::string packet() const {
-    std::string said = fmt::format("{} > {}, protocol {}", text(packet_, "source"), text(packet_, "destination"),
-                                   packet_.at("protocol").get<int>());
+    const auto number = packet_.at("protocol").get<uint8_t>();
+    const std::string_view name = net::protocol_name(number);
+    std::string said = fmt::format("{} > {}, {}", text(packet_, "source"), text(packet_, "destination"),
+                                   name.empty() ? fmt::format("protocol {}", number) : std::string(name));
     if (packet_.contains("source_port"))
       said += fmt::format(", port {} > {}", packet_.at("source_port").get<int>(),
                           packet_.at("destination_port").get<int>());

@@ -292,7 +292,7 @@ TEST_F(HostCommandsTest, SvcsListsTheGuidesService) {
 
 TEST_F(HostCommandsTest, ABrokenPolicyIsExplained) {
   good("svcs -x");
-  policy_error = "/etc/inet/ipsecinit.conf:3:7: 'encr_algz' is no property";
+  policy_error = "/etc/inet/ipsecinit.conf:3:7: 'encr_algz' is not a property";
   const Said refreshed = run("svcadm refresh ipsec/policy");
   EXPECT_EQ(refreshed.status, 0) << "as on illumos";
   EXPECT_EQ(refreshed.err,
@@ -301,7 +301,7 @@ TEST_F(HostCommandsTest, ABrokenPolicyIsExplained) {
   good("svcs -x",
        "svc:/network/ipsec/policy:default (IPsec policy initialization)\n"
        " State: maintenance since Tue Nov 14 22:13:20 2023\n"
-       "Reason: /etc/inet/ipsecinit.conf:3:7: 'encr_algz' is no property\n"
+       "Reason: /etc/inet/ipsecinit.conf:3:7: 'encr_algz' is not a property\n"
        "   See: ipsecconf(8)\n"
        "   See: " +
            host.directory +

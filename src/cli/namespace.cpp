@@ -78,7 +78,7 @@ Result<json> parameters_of(const Options& options, const std::string& name) {
     const auto text = options.value(letter);
     if (!text) continue;
     const auto value = number_of(*text);
-    if (!value) return fail(EINVAL, "option '-{}': '{}' is no number", letter, *text);
+    if (!value) return fail(EINVAL, "option '-{}': '{}' is not a valid number", letter, *text);
     parameters[key] = *value;
   }
   return parameters;

@@ -1,5 +1,8 @@
 // adit status: tunnels, guard and recent alerts on one page.
 #include <ostream>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -54,8 +57,10 @@ const std::vector<Column> kGuardColumns = {{"network", 30},
 json tunnel_rows(const json& links) {
   json rows = links;
   for (json& row : rows) {
-    const std::string open = row.value("why_open", ""), down = row.value("why_down", "");
-    row["why"] = open + (open.empty() || down.empty() ? "" : "; ") + down;
+    std::vector<std::string> reasons;
+    for (const char* key : {"why_open", "why_down"})
+      if (std::string reason = row.value(key, ""); !reason.empty()) reasons.push_back(std::move(reason));
+    row["why"] = fmt::format("{}", fmt::join(reasons, "; "));
   }
   return rows;
 }

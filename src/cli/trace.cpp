@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "net/protocol.h"
 
 namespace adit::cli {
 namespace {
@@ -22,22 +23,11 @@ std::string endpoint(const json& packet, const char* address, const char* port) 
 }
 
 std::string protocol_name(const json& packet) {
-  switch (packet.at("protocol").get<int>()) {
-    case 1:
-      return fmt::format("icmp {}/{}", packet.value("icmp_type", 0), packet.value("icmp_code", 0));
-    case 58:
-      return fmt::format("icmp6 {}/{}", packet.value("icmp_type", 0), packet.value("icmp_code", 0));
-    case 6:
-      return "tcp";
-    case 17:
-      return "udp";
-    case 50:
-      return "esp";
-    case 51:
-      return "ah";
-    default:
-      return fmt::format("proto {}", packet.at("protocol").get<int>());
-  }
+  const int number = packet.at("protocol").get<int>();
+  const std::string_view name = number >= 0 && number <= 255 ? net::protocol_name(static_cast<uint8_t>(number)) : "";
+  if (number == net::kProtoIcmp || number == net::kProtoIcmp6)
+    return fmt::format("{} {}/{}", name, packet.value("icmp_type", 0), packet.value("icmp_code", 0));
+  return name.empty() ? fmt::format("proto {}", number) : std::string(name);
 }
 
 std::string line(const json& packet) {

@@ -45,7 +45,7 @@ Result<Algorithm> read_row(std::string_view line) {
   const auto proto = number_of(fields[1]), number = number_of(fields[2]);
   if (!proto || (*proto != 2 && *proto != 3))
     return fail(EINVAL, "protocol '{}' is neither 2 (AH) nor 3 (ESP)", fields[1]);
-  if (!number || *number > 255) return fail(EINVAL, "'{}' is no algorithm number from 0 to 255", fields[2]);
+  if (!number || *number > 255) return fail(EINVAL, "'{}' is not a valid algorithm number: 0 to 255", fields[2]);
   Algorithm row{};
   row.proto = static_cast<AlgProto>(*proto);
   row.number = static_cast<uint8_t>(*number);
@@ -112,7 +112,7 @@ AlgorithmText builtin_algorithms() {
 
 Result<> read_key_sizes(std::string_view text, Algorithm& row) {
   const auto bad = [&] {
-    return fail(EINVAL, "'{}' are no key sizes: write 128/128-256,64 or 160 or 128,192,256", text);
+    return fail(EINVAL, "'{}' is not a valid list of key sizes: write 128/128-256,64 or 160 or 128,192,256", text);
   };
   if (is_empty(text)) return {};
   const size_t slash = text.find('/'), dash = text.find('-');

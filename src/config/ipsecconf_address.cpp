@@ -43,7 +43,7 @@ std::expected<Prefixes, std::string> read_address(std::string_view word, const R
   if (const auto literal = net::Address::parse(name))
     found.push_back(net::Prefix::host(*literal));
   else if (looks_numeric(name))
-    return bad(fmt::format("'{}' is no address", name));
+    return bad(fmt::format("'{}' is not a valid address", name));
   else
     for (const net::Address& address : resolver.host(name)) found.push_back(net::Prefix::host(address));
 

@@ -190,7 +190,7 @@ TEST_F(Ipsecconf, BadAddressesSayWhy) {
   EXPECT_EQ(error_of("{ laddr ::1/129 } drop {}").expected, "/129 prefix is too big!");
   EXPECT_EQ(error_of("{ laddr 10.0.0.0/x } drop {}").expected, "Unparseable prefix: 'x'.");
   EXPECT_EQ(error_of("{ laddr 10.0.0.0/ } drop {}").expected, "Unparseable prefix: ''.");
-  EXPECT_EQ(error_of("{ laddr 10.0.0.300 } drop {}").expected, "'10.0.0.300' is no address");
+  EXPECT_EQ(error_of("{ laddr 10.0.0.300 } drop {}").expected, "'10.0.0.300' is not a valid address");
   EXPECT_EQ(error_of("{ raddr 10.0.0.300 } drop {}").text, "Bad Destination Address on line: 1");
 }
 

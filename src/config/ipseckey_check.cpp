@@ -109,7 +109,7 @@ class Checker {
                   Field field) {
     const crypto::Algorithm* found = alg && key ? row(proto, *alg) : nullptr;
     if (found == nullptr) return true;
-    const size_t salt = found->salt_bytes * 8u;
+    const size_t salt = size_t{found->salt_bytes} * 8;
     if (key->bits >= salt && sad::is_key_length(*found, key->bits - salt)) return true;
     return report_.error(at(field), fmt::format("the key has {} bits", key->bits),
                          fmt::format("{} takes {}", found->names[0], sad::expected_bits(*found)));

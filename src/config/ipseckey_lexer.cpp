@@ -100,9 +100,7 @@ bool Lexer::read_word(Word& word) {
     const char c = text_[at_];
     if (c == '"') {
       quoted = !quoted;
-    } else if (c == '\n' && quoted) {
-      break;
-    } else if (!quoted && (is_blank(c) || c == '\n' || (c == '\\' && text_.substr(at_ + 1, 1) == "\n"))) {
+    } else if (c == '\n' || (!quoted && (is_blank(c) || (c == '\\' && text_.substr(at_ + 1, 1) == "\n")))) {
       break;
     } else if (is_binary(c)) {
       problem(line_, line_start_, at_, "this is not text", "one command a line");

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "config/ipseckey_association.h"
+#include "net/protocol.h"
 
 namespace adit::config::ipseckey {
 namespace {
@@ -75,12 +76,10 @@ void put_inner(const Values& values, KeyMessage& message) {
 
 void put_nat(const Values& values, KeyMessage& message) {
   if (!values.udp) return;
-  constexpr uint8_t kUdp = 17;
-  constexpr uint16_t kNatPort = 4500;
-  message.natt_local = host(values.nat_local.value_or(message.source->address), kUdp,
-                            values.nat_lport != 0 ? values.nat_lport : kNatPort);
-  message.natt_remote = host(values.nat_remote.value_or(message.destination->address), kUdp,
-                             values.nat_rport != 0 ? values.nat_rport : kNatPort);
+  message.natt_local = host(values.nat_local.value_or(message.source->address), net::kProtoUdp,
+                            values.nat_lport != 0 ? values.nat_lport : net::kPortIkeNat);
+  message.natt_remote = host(values.nat_remote.value_or(message.destination->address), net::kProtoUdp,
+                             values.nat_rport != 0 ? values.nat_rport : net::kPortIkeNat);
 }
 
 Result<std::optional<KeyExtension>> copy_of(const std::optional<KeyExtension>& key, uint16_t reserved) {

@@ -138,7 +138,7 @@ class FieldReader {
     if (!value || *value > 3)
       return report_.error(*word, "Unknown state type " + quoted(*word), "larval, mature, dying or dead");
     values_.state = static_cast<uint8_t>(*value);
-    if (*value == 0) report_.warning(*word, "larval is no state for an SA that a person makes");
+    if (*value == 0) report_.warning(*word, "'larval' is not a valid state for an SA that is made by hand");
     return true;
   }
 

@@ -9,33 +9,10 @@
 #include <array>
 #include <memory>
 
+#include "net/protocol.h"
+
 namespace adit::config {
 namespace {
-
-struct ProtocolName {
-  std::string_view name;
-  uint8_t number;
-};
-// What policies name most, so that a system without /etc/protocols knows them too. The first name of a number is
-// listed.
-constexpr auto kProtocols = std::to_array<ProtocolName>({
-    {"icmp", 1},
-    {"igmp", 2},
-    {"ipencap", 4},
-    {"ipip", 4},
-    {"tcp", 6},
-    {"udp", 17},
-    {"ipv6", 41},
-    {"gre", 47},
-    {"esp", 50},
-    {"ah", 51},
-    {"ipv6-icmp", 58},
-    {"icmpv6", 58},
-    {"icmp6", 58},
-    {"ospf", 89},
-    {"pim", 103},
-    {"sctp", 132},
-});
 
 net::Address address_of(const sockaddr* from) {
   if (from->sa_family == AF_INET) {
@@ -103,8 +80,7 @@ std::optional<uint16_t> SystemResolver::service(std::string_view name) const {
 }
 
 std::optional<uint8_t> SystemResolver::protocol(std::string_view name) const {
-  if (const auto found = std::ranges::find(kProtocols, name, &ProtocolName::name); found != kProtocols.end())
-    return found->number;
+  if (const auto known = net::protocol_number(name)) return known;  // a system without /etc/protocols knows them too
   const protoent* entry = ::getprotobyname(std::string(name).c_str());
   if (entry == nullptr || entry->p_proto < 0 || entry->p_proto > 255) return std::nullopt;
   return static_cast<uint8_t>(entry->p_proto);
@@ -138,8 +114,7 @@ std::optional<std::string> SystemResolver::service_name(uint16_t port) const {
 }
 
 std::optional<std::string> SystemResolver::protocol_name(uint8_t number) const {
-  if (const auto found = std::ranges::find(kProtocols, number, &ProtocolName::number); found != kProtocols.end())
-    return std::string(found->name);
+  if (const auto known = net::protocol_name(number); !known.empty()) return std::string(known);
   const protoent* entry = ::getprotobynumber(number);
   if (entry == nullptr) return std::nullopt;
   return entry->p_name;

@@ -13,7 +13,7 @@ bool EventQueue::put(Event event) {
       lost_.fetch_add(1, std::memory_order_relaxed);
       return false;
     }
-    events_.push_back(std::move(event));
+    events_.push_back(event);
   }
   if (bell) bell();
   return true;

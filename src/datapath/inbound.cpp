@@ -16,6 +16,7 @@
 #include "net/ip_header.h"
 #include "net/mss.h"
 #include "tunnel/link.h"
+#include "net/protocol.h"
 
 namespace adit::datapath {
 
@@ -24,7 +25,6 @@ namespace {
 constexpr uint32_t kWholeBytes = 65536 + 64;
 constexpr uint32_t kEspHeaderBytes = 8;  // SPI, sequence number
 constexpr uint32_t kAhSpiOffset = 4, kAhFixedBytes = 12;
-constexpr uint16_t kUdpPort = 4500;
 
 // An inner packet's bytes by its own header, of the family that the next header announced; what lies behind is TFC
 // padding.
@@ -510,7 +510,7 @@ void Inbound::trace(const About& about, uint32_t length, uint64_t sequence, Drop
     record.flow.protocol = about.item->kind == WireKind::udp ? net::kProtoUdp : protocol_of(about.item->kind);
     record.flow.has_ports = about.item->kind == WireKind::udp;
     record.flow.source_port = about.item->source_port;
-    record.flow.destination_port = kUdpPort;
+    record.flow.destination_port = net::kPortIkeNat;
   }
   if (about.rule != nullptr) record.rule_index = about.rule->index;
   const sad::Sa* const sa = about.esp != nullptr ? about.esp : about.ah;

@@ -20,6 +20,7 @@
 #include "net/mss.h"
 #include "net/segment.h"
 #include "tunnel/encap_limit.h"
+#include "net/protocol.h"
 
 namespace adit::datapath {
 
@@ -47,7 +48,7 @@ bool is_own_outer(const Snapshot& snapshot, const net::Flow& flow) {
     case net::kProtoAh:
       break;
     case net::kProtoUdp:
-      if (flow.has_ports && (flow.source_port == 4500 || flow.destination_port == 4500)) break;
+      if (flow.has_ports && (flow.source_port == net::kPortIkeNat || flow.destination_port == net::kPortIkeNat)) break;
       return false;
     default:
       return false;

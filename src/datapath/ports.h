@@ -8,6 +8,7 @@
 #include "net/offload.h"
 #include "net/packet.h"
 #include "tunnel/link.h"
+#include "net/protocol.h"
 
 namespace adit::datapath {
 
@@ -30,8 +31,8 @@ enum class WireKind : uint8_t { ipip, ipv6_in, esp, ah, udp };  // protocols 4, 
 struct WireSend {  // one datagram, or with segment_bytes a train of equal ones (the last may be shorter)
   WireKind kind = WireKind::esp;
   net::Address source, destination;
-  uint16_t destination_port = 4500;  // UDP only
-  uint16_t source_port = 4500;
+  uint16_t destination_port = net::kPortIkeNat;  // UDP only
+  uint16_t source_port = net::kPortIkeNat;
   uint8_t traffic_class = 0;
   uint8_t hoplimit = 64;
   uint8_t encaplimit = 0;       // IPv6 outer: destination option; 0: none, unless has_encaplimit

@@ -49,7 +49,7 @@ Address link_local_of_id(const Prefix& id) {
 
 Result<> usable(const Address& address, const char* context) {
   if (!address.is_unspecified() && !address.is_multicast() && !address.is_limited_broadcast()) return {};
-  return fail(EINVAL, "{}: Invalid address; {} is no host's", context, address.str());
+  return fail(EINVAL, "{}: Invalid address; {} is not the address of a host", context, address.str());
 }
 
 Error within(std::string_view context, Error error) {
@@ -74,7 +74,7 @@ Result<AddressRecord> Addresses::checked(const AddressRequest& request) const {
     return fail(EEXIST, "Could not create address: Address object already exists; 'ipadm delete-addr {}' removes it",
                 record.name);
   if (!exists(record.interface))
-    return fail(ENOENT, "Could not create address: Interface does not exist; {} is no link of this host, make it first",
+    return fail(ENOENT, "Could not create address: Interface does not exist; {} is not a link of this host, make it first",
                 record.interface);
   const auto plumbed = interfaces_.find(record.interface);
   if (plumbed != interfaces_.end() && !plumbed->second.active)

@@ -66,7 +66,7 @@ Result<std::optional<T>> number_of(const Attributes& attributes, std::string_vie
   const auto text = text_of(attributes, name);
   if (!text) return std::nullopt;
   const auto value = number<T>(*text);
-  if (!value) return fail(EINVAL, "{}: '{}' is no number or out of range", name, *text);
+  if (!value) return fail(EINVAL, "{}: '{}' is not a number, or is out of range", name, *text);
   return value;
 }
 

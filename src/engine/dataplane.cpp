@@ -55,6 +55,7 @@ void Dataplane::stop() {
 
 std::vector<const datapath::LinkCounters*> Dataplane::unlinked() const {
   std::vector<const datapath::LinkCounters*> all;
+  all.reserve(workers_.size());
   for (const auto& worker : workers_) all.push_back(&worker->unlinked());
   return all;
 }
@@ -67,6 +68,7 @@ uint64_t Dataplane::socket_backlog() const {
 
 std::vector<std::shared_ptr<datapath::LinkCounters>> Dataplane::make_counters() const {
   std::vector<std::shared_ptr<datapath::LinkCounters>> counters;
+  counters.reserve(workers_.size());
   for (size_t i = 0; i < workers_.size(); ++i) counters.push_back(std::make_shared<datapath::LinkCounters>());
   return counters;
 }

@@ -93,7 +93,7 @@ bool Explainer::forwarded(const net::Address& near, Explanation& about) {
   if (!value || value->starts_with('1')) return true;
   return stop(
       about, "forwarding",
-      fmt::format("It is not forwarded: {} is no address of this host, and forwarding is off; 'ipadm set-prop -p "
+      fmt::format("It is not forwarded: {} is not an address of this host, and forwarding is off; 'ipadm set-prop -p "
                   "forwarding=on {}' turns it on.",
                   near.str(), v4 ? "ipv4" : "ipv6"));
 }

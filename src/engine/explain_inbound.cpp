@@ -129,7 +129,7 @@ void Explainer::tell_inbound_verdict(Explanation& about) {
   }
   if (about.passes) {
     about.verdict = fmt::format(
-        "It is let in through {} when it comes under an SA that is shown without a but; in the clear "
+        "It is let in through {} when it comes under an SA that is listed above without a remark; in the clear "
         "it is dropped.",
         name);
     return;

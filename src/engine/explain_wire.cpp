@@ -7,6 +7,7 @@
 #include "linux/mark.h"
 #include "linux/ruleset_walk.h"
 #include "net/ip_header.h"
+#include "net/protocol.h"
 
 namespace adit::engine {
 namespace {
@@ -37,7 +38,7 @@ platform::WalkedPacket outer_packet(const net::Address& source, const net::Addre
   packet.source = source;
   packet.destination = destination;
   packet.protocol = protocol;
-  if (protocol == net::kProtoUdp) packet.source_port = packet.destination_port = 4500;
+  if (protocol == net::kProtoUdp) packet.source_port = packet.destination_port = net::kPortIkeNat;
   return packet;
 }
 
@@ -177,7 +178,7 @@ bool Explainer::outer_arrives(const datapath::Link& link, uint8_t protocol, Expl
   packet.in = device_of(outer.local);
   if (packet.in.empty())
     return stop(about, "no_tunnel",
-                fmt::format("Its outer packet is not taken: {}, the local end of {}, is no address "
+                fmt::format("Its outer packet is not taken: {}, the local end of {}, is not an address "
                             "of this host now.",
                             outer.local.str(), link.name));
   const auto device = context_.platform.interface(packet.in);

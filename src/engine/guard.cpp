@@ -446,6 +446,10 @@ Result<> Guard::set_inside(const std::string& interface, bool inside) {
 
 std::vector<GuardInfo> Guard::list() const {
   std::vector<GuardInfo> all;
+  const auto stopped = [&](const net::Prefix& network, bool outbound) {
+    const auto leak = leaks_.find({network, outbound});
+    return leak == leaks_.end() ? 0 : leak->second.total;
+  };
   for (const auto& [network, entry] : book_.networks()) {
     GuardInfo info;
     info.network = network;
@@ -457,12 +461,8 @@ std::vector<GuardInfo> Guard::list() const {
         info.reasons.push_back(fmt::format("{} {}{}", key.tunnel.empty() ? "nobody" : key.tunnel, name_of(source),
                                            key.owner.empty() ? "" : " of " + key.owner));
     }
-    const auto total = [&](bool outbound) {
-      const auto leak = leaks_.find({network, outbound});
-      return leak == leaks_.end() ? 0 : leak->second.total;
-    };
-    info.stopped_out = total(true);
-    info.stopped_in = total(false);
+    info.stopped_out = stopped(network, true);
+    info.stopped_in = stopped(network, false);
     all.push_back(std::move(info));
   }
   return all;

@@ -19,7 +19,7 @@ Result<net::Address> resolve_host(Names& names, const std::string& text, std::op
       return fail(EAFNOSUPPORT, "Incorrect protocol family for operation; {} is IPv{}", text, literal->is_v4() ? 4 : 6);
     return literal;
   }
-  if (!looks_like_a_name(text)) return fail(EINVAL, "Invalid address; '{}' is no address", text);
+  if (!looks_like_a_name(text)) return fail(EINVAL, "Invalid address; '{}' is not a valid address", text);
   const config::NameAnswer& answer = names.look_up(text);
   if (!answer.resolves() && !answer.refused)
     return fail(EAGAIN, "Invalid address; the resolver does not say yet what '{}' is; try again, or write the address",

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
+#include "net/protocol.h"
+
 namespace adit::engine {
 namespace {
 
-constexpr uint16_t kIkePort = 500, kIkeNatPort = 4500;
 constexpr uint8_t kNeighbourFirst = 133, kNeighbourLast = 137;
 
 platform::HostRule always(net::Family family, uint8_t protocol, const char* comment) {
@@ -19,7 +20,7 @@ platform::HostRule always(net::Family family, uint8_t protocol, const char* comm
 
 void add_what_always_passes(std::vector<platform::HostRule>& rules) {
   for (const auto family : {net::Family::v4, net::Family::v6}) {
-    for (const uint16_t port : {kIkePort, kIkeNatPort}) {
+    for (const uint16_t port : {net::kPortIke, net::kPortIkeNat}) {
       auto out = always(family, net::kProtoUdp, "key exchange");
       out.inbound = false;
       out.remote_port = port;
@@ -84,7 +85,7 @@ std::vector<platform::HostRule> host_rules(const spd::Head* head) {
 }
 
 bool passes_always(const net::Flow& flow) {
-  const auto exchanges_keys = [](uint16_t port) { return port == kIkePort || port == kIkeNatPort; };
+  const auto exchanges_keys = [](uint16_t port) { return port == net::kPortIke || port == net::kPortIkeNat; };
   switch (flow.protocol) {
     case net::kProtoEsp:
     case net::kProtoAh:

@@ -59,7 +59,7 @@ Result<std::vector<Links::Birth>> Links::check_births(const std::vector<IptunReq
                   line->line, name, line->why, name);
     if (context_.platform.interface(name) && !left_over_.contains(name))
       return fail(EEXIST,
-                  "object already exists: there is an interface {0} that is no tunnel of Adit; choose another name, or "
+                  "object already exists: there is an interface {0} that is not a tunnel of Adit; choose another name, or "
                   "remove it ('ip link delete {0}')",
                   name);
     TRY_ASSIGN(birth.ends, resolve_endpoints(*context_.names, request.type, request.local, request.remote));

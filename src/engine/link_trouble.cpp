@@ -96,7 +96,7 @@ std::string remedy_of(int error, const std::string& local, const std::string& re
       return fmt::format("no way leads to {}; give the underlay a route to it, or bring its link up", remote);
     case EINVAL:
     case EADDRNOTAVAIL:
-      return fmt::format("{} is no address of this host now; give it back to an interface", local);
+      return fmt::format("{} is not an address of this host now; give it back to an interface", local);
     case EAGAIN:
     case ENOBUFS:
     case ENOMEM:

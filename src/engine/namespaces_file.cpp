@@ -90,7 +90,7 @@ Result<> check_tunnel_pattern(std::string_view pattern) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || kSigns.contains(c);
   });
   if (!pattern.empty() && pattern.size() <= kMaxPattern && plain) return {};
-  return fail(EINVAL, "'{}' is no pattern of tunnel names, such as vpn* or site[0-9]", pattern);
+  return fail(EINVAL, "'{}' is not a valid pattern of tunnel names, such as vpn* or site[0-9]", pattern);
 }
 
 Result<std::vector<NamespaceRecord>> parse_namespaces(std::string_view text) {

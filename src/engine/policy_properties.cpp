@@ -64,7 +64,7 @@ Result<PropertyRules> Policy::parse_property(const std::string& tunnel, std::str
     else
       rules.warnings.push_back(problem.headline());
   }
-  if (!errors.empty()) return fail(EINVAL, "invalid value: ipsec is no policy for {}:{}", tunnel, errors);
+  if (!errors.empty()) return fail(EINVAL, "invalid value: ipsec is not a valid policy for {}:{}", tunnel, errors);
   if (policy.entries.empty())
     return fail(EINVAL, "invalid value: ipsec holds no rule; write {{encr_algs aes-gcm(256)}}, or whole rules");
   for (auto& [head, entries] : policy.adds()) {

@@ -75,7 +75,7 @@ Result<std::string> Routes::interface_of_gateway(const RouteCommand& command) co
   }
   if (command.gateway_is_interface) {
     if (own) return *own;
-    return fail(ENETUNREACH, "{} is no address of this host, as -interface asks for", command.gateway_text);
+    return fail(ENETUNREACH, "{} is not an address of this host, as -interface asks for", command.gateway_text);
   }
   if (peers.size() > 1)
     return fail(EINVAL, "{} is the remote address of {} and of {}: say which with -ifp", command.gateway_text,

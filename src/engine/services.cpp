@@ -49,6 +49,10 @@ std::string_view name_of(ServiceState state) {
   return names[static_cast<size_t>(state)];
 }
 
+static std::string said_of(ServiceState state) {
+  return fmt::format("{}{}", state == ServiceState::maintenance ? "in " : "", name_of(state));
+}
+
 Services::Services(const Context& context) : context_(context) {}
 
 void Services::add(std::string fmri, ServiceMethods methods, std::vector<ServiceDependency> dependencies,
@@ -129,7 +133,7 @@ void Services::enter(Service& service, ServiceState state, std::string reason) {
   if (alike) return;
   context_.events.add(
       state == ServiceState::maintenance ? Severity::warning : Severity::info, "service.state", service.fmri,
-      fmt::format("{} is {}{}", service.fmri, name_of(state), service.reason.empty() ? "" : ": " + service.reason));
+      fmt::format("{} is {}{}", service.fmri, said_of(state), service.reason.empty() ? "" : ": " + service.reason));
 }
 
 // The first dependency that keeps the service from starting. optional_all: only one that is enabled and has not come up
@@ -140,7 +144,7 @@ std::optional<std::string> Services::unmet(const Service& service) const {
     if (other == nullptr || is_online(other->state)) continue;
     const bool waits = other->state == ServiceState::offline || other->state == ServiceState::uninitialized;
     if (dependency.kind == ServiceDependency::Kind::optional_all && !(waits && other->wanted())) continue;
-    return fmt::format("{} is {}", other->fmri, name_of(other->state));
+    return fmt::format("{} is {}", other->fmri, said_of(other->state));
   }
   return std::nullopt;
 }
@@ -337,7 +341,7 @@ ServiceOutcome Services::clear(const std::vector<std::string>& operands) {
 ServiceOutcome Services::mark(const std::string& state, const std::vector<std::string>& operands) {
   ServiceOutcome outcome;
   if (state != "maintenance" && state != "degraded") {
-    outcome.errors.push_back(fmt::format("'{}' is no state to mark with; maintenance and degraded are", state));
+    outcome.errors.push_back(fmt::format("'{}' is not a valid state to mark with: maintenance or degraded", state));
     return outcome;
   }
   for (Service* service : matching(operands, outcome)) {

@@ -63,11 +63,11 @@ TEST_F(ServicesTest, ProgressIsForTheLogAlone) {
 
 TEST_F(ServicesTest, ABrokenFileMeansMaintenanceWithItsPlaceAsReason) {
   boot_all(services);
-  broken["policy refresh"] = "/etc/inet/ipsecinit.conf:3:7: 'encr_algz' is no property";
+  broken["policy refresh"] = "/etc/inet/ipsecinit.conf:3:7: 'encr_algz' is not a property";
   const auto outcome = services.refresh({"policy"});
   EXPECT_EQ(outcome.notes.size(), 1u);
   EXPECT_EQ(status(kPolicyService).state, "maintenance");
-  EXPECT_EQ(status(kPolicyService).reason, "/etc/inet/ipsecinit.conf:3:7: 'encr_algz' is no property");
+  EXPECT_EQ(status(kPolicyService).reason, "/etc/inet/ipsecinit.conf:3:7: 'encr_algz' is not a property");
   EXPECT_NE(host.file("/var/svc/log/network-ipsec-policy:default.log")
                 .find("refresh method failed: /etc/inet/ipsecinit.conf:3:7"),
             std::string::npos);
@@ -92,7 +92,7 @@ TEST_F(ServicesTest, WhatRequiresAMissingServiceWaitsOfflineAndComesWithIt) {
   broken["algs start"] = "the file is bad";
   boot_all(services);
   EXPECT_EQ(services.state(kPolicyService), ServiceState::offline);
-  EXPECT_EQ(status(kPolicyService).reason, "svc:/network/ipsec/ipsecalgs:default is maintenance");
+  EXPECT_EQ(status(kPolicyService).reason, "svc:/network/ipsec/ipsecalgs:default is in maintenance");
   EXPECT_EQ(status(kAlgsService).impact, "1 dependent services are not running.");
   broken.clear();
   (void)services.clear({"ipsecalgs"});

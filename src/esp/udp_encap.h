@@ -7,7 +7,6 @@
 
 namespace adit::esp {
 
-constexpr uint16_t kUdpEncapPort = 4500;
 constexpr uint32_t kNonEspMarkerBytes = 4;  // four zero bytes in front of an IKE message (RFC 3948 §2.2)
 
 enum class UdpPayload : uint8_t {

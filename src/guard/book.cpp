@@ -98,7 +98,7 @@ Result<> parse_hold(std::string_view text, Entry& entry) {
     return fail(EINVAL, "'{}' is neither lasting nor temporary", parts[2]);
   for (const auto name : split(parts[3], '+')) {
     const auto source = source_named(name);
-    if (!source) return fail(EINVAL, "'{}' is no reason to close a network", name);
+    if (!source) return fail(EINVAL, "'{}' is not a valid reason to close a network", name);
     holder.sources.insert(*source);
   }
   if (entry.holders.size() >= kMostHolds) return fail(EINVAL, "more than {} holds", kMostHolds);

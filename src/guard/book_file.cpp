@@ -116,7 +116,7 @@ Result<std::optional<Lines>> BookFile::load() {
   TRY_ASSIGN(const auto text, read_file(path_));
   if (!text || text->empty()) return std::nullopt;
   std::string_view rest = *text;
-  if (!rest.starts_with(kMagic)) return fail(EINVAL, "{}:1: this is no book of Adit's guard", path_);
+  if (!rest.starts_with(kMagic)) return fail(EINVAL, "{}:1: this is not a book of Adit's guard", path_);
   Lines lines;
   lines.temporary = lasting_ == Lasting::boot;
   bool whole = true;

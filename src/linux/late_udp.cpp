@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "net/protocol.h"
+
 namespace adit::platform {
 
 WireInbox::WireInbox() : bell_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
@@ -38,7 +40,7 @@ std::vector<std::string> LateUdp::retry(uint32_t mark) {
     sentences.push_back(
         fmt::format("another program has UDP port {} over IPv{}: ESP in UDP does not work there; who has it, `ss -ulpn "
                     "sport = :{}` tells; aditd takes it when it is let go",
-                    kUdpPort, static_cast<int>(family), kUdpPort));
+                    net::kPortIkeNat, static_cast<int>(family), net::kPortIkeNat));
   }
   return sentences;
 }

@@ -8,6 +8,7 @@
 #include "linux/mark.h"
 #include "linux/own_namespace.h"
 #include "linux/wire.h"
+#include "net/protocol.h"
 
 namespace adit::platform {
 namespace {
@@ -16,7 +17,7 @@ Descriptor hold_port(int family) {
   Descriptor taken(socket(family, SOCK_DGRAM, 0));
   sockaddr_in v4{};
   v4.sin_family = AF_INET;
-  v4.sin_port = htons(kUdpPort);
+  v4.sin_port = htons(net::kPortIkeNat);
   EXPECT_EQ(bind(taken.get(), reinterpret_cast<const sockaddr*>(&v4), sizeof v4), 0);
   return taken;
 }

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "linux/nft_json.h"
+#include "net/protocol.h"
 
 namespace adit::platform {
 namespace {
@@ -75,7 +76,7 @@ void put_host_chain(Document& document, const std::vector<HostRule>& rules, bool
   document.rule(chain, {nft::match(nft::meta(outbound ? "oifname" : "iifname"), "lo"), nft::accept()});
   document.rule(chain, {nft::match(nft::meta("l4proto"), nft::numbers({50, 51})), nft::accept()});
   document.rule(
-      chain, {nft::match(nft::payload("udp", outbound ? "sport" : "dport"), nft::numbers({500, 4500})), nft::accept()});
+      chain, {nft::match(nft::payload("udp", outbound ? "sport" : "dport"), nft::numbers({net::kPortIke, net::kPortIkeNat})), nft::accept()});
   document.rule(chain,
                 {nft::match(nft::payload("icmpv6", "type"), nft::numbers({133, 134, 135, 136, 137})), nft::accept()});
   for (const auto& rule : rules)

@@ -6,6 +6,7 @@
 
 #include "net/flow.h"
 #include "net/ip_header.h"
+#include "net/protocol.h"
 
 namespace adit::platform {
 namespace {
@@ -34,23 +35,7 @@ std::optional<uint64_t> number_of(const json& value) {
 std::optional<uint64_t> protocol_of(const json& value) {
   if (const auto number = number_of(value)) return number;
   if (!value.is_string()) return std::nullopt;
-  constexpr std::array<std::pair<std::string_view, uint8_t>, 14> kNames{{{"icmp", 1},
-                                                                         {"ipencap", 4},
-                                                                         {"ipip", 4},
-                                                                         {"tcp", 6},
-                                                                         {"udp", 17},
-                                                                         {"ipv6", 41},
-                                                                         {"gre", 47},
-                                                                         {"esp", 50},
-                                                                         {"ah", 51},
-                                                                         {"ipv6-icmp", 58},
-                                                                         {"icmpv6", 58},
-                                                                         {"sctp", 132},
-                                                                         {"udplite", 136},
-                                                                         {"dccp", 33}}};
-  const auto& text = value.get_ref<const std::string&>();
-  const auto* const found = std::ranges::find(kNames, std::string_view(text), &decltype(kNames)::value_type::first);
-  return found == kNames.end() ? std::nullopt : std::optional<uint64_t>(found->second);
+  return net::protocol_number(value.get_ref<const std::string&>());
 }
 
 template <typename Number>

@@ -10,6 +10,7 @@
 
 #include "linux/late_udp.h"
 #include "linux/wire_batch.h"
+#include "net/protocol.h"
 
 namespace adit::platform {
 namespace {
@@ -152,7 +153,7 @@ uint32_t LinuxWire::path_mtu(const net::Address& source, const net::Address& des
   if (source.family() == destination.family() && !source.is_unspecified() &&
       bind(asker.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0)
     return 0;
-  size = named(destination, htons(kUdpPort), name);
+  size = named(destination, htons(net::kPortIkeNat), name);
   if (connect(asker.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0) return 0;
   int mtu = 0;
   socklen_t length = sizeof mtu;

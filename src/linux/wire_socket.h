@@ -12,7 +12,6 @@ namespace adit::platform {
 
 using datapath::WireKind;
 constexpr size_t kWireKinds = 5;
-constexpr uint16_t kUdpPort = 4500;   // RFC 3948
 constexpr uint8_t kDefaultHops = 64;  // the socket's own; a packet with another says so itself
 
 struct WireSocket {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "linux/wire_socket.h"
+#include "net/protocol.h"
 
 namespace adit::platform {
 namespace {
@@ -16,10 +17,10 @@ constexpr int UDP_NO_CHECK6_RX = 102;
 Result<> bind_port(const WireSocket& socket) {
   sockaddr_in v4{};
   v4.sin_family = AF_INET;
-  v4.sin_port = htons(kUdpPort);
+  v4.sin_port = htons(net::kPortIkeNat);
   sockaddr_in6 v6{};
   v6.sin6_family = AF_INET6;
-  v6.sin6_port = htons(kUdpPort);
+  v6.sin6_port = htons(net::kPortIkeNat);
   const int done = socket.is_v4() ? bind(socket.fd.get(), reinterpret_cast<const sockaddr*>(&v4), sizeof v4)
                                   : bind(socket.fd.get(), reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
   if (done == 0) return {};

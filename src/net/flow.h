@@ -5,11 +5,9 @@
 
 #include "base/bytes.h"
 #include "net/address.h"
+#include "net/protocol.h"
 
 namespace adit::net {
-
-constexpr uint8_t kProtoIcmp = 1, kProtoIpv4 = 4, kProtoTcp = 6, kProtoUdp = 17, kProtoIpv6 = 41, kProtoEsp = 50,
-                  kProtoAh = 51, kProtoIcmp6 = 58, kProtoSctp = 132, kProtoUdpLite = 136;
 
 struct Flow {
   Address source;

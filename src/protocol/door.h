@@ -19,9 +19,9 @@ std::optional<Error> at_the_door(Work&& work) {
   } catch (const std::bad_alloc&) {
     return Error{ENOMEM, "aditd has no memory left for this request"};
   } catch (const std::exception& error) {
-    return Error{EIO, fmt::format("aditd could not serve this request, an error of its own: {}", error.what())};
+    return Error{EIO, fmt::format("aditd could not serve this request: internal error: {}", error.what())};
   } catch (...) {
-    return Error{EIO, "aditd could not serve this request, an error of its own"};
+    return Error{EIO, "aditd could not serve this request: internal error"};
   }
 }
 

@@ -264,7 +264,7 @@ PolicyResult<spd::RuleSpec> PolicySession::spec_of(const Request& request) const
 PolicyResult<> PolicySession::add_rule(const Request& request) {
   if (const std::string head = request.head(); head.find_first_not_of(kTunnelNameLetters) != head.npos)
     return refuse(EINVAL, SPD_DIAGNOSTIC_MALFORMED_TUN_NAME,
-                  fmt::format("'{}' is no tunnel's name: only letters, digits, '_' and '.' are allowed", head));
+                  fmt::format("'{}' is not a valid tunnel name: only letters, digits, '_' and '.' are allowed", head));
   auto spec = spec_of(request);
   if (!spec) return std::unexpected(spec.error());
   if (!request.message.actions) return refuse(EINVAL, SPD_DIAGNOSTIC_NO_ACTION_EXT, "there is no ACTION extension");

@@ -16,6 +16,7 @@
 #include "net/address.h"
 #include "sad/ceiling.h"
 #include "sad/replay.h"
+#include "net/protocol.h"
 
 namespace adit::sad {
 
@@ -46,7 +47,7 @@ struct InnerSelector {
 
 struct NatT {
   net::Address local, remote;
-  uint16_t local_port = 4500, remote_port = 4500;
+  uint16_t local_port = net::kPortIkeNat, remote_port = net::kPortIkeNat;
 };  // RFC 3948
 
 enum class KmProtocol : uint8_t { manual = 0, ike = 1, kink = 2, ikev2 = 3 };

@@ -31,16 +31,16 @@ TEST(LinkName, Rules) {
   }
   const std::vector<std::pair<const char*, const char*>> bad{
       {"", "a link needs a name, such as tun0"},
-      {"sixteen_chars__0", "'sixteen_chars__0' is no link name: it has 16 characters, at most 15 are allowed"},
-      {"0tun0", "'0tun0' is no link name: it must begin with a letter"},
-      {"_tun0", "'_tun0' is no link name: it must begin with a letter"},
-      {"tun", "'tun' is no link name: it must end in a number, such as tun0"},
-      {"tu-n0", "'tu-n0' is no link name: only letters, digits, '_' and '.' are allowed"},
-      {"tu/n0", "'tu/n0' is no link name: only letters, digits, '_' and '.' are allowed"},
-      {"t\xc3\xbcn0", "'t\xc3\xbcn0' is no link name: only letters, digits, '_' and '.' are allowed"},
-      {"tun01", "'tun01' is no link name: its number may not begin with 0"},
-      {"x4294967295", "'x4294967295' is no link name: its number is above 4294967294"},
-      {"x99999999999999", "'x99999999999999' is no link name: its number is above 4294967294"},
+      {"sixteen_chars__0", "'sixteen_chars__0' is not a valid link name: it has 16 characters, at most 15 are allowed"},
+      {"0tun0", "'0tun0' is not a valid link name: it must begin with a letter"},
+      {"_tun0", "'_tun0' is not a valid link name: it must begin with a letter"},
+      {"tun", "'tun' is not a valid link name: it must end in a number, such as tun0"},
+      {"tu-n0", "'tu-n0' is not a valid link name: only letters, digits, '_' and '.' are allowed"},
+      {"tu/n0", "'tu/n0' is not a valid link name: only letters, digits, '_' and '.' are allowed"},
+      {"t\xc3\xbcn0", "'t\xc3\xbcn0' is not a valid link name: only letters, digits, '_' and '.' are allowed"},
+      {"tun01", "'tun01' is not a valid link name: its number may not begin with 0"},
+      {"x4294967295", "'x4294967295' is not a valid link name: its number is above 4294967294"},
+      {"x99999999999999", "'x99999999999999' is not a valid link name: its number is above 4294967294"},
   };
   for (const auto& [name, text] : bad) {
     const auto result = check_name(name);

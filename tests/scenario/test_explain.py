@@ -23,7 +23,7 @@ def page(host, words):
 
 def test_a_packet_that_leaves_protected(up):
     shown = page(up.alice, f"{SOURCE} {TARGET} tcp/443")
-    assert shown["packet"] == [f"{SOURCE} > {TARGET}, protocol 6, port 49152 > 443, forwarded"]
+    assert shown["packet"] == [f"{SOURCE} > {TARGET}, tcp, port 49152 > 443, forwarded"]
     assert shown["route"] == ["10.0.1.0/24 by 10.0.1.1, v4_bob0"]
     assert shown["guard"] == ["10.0.1.0/24 leaves only through v4_bob0"]
     assert shown["tunnel"] == ["v4_bob0 is up, 1.2.3.4 > 5.6.7.8, secured (-S)"]
@@ -115,7 +115,7 @@ def test_forwarding_that_is_off(up):
 
 def test_what_comes_in_and_under_which_sa(up):
     shown = page(up.alice, f"--in {TARGET} {SOURCE} tcp/50000/443")
-    assert shown["packet"] == [f"{TARGET} > {SOURCE}, protocol 6, port 443 > 50000, forwarded"]
+    assert shown["packet"] == [f"{TARGET} > {SOURCE}, tcp, port 443 > 50000, forwarded"]
     assert shown["way back"] == ["10.0.1.0/24 by 10.0.1.1, v4_bob0"]
     assert shown["rule"][1].startswith("{ tunnel v4_bob0 negotiate tunnel dir in } ipsec ")
     assert shown["SA"] == ["ESP SPI 0x2002, aes-cbc(256) hmac-sha512, mature"]
@@ -149,9 +149,9 @@ def test_what_comes_beside_the_tunnel(up):
 
 @pytest.mark.parametrize("words,says", [
     ("10.0.0.1", "a source, a destination"),
-    ("alice 10.0.1.2", "'alice' is no address"),
+    ("alice 10.0.1.2", "'alice' is not a valid address"),
     ("10.0.0.1 10.0.1.2 tcp", "tcp/PORT"),
-    ("10.0.0.1 10.0.1.2 tcp/70000", "'70000' is no port"),
+    ("10.0.0.1 10.0.1.2 tcp/70000", "'70000' is not a valid port"),
     ("10.0.0.1 10.0.1.2 gre/5", "has no ports"),
     ("10.0.0.1 10.0.1.2 icmp/256", "no ICMP type"),
     ("10.0.0.1 10.0.1.2 nonsense", "unknown protocol 'nonsense'"),
