@@ -26,9 +26,9 @@
 #include <thread>
 #include <vector>
 
-#include "linux/guard_layers.h"
-#include "linux/guardian_client.h"
-#include "linux/mark.h"
+#include "linux/guard/guardian/guardian_client.h"
+#include "linux/guard/layers/guard_layers.h"
+#include "linux/platform/mark.h"
 
 namespace {
 

@@ -1,14 +1,14 @@
 // The engine's whole time for a transaction: flip, guard, host rules, what packets see, states and events. ms a flip of
-// that many rules, over a secured tunnel, the operating system left out (linux/fake_platform.h).
+// that many rules, over a secured tunnel, the operating system left out (linux/platform/testing/fake_platform.h).
 #include <benchmark/benchmark.h>
 #include <unistd.h>
 
 #include <filesystem>
 
 #include "engine/engine.h"
-#include "engine/links.h"
-#include "engine/policy.h"
-#include "linux/fake_platform.h"
+#include "links/links.h"
+#include "linux/platform/testing/fake_platform.h"
+#include "policy/policy.h"
 
 namespace {
 

@@ -3,7 +3,7 @@
 
 #include <random>
 
-#include "sad/sad_fixture.h"
+#include "sad/testing/sad_fixture.h"
 
 namespace {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "datapath/worker.h"
-#include "linux/platform.h"
+#include "linux/platform/platform.h"
 #include "sad/sa.h"
 #include "spd/head.h"
 

@@ -1,7 +1,7 @@
 // Plans and changes of the guard as bytes: what is read is what writing it again gives.
 #include <cstdlib>
 
-#include "linux/guard_wire.h"
+#include "linux/guard/guardian/guard_wire.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace adit::platform;

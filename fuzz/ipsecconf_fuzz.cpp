@@ -2,9 +2,9 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "config/fake_resolver.h"
-#include "config/ipsecconf.h"
-#include "config/ipsecconf_print.h"
+#include "config/ipsecconf/ipsecconf.h"
+#include "config/ipsecconf/print.h"
+#include "config/source/testing/fake_resolver.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace adit;

@@ -1,9 +1,9 @@
 // The ipseckey grammar: any text is commands or problems, and what is quoted of it can be printed.
 #include <cstdlib>
 
-#include "config/fake_resolver.h"
-#include "config/ipseckey.h"
-#include "config/ipseckey_print.h"
+#include "config/ipseckey/ipseckey.h"
+#include "config/ipseckey/print.h"
+#include "config/source/testing/fake_resolver.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace adit;

@@ -2,9 +2,9 @@
 // a request through the server's rules and the database holds.
 #include <cstdlib>
 
-#include "protocol/bare_key_access.h"
-#include "protocol/pf_key_codec.h"
-#include "protocol/pf_key_requests.h"
+#include "protocol/pf_key/codec.h"
+#include "server/pf_key_requests.h"
+#include "server/testing/bare_key_access.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace adit;

@@ -2,9 +2,9 @@
 #include <cstdlib>
 
 #include "base/bytes.h"
-#include "protocol/fake_policy_access.h"
-#include "protocol/pf_policy_codec.h"
-#include "protocol/pf_policy_session.h"
+#include "protocol/pf_policy/codec.h"
+#include "server/pf_policy_session.h"
+#include "server/testing/fake_policy_access.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace adit;

@@ -1,4 +1,4 @@
-#include "cli/commands.h"
+#include "cli/command_table.h"
 
 int main(int argc, char** argv) {
   return adit::cli::run(argc, argv);

@@ -6,22 +6,22 @@
 #include <csignal>
 #include <utility>
 
-#include "engine/addresses.h"
-#include "engine/dataplane.h"
-#include "engine/keys.h"
-#include "engine/names.h"
-#include "engine/namespaces.h"
-#include "engine/policy.h"
-#include "engine/protocol_properties.h"
-#include "engine/routes.h"
-#include "engine/services.h"
+#include "control/names.h"
+#include "host/addresses.h"
+#include "host/protocol_properties.h"
+#include "host/routes.h"
+#include "keys/keys.h"
+#include "namespaces/namespaces.h"
 #include "notify.h"
-#include "protocol/addresses_api.h"
-#include "protocol/door.h"
-#include "protocol/engine_api.h"
-#include "protocol/namespaces_api.h"
-#include "protocol/routes_api.h"
-#include "protocol/services_api.h"
+#include "path/dataplane.h"
+#include "policy/policy.h"
+#include "server/door.h"
+#include "server/io_adit/addresses_api.h"
+#include "server/io_adit/engine_api.h"
+#include "server/io_adit/namespaces_api.h"
+#include "server/io_adit/routes_api.h"
+#include "server/io_adit/services_api.h"
+#include "services/services.h"
 
 namespace adit {
 namespace {

@@ -9,10 +9,10 @@
 #include <asio.hpp>
 
 #include "engine/engine.h"
-#include "protocol/admission.h"
-#include "protocol/pf_key_server.h"
-#include "protocol/pf_policy_server.h"
-#include "protocol/varlink_server.h"
+#include "server/admission.h"
+#include "server/pf_key_server.h"
+#include "server/pf_policy_server.h"
+#include "server/varlink_server.h"
 
 namespace adit {
 

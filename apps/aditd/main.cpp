@@ -12,13 +12,13 @@
 #include <fmt/ostream.h>
 
 #include "base/secret.h"
+#include "control/run_lock.h"
 #include "daemon.h"
-#include "engine/run_lock.h"
-#include "linux/guardian_client.h"
-#include "linux/launcher.h"
-#include "linux/linux_platform.h"
-#include "linux/privileges.h"
-#include "linux/reach.h"
+#include "linux/guard/guardian/guardian_client.h"
+#include "linux/host/linux_platform.h"
+#include "linux/launcher/launcher.h"
+#include "linux/process/privileges.h"
+#include "linux/process/reach.h"
 #include "options.h"
 #include "own_files.h"
 
@@ -134,8 +134,7 @@ int main(int argc, char** argv) {
   try {
     return adit::run(argc, argv);
   } catch (const std::exception& error) {
-    std::cerr << "aditd: internal error: " << error.what()
-              << "; everything stays closed until it is started again\n";
+    std::cerr << "aditd: internal error: " << error.what() << "; everything stays closed until it is started again\n";
     return 1;
   }
 }

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "engine/types.h"
+#include "control/types.h"
 
 namespace adit {
 

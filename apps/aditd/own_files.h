@@ -1,9 +1,9 @@
 // What aditd writes, and what it may read: its folders, made its user's at start, and the rules of its cage.
 #pragma once
 
-#include "engine/types.h"
-#include "linux/cage.h"
-#include "linux/own_folders.h"
+#include "control/types.h"
+#include "linux/process/cage.h"
+#include "linux/process/own_folders.h"
 
 namespace adit {
 

@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "aditd/notify.h"
-#include "guard/book_file.h"
-#include "linux/cage.h"
-#include "linux/guardian.h"
-#include "linux/own_folders.h"
-#include "linux/privileges.h"
-#include "linux/reach.h"
+#include "guard/book/book_file.h"
+#include "linux/guard/guardian/guardian.h"
+#include "linux/process/cage.h"
+#include "linux/process/own_folders.h"
+#include "linux/process/privileges.h"
+#include "linux/process/reach.h"
 
 namespace adit {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <sstream>
 
-#include "cli/options.h"
-#include "cli/table.h"
+#include "cli/frame/options.h"
+#include "cli/frame/table.h"
 
 namespace adit::cli {
 namespace {

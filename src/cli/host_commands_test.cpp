@@ -6,15 +6,15 @@
 #include <sstream>
 #include <thread>
 
-#include "cli/commands.h"
-#include "engine/fake_host.h"
-#include "engine/protocol_properties.h"
-#include "engine/services.h"
-#include "linux/mark.h"
-#include "protocol/addresses_api.h"
-#include "protocol/routes_api.h"
-#include "protocol/services_api.h"
-#include "protocol/varlink_server.h"
+#include "cli/command_table.h"
+#include "host/protocol_properties.h"
+#include "host/testing/fake_host.h"
+#include "linux/platform/mark.h"
+#include "server/io_adit/addresses_api.h"
+#include "server/io_adit/routes_api.h"
+#include "server/io_adit/services_api.h"
+#include "server/varlink_server.h"
+#include "services/services.h"
 
 namespace adit::cli {
 namespace {

@@ -8,11 +8,11 @@
 #include <sstream>
 #include <thread>
 
-#include "cli/commands.h"
-#include "cli/ipsecconf_options.h"
-#include "cli/policy_cache.h"
-#include "protocol/fake_policy_access.h"
-#include "protocol/pf_policy_server.h"
+#include "cli/command_table.h"
+#include "cli/policy/ipsecconf_options.h"
+#include "cli/policy/policy_cache.h"
+#include "server/pf_policy_server.h"
+#include "server/testing/fake_policy_access.h"
 
 namespace adit::cli {
 namespace {

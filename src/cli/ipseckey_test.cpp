@@ -10,9 +10,9 @@
 #include <sstream>
 #include <thread>
 
-#include "cli/commands.h"
-#include "protocol/bare_key_access.h"
-#include "protocol/pf_key_server.h"
+#include "cli/command_table.h"
+#include "server/pf_key_server.h"
+#include "server/testing/bare_key_access.h"
 
 namespace adit::cli {
 namespace {

@@ -1,5 +1,5 @@
 // Both engines against the published answers, one crypto job each.
-#include "crypto/vector_file.h"
+#include "crypto/testing/vector_file.h"
 #include "source_dir.h"
 
 namespace adit::crypto {

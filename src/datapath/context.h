@@ -7,9 +7,9 @@
 
 #include "base/clock.h"
 #include "crypto/transform.h"
-#include "datapath/ports.h"
 #include "datapath/shared.h"
 #include "net/icmp.h"
+#include "ports/ports.h"
 
 namespace adit::datapath {
 

@@ -1,6 +1,6 @@
 // Invariants I1 (nothing leaves but by a decision) and I6 (nothing enters but as the policy has it), attacked one by
 // one.
-#include "datapath/two_sites.h"
+#include "datapath/testing/two_sites.h"
 
 namespace adit::datapath {
 namespace {

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "datapath/ports.h"
 #include "net/flow.h"
 #include "net/ip_header.h"
+#include "ports/ports.h"
 
 namespace adit::datapath {
 

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "datapath/ports.h"
+#include "ports/ports.h"
 #include "sad/table.h"
 
 namespace adit::datapath {

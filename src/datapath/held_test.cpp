@@ -3,7 +3,7 @@
 
 #include <thread>
 
-#include "datapath/two_sites.h"
+#include "datapath/testing/two_sites.h"
 
 namespace adit::datapath {
 namespace {

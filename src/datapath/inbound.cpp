@@ -15,8 +15,8 @@
 #include "esp/udp_encap.h"
 #include "net/ip_header.h"
 #include "net/mss.h"
-#include "tunnel/link.h"
 #include "net/protocol.h"
+#include "tunnel/link.h"
 
 namespace adit::datapath {
 

@@ -8,9 +8,9 @@
 #include <span>
 
 #include "datapath/decide.h"
-#include "datapath/ports.h"
 #include "esp/esp.h"
 #include "net/packet.h"
+#include "ports/ports.h"
 #include "tunnel/link.h"
 
 namespace adit::datapath {

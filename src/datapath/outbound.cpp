@@ -18,9 +18,9 @@
 #include "net/fragment.h"
 #include "net/ip_header.h"
 #include "net/mss.h"
+#include "net/protocol.h"
 #include "net/segment.h"
 #include "tunnel/encap_limit.h"
-#include "net/protocol.h"
 
 namespace adit::datapath {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "datapath/ports.h"
+#include "ports/ports.h"
 #include "tunnel/link.h"
 
 namespace adit::datapath {

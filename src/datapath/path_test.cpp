@@ -2,7 +2,7 @@
 #include <thread>
 
 #include "datapath/fragment_memo.h"
-#include "datapath/two_sites.h"
+#include "datapath/testing/two_sites.h"
 #include "net/segment.h"
 
 namespace adit::datapath {

@@ -1,5 +1,5 @@
 // Packets from host to host through two workers and real crypto, over every kind of wire.
-#include "datapath/two_sites.h"
+#include "datapath/testing/two_sites.h"
 
 #include "net/segment.h"
 

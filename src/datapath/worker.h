@@ -5,8 +5,8 @@
 
 #include "base/clock.h"
 #include "crypto/transform.h"
-#include "datapath/ports.h"
 #include "datapath/shared.h"
+#include "ports/ports.h"
 
 namespace adit::datapath {
 

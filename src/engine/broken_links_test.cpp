@@ -1,7 +1,7 @@
 // A start, and a life, with tunnels whose devices cannot be: each is closed, told and tried again; the others serve.
 #include <gmock/gmock.h>
 
-#include "engine/engine_world.h"
+#include "engine/testing/engine_world.h"
 
 namespace adit::engine {
 namespace {

@@ -5,7 +5,7 @@
 //
 //   ADIT_CHAOS_ACTS=1000000 ADIT_CHAOS_SEED=7 engine_test --gtest_filter='Chaos.*'
 //
-// Each walk logs its steps, and the model must allow them (engine/step_log.h).
+// Each walk logs its steps, and the model must allow them (control/step_log.h).
 //
 // A walk that fails is run again with acts left out, until none can be; what remains is printed, and
 // ADIT_CHAOS_REPLAY='whole:15d6843 kill:be3dd32a' runs that alone and tells what each act called.
@@ -14,8 +14,8 @@
 #include <functional>
 #include <random>
 
-#include "engine/engine_world.h"
-#include "engine/model_check.h"
+#include "engine/testing/engine_world.h"
+#include "engine/testing/model_check.h"
 
 namespace adit::engine {
 namespace {

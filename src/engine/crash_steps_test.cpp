@@ -6,8 +6,8 @@
 
 #include <fmt/ranges.h>
 
-#include "engine/engine_world.h"
-#include "engine/namespaces.h"
+#include "engine/testing/engine_world.h"
+#include "namespaces/namespaces.h"
 
 namespace adit::engine {
 namespace {

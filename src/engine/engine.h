@@ -8,9 +8,9 @@
 #include <set>
 #include <string>
 
-#include "engine/event_log.h"
-#include "engine/seams.h"
-#include "engine/types.h"
+#include "control/event_log.h"
+#include "control/seams.h"
+#include "control/types.h"
 
 namespace adit::datapath {
 struct Shared;
@@ -22,20 +22,20 @@ class Resolver;
 
 namespace adit::engine {
 
-class Addresses;           // ipadm:        engine/addresses.h
-class Algorithms;          // ipsecalgs:    engine/algorithms.h
-class Consequences;        // what commands do to tunnels: engine/consequences.h
+class Addresses;           // ipadm:        host/addresses.h
+class Algorithms;          // ipsecalgs:    policy/algorithms.h
+class Consequences;        // what commands do to tunnels: control/consequences.h
 class Explainer;           // adit explain: engine/explain.h
-class Dataplane;           // workers, snapshots: engine/dataplane.h
-class Guard;               // I7:           engine/guard.h
-class Keys;                // SAD:          engine/keys.h
-class Links;               // dladm:        engine/links.h
-class Names;               // look-ups:     engine/names.h
-class Namespaces;          // who may act where: engine/namespaces.h
-class Policy;              // SPD:          engine/policy.h
-class ProtocolProperties;  // hostmodel, forwarding: engine/protocol_properties.h
-class Routes;              // route:        engine/routes.h
-class Services;            // svcadm:       engine/services.h
+class Dataplane;           // workers, snapshots: path/dataplane.h
+class Guard;               // I7:           guard/guard.h
+class Keys;                // SAD:          keys/keys.h
+class Links;               // dladm:        links/links.h
+class Names;               // look-ups:     control/names.h
+class Namespaces;          // who may act where: namespaces/namespaces.h
+class Policy;              // SPD:          policy/policy.h
+class ProtocolProperties;  // hostmodel, forwarding: host/protocol_properties.h
+class Routes;              // route:        host/routes.h
+class Services;            // svcadm:       services/services.h
 
 class Engine {
  public:

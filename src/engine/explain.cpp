@@ -4,8 +4,8 @@
 
 #include "base/drop_reason.h"
 #include "engine/explain_words.h"
-#include "engine/host_rules.h"
 #include "esp/esp.h"
+#include "host/host_rules.h"
 
 namespace adit::engine {
 namespace {

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "datapath/decide.h"
-#include "engine/dataplane.h"
-#include "engine/guard.h"
-#include "engine/keys.h"
-#include "engine/links.h"
-#include "engine/policy.h"
-#include "linux/ruleset_walk.h"
+#include "guard/guard.h"
+#include "keys/keys.h"
+#include "links/links.h"
+#include "linux/nft/ruleset_walk.h"
+#include "path/dataplane.h"
+#include "policy/policy.h"
 
 namespace adit::engine {
 

@@ -5,7 +5,7 @@
 #include "datapath/admit.h"
 #include "engine/explain.h"
 #include "engine/explain_words.h"
-#include "engine/host_rules.h"
+#include "host/host_rules.h"
 
 namespace adit::engine {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <gmock/gmock.h>
 
-#include "engine/engine_world.h"
-#include "engine/key_access.h"
+#include "control/key_access.h"
+#include "engine/testing/engine_world.h"
 
 namespace adit::engine {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "engine/explain.h"
 #include "engine/explain_words.h"
-#include "linux/mark.h"
-#include "linux/ruleset_walk.h"
+#include "linux/nft/ruleset_walk.h"
+#include "linux/platform/mark.h"
 #include "net/ip_header.h"
 #include "net/protocol.h"
 

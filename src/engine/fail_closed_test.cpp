@@ -3,7 +3,7 @@
 // the clear.
 #include <random>
 
-#include "engine/engine_world.h"
+#include "engine/testing/engine_world.h"
 
 namespace adit::engine {
 namespace {

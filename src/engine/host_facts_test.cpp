@@ -1,5 +1,5 @@
 // Facts of the host that arrive late, leave, come back and move while the daemon runs (ARCHITECTURE.md has the table).
-#include "engine/engine_world.h"
+#include "engine/testing/engine_world.h"
 
 namespace adit::engine {
 namespace {

@@ -1,7 +1,7 @@
 // Policy as a property of the tunnel, deletion with all that stands on it, renaming with policy: one lifecycle.
 #include <gmock/gmock.h>
 
-#include "engine/engine_world.h"
+#include "engine/testing/engine_world.h"
 
 namespace adit::engine {
 namespace {

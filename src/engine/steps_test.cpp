@@ -2,9 +2,9 @@
 // them in another order is found out.
 #include <gmock/gmock.h>
 
-#include "engine/engine_world.h"
-#include "engine/fake_host.h"
-#include "engine/model_check.h"
+#include "engine/testing/engine_world.h"
+#include "engine/testing/model_check.h"
+#include "host/testing/fake_host.h"
 
 namespace adit::engine {
 namespace {

@@ -2,8 +2,8 @@
 // event log, and by the listing at that moment.
 #include <gmock/gmock.h>
 
-#include "engine/consequences.h"
-#include "engine/engine_world.h"
+#include "control/consequences.h"
+#include "engine/testing/engine_world.h"
 
 namespace adit::engine {
 namespace {

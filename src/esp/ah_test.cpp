@@ -1,5 +1,5 @@
 #include "esp/ah_fields.h"
-#include "esp/test_packets.h"
+#include "esp/testing/test_packets.h"
 #include "net/checksum.h"
 
 namespace adit::esp {

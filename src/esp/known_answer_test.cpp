@@ -1,6 +1,6 @@
 // Whole ESP packets of the RFCs and drafts, opened as they came.
-#include "crypto/vector_file.h"
-#include "esp/test_packets.h"
+#include "crypto/testing/vector_file.h"
+#include "esp/testing/test_packets.h"
 #include "source_dir.h"
 
 namespace adit::esp {

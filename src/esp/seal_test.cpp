@@ -1,4 +1,4 @@
-#include "esp/test_packets.h"
+#include "esp/testing/test_packets.h"
 
 namespace adit::esp {
 namespace {

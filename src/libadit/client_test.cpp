@@ -7,9 +7,9 @@
 #include <future>
 #include <thread>
 
-#include "protocol/fake_policy_access.h"
-#include "protocol/pf_policy_server.h"
-#include "protocol/varlink_server.h"
+#include "server/pf_policy_server.h"
+#include "server/testing/fake_policy_access.h"
+#include "server/varlink_server.h"
 
 namespace {
 

@@ -5,9 +5,9 @@
 
 #include <cstdlib>
 
-#include "protocol/pf_policy_actions.h"
-#include "protocol/pf_policy_codec.h"
-#include "protocol/pf_policy_dump.h"
+#include "protocol/pf_policy/actions.h"
+#include "protocol/pf_policy/codec.h"
+#include "server/pf_policy_dump.h"
 
 namespace {
 

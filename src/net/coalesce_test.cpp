@@ -5,8 +5,8 @@
 #include <deque>
 #include <random>
 
-#include "net/made_packets.h"
 #include "net/segment.h"
+#include "net/testing/made_packets.h"
 
 namespace adit::net {
 namespace {

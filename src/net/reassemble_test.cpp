@@ -6,7 +6,7 @@
 #include <random>
 
 #include "net/fragment.h"
-#include "net/made_packets.h"
+#include "net/testing/made_packets.h"
 
 namespace adit::net {
 namespace {

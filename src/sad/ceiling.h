@@ -1,4 +1,4 @@
-// How far an SA may count, one way. What is remembered across the daemon's lives (engine/sequence_store.h) is on disk
+// How far an SA may count, one way. What is remembered across the daemon's lives (keys/sequence_store.h) is on disk
 // before it is used: a number above `limit` is neither sent nor accepted.
 #pragma once
 

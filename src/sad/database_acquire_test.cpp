@@ -1,4 +1,4 @@
-#include "sad/database_fixture.h"
+#include "sad/testing/database_fixture.h"
 
 namespace adit::sad {
 namespace {

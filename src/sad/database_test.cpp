@@ -1,8 +1,8 @@
-#include "sad/database_fixture.h"
+#include "sad/testing/database_fixture.h"
 
 #include <set>
 
-#include "sad/key_translate.h"
+#include "protocol/pf_key/translate.h"
 
 namespace adit::sad {
 namespace {

@@ -14,9 +14,9 @@
 #include "crypto/algorithm.h"
 #include "crypto/transform.h"
 #include "net/address.h"
+#include "net/protocol.h"
 #include "sad/ceiling.h"
 #include "sad/replay.h"
-#include "net/protocol.h"
 
 namespace adit::sad {
 

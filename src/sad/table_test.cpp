@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "sad/sad_fixture.h"
+#include "sad/testing/sad_fixture.h"
 
 namespace adit::sad {
 namespace {

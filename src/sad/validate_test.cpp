@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "sad/sad_fixture.h"
+#include "sad/testing/sad_fixture.h"
 #include "sad/weak_key.h"
 
 namespace adit::sad {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "spd/samples.h"
+#include "spd/testing/samples.h"
 
 namespace adit::spd {
 namespace {

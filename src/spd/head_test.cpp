@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "spd/samples.h"
+#include "spd/testing/samples.h"
 
 namespace adit::spd {
 namespace {

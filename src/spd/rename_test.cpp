@@ -4,7 +4,7 @@
 #include <set>
 
 #include "spd/database.h"
-#include "spd/samples.h"
+#include "spd/testing/samples.h"
 
 namespace adit::spd {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "spd/samples.h"
+#include "spd/testing/samples.h"
 
 namespace adit::spd {
 namespace {

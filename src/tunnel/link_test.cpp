@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "net/made_packets.h"
+#include "net/testing/made_packets.h"
 #include "tunnel/encap_limit.h"
 
 namespace adit::tunnel {

@@ -1,0 +1,97 @@
+#include "config/ipseckey/fields.h"
+
+#include <algorithm>
+#include <array>
+
+namespace adit::config::ipseckey {
+namespace {
+using F = Field;
+constexpr auto kFields = std::to_array<FieldName>({
+    {"spi", F::spi, false, true, "SPI value"},
+    {"pair-spi", F::pair_spi, false, false, "pair SPI value"},
+    {"replay", F::replay, false, false, "replay window size"},
+    {"state", F::state, false, false, "SA state"},
+    {"auth_alg", F::auth_alg, false, false, "auth algorithm"},
+    {"authalg", F::auth_alg, false, false, "auth algorithm"},
+    {"encr_alg", F::encr_alg, false, false, "encryption algorithm"},
+    {"encralg", F::encr_alg, false, false, "encryption algorithm"},
+    {"flags", F::flags, false, false, "flags value"},
+    {"reserved_bits", F::reserved_bits, false, false, "number of reserved bits"},
+    {"encap", F::encap, false, false, "encapsulation"},
+    {"inbound", F::inbound, false, true, "inbound flag"},
+    {"outbound", F::outbound, false, true, "outbound flag"},
+    {"esn", F::esn, false, false, "esn flag"},
+    {"soft_alloc", F::soft_alloc, false, false, "soft allocation limit"},
+    {"soft_bytes", F::soft_bytes, false, false, "soft byte limit"},
+    {"soft_addtime", F::soft_addtime, false, false, "soft add time"},
+    {"soft_usetime", F::soft_usetime, false, false, "soft use time"},
+    {"hard_alloc", F::hard_alloc, false, false, "hard allocation limit"},
+    {"hard_bytes", F::hard_bytes, false, false, "hard byte limit"},
+    {"hard_addtime", F::hard_addtime, false, false, "hard add time"},
+    {"hard_usetime", F::hard_usetime, false, false, "hard use time"},
+    {"idle_addtime", F::idle_addtime, false, false, "idle add time"},
+    {"idle_usetime", F::idle_usetime, false, false, "idle use time"},
+    {"current_alloc", F::current, false, false, ""},
+    {"current_bytes", F::current, false, false, ""},
+    {"current_addtime", F::current, false, false, ""},
+    {"current_usetime", F::current, false, false, ""},
+    {"saddr", F::src, false, true, "source address"},
+    {"srcaddr", F::src, false, true, "source address"},
+    {"src", F::src, false, true, "source address"},
+    {"saddr6", F::src, true, true, "source address"},
+    {"srcaddr6", F::src, true, true, "source address"},
+    {"src6", F::src, true, true, "source address"},
+    {"daddr", F::dst, false, true, "destination address"},
+    {"dstaddr", F::dst, false, true, "destination address"},
+    {"dst", F::dst, false, true, "destination address"},
+    {"daddr6", F::dst, true, true, "destination address"},
+    {"dstaddr6", F::dst, true, true, "destination address"},
+    {"dst6", F::dst, true, true, "destination address"},
+    {"proxyaddr", F::inner_src, false, false, "proxy/inner-source address"},
+    {"proxy", F::inner_src, false, false, "proxy/inner-source address"},
+    {"innersrc", F::inner_src, false, false, "proxy/inner-source address"},
+    {"isrc", F::inner_src, false, false, "proxy/inner-source address"},
+    {"proxyaddr6", F::inner_src, true, false, "proxy/inner-source address"},
+    {"proxy6", F::inner_src, true, false, "proxy/inner-source address"},
+    {"innersrc6", F::inner_src, true, false, "proxy/inner-source address"},
+    {"isrc6", F::inner_src, true, false, "proxy/inner-source address"},
+    {"innerdst", F::inner_dst, false, false, "inner-destination address"},
+    {"idst", F::inner_dst, false, false, "inner-destination address"},
+    {"innerdst6", F::inner_dst, true, false, "inner-destination address"},
+    {"idst6", F::inner_dst, true, false, "inner-destination address"},
+    {"nat_loc", F::nat_local, false, false, "NAT-T local address"},
+    {"nat_rem", F::nat_remote, false, false, "NAT-T remote address"},
+    {"sport", F::sport, false, true, "source port"},
+    {"dport", F::dport, false, true, "destination port"},
+    {"innersport", F::inner_sport, false, false, "inner-source port"},
+    {"isport", F::inner_sport, false, false, "inner-source port"},
+    {"innerdport", F::inner_dport, false, false, "inner-destination port"},
+    {"idport", F::inner_dport, false, false, "inner-destination port"},
+    {"nat_lport", F::nat_lport, false, false, "NAT-T local port"},
+    {"nat_rport", F::nat_rport, false, false, "NAT-T remote port"},
+    {"proto", F::proto, false, true, "protocol"},
+    {"ulp", F::proto, false, true, "protocol"},
+    {"iproto", F::inner_proto, false, false, "inner protocol"},
+    {"iulp", F::inner_proto, false, false, "inner protocol"},
+    {"authkey", F::auth_key, false, false, "authentication key"},
+    {"encrkey", F::encr_key, false, false, "encryption key"},
+    {"srcidtype", F::src_id, false, false, "source certificate identity"},
+    {"dstidtype", F::dst_id, false, false, "destination certificate identity"},
+    {"replay_value", F::replay_value, false, false, "replay value"},
+    {"dpd", F::label, false, false, ""},
+    {"sens_level", F::label, false, false, ""},
+    {"sens_map", F::label, false, false, ""},
+    {"integ_level", F::label, false, false, ""},
+    {"integ_map", F::label, false, false, ""},
+    {"label", F::label, false, false, ""},
+    {"outer-label", F::label, false, false, ""},
+    {"implicit-label", F::label, false, false, ""},
+});
+}  // namespace
+
+const FieldName* find_field(std::string_view name) {
+  const auto found = std::ranges::find(kFields, name, &FieldName::name);
+  return found == kFields.end() ? nullptr : &*found;
+}
+
+}  // namespace adit::config::ipseckey

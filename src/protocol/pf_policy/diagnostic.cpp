@@ -1,0 +1,75 @@
+#include <adit/pfpolicy.h>
+
+#include "protocol/pf_policy/message.h"
+
+namespace adit::protocol {
+
+std::string_view diagnostic_text(uint16_t diagnostic) {
+  static constexpr std::string_view kTexts[] = {
+      "no error",
+      "unknown extension",
+      "bad extension length",
+      "no rule extension",
+      "bad address length",
+      "mixed address families",
+      "adding a rule: no memory",
+      "adding a rule: wrong number of actions",
+      "adding a rule: bad action type",
+      "adding a rule: bad action flags",
+      "adding a rule: inconsistent action flags",
+      "malformed local port",
+      "duplicate local port",
+      "malformed remote port",
+      "duplicate remote port",
+      "malformed protocol",
+      "duplicate protocol",
+      "malformed local address",
+      "duplicate local address",
+      "malformed remote address",
+      "duplicate remote address",
+      "malformed action",
+      "duplicate action",
+      "malformed rule",
+      "duplicate rule",
+      "malformed ruleset",
+      "duplicate ruleset",
+      "invalid rule index",
+      "bad spdid",
+      "bad message type",
+      "unsupported AH algorithm",
+      "unsupported ESP encryption algorithm",
+      "unsupported ESP authentication algorithm",
+      "unsupported AH key size",
+      "unsupported ESP encryption key size",
+      "unsupported ESP authentication key size",
+      "no action extension",
+      "invalid algorithm identifier",
+      "inconsistent number of key sizes",
+      "inconsistent number of block sizes",
+      "invalid mechanism name length",
+      "IPsec is not loaded",
+      "malformed ICMP type or code",
+      "duplicate ICMP type or code",
+      "not applicable to all policies at once",
+      "selectors on a transport mode tunnel",
+      "not permitted in that namespace",
+      "the namespace changed since the clone",
+      "a limit is reached",
+      "IPsec for the host's own traffic is not supported",
+      "malformed tunnel name",
+      "duplicate tunnel name",
+      "malformed namespace",
+      "duplicate namespace",
+      "malformed origin",
+      "duplicate origin",
+      "malformed text",
+      "duplicate text",
+      "malformed transaction",
+      "duplicate transaction",
+      "bad version",
+  };
+  static_assert(std::size(kTexts) == SPD_DIAGNOSTIC_BAD_VERSION + 1);
+  return diagnostic < std::size(kTexts) ? kTexts[diagnostic] : "unknown diagnostic";
+}
+
+}  // namespace adit::protocol
