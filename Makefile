@@ -27,7 +27,10 @@ build: deps
 	@cmake --preset release -DADIT_TESTS=OFF >/dev/null
 	@cmake --build $(RELEASE) -j $(JOBS)
 
-demo: build
+# Only what it needs: a newcomer waits for it.
+demo: deps
+	@cmake --preset release -DADIT_TESTS=OFF >/dev/null
+	@cmake --build $(RELEASE) -j $(JOBS) --target adit aditd adit-guard
 	@packaging/deps test
 	@python3 examples/two-sites/demo.py
 

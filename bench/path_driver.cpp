@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "datapath/worker.h"
-#include "linux/platform/platform.h"
+#include "linux/host/linux_platform.h"
 #include "sad/sa.h"
 #include "spd/head.h"
 
@@ -86,8 +86,8 @@ std::shared_ptr<const spd::Head> policy(const spd::Action& action) {
   return must(spd::Head::build("path0", std::move(rules)));
 }
 
-std::shared_ptr<datapath::Snapshot> picture(const Options& options,
-                                            const std::vector<std::shared_ptr<datapath::LinkCounters>>& counters) {
+std::shared_ptr<datapath::Snapshot> make_snapshot(
+    const Options& options, const std::vector<std::shared_ptr<datapath::LinkCounters>>& counters) {
   auto link = std::make_shared<datapath::Link>();
   link->id = tunnel::LinkId{1};
   link->name = options.tun;
@@ -150,7 +150,7 @@ int main(int argc, char** argv) {
   auto queues = must(platform->open_tun(options.tun, options.workers, platform::DeviceName::fresh));
   std::vector<std::shared_ptr<datapath::LinkCounters>> counters(options.workers);
   for (auto& c : counters) c = std::make_shared<datapath::LinkCounters>();
-  const auto snapshot = picture(options, counters);
+  const auto snapshot = make_snapshot(options, counters);
   must(platform->set_mtu(options.tun, snapshot->links->all()[0]->mtu));
   must(platform->set_gso_max(options.tun, datapath::kTunGsoMaxBytes, datapath::kTrainSegments));
 

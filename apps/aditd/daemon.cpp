@@ -98,7 +98,7 @@ void Daemon::survive(const std::function<void()>& work) {
   const auto wrong = protocol::at_the_door(work);
   if (wrong)
     (void)protocol::at_the_door(
-        [&] { engine_.events().add(engine::Severity::alert, "daemon.failed", "", wrong->text); });
+        [&] { engine_.events().add(engine::Severity::alert, engine::EventKind::daemon_failed, "", wrong->text); });
 }
 
 void Daemon::watch_signals() {
@@ -124,24 +124,24 @@ void Daemon::watch_workers() {
 void Daemon::watch_kernel() {
   if (!kernel_.is_open()) {
     const auto fd = platform_.change_fd();
-    if (!fd) return engine_.events().add(engine::Severity::warning, "platform", "", fd.error().text);
+    if (!fd) return engine_.events().add(engine::Severity::warning, engine::EventKind::platform, "", fd.error().text);
     kernel_.assign(*fd);
   }
   kernel_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const asio::error_code& error) {
-    if (!error) settle_kernel_changes();
+    if (!error) wait_for_calm();
   });
 }
 
-void Daemon::settle_kernel_changes() {
+void Daemon::wait_for_calm() {
   if (std::exchange(calming_, true)) return;
   const auto wanted = std::chrono::duration_cast<milliseconds>(last_cost_ * kCalmRatio);
   calm_.expires_after(std::clamp(wanted, kShortestCalm, kLongestCalm));
   calm_.async_wait([this](const asio::error_code& error) {
-    if (!error && calming_) settle_now();
+    if (!error && calming_) handle_kernel_changes();
   });
 }
 
-void Daemon::settle_now() {
+void Daemon::handle_kernel_changes() {
   calming_ = false;
   calm_.cancel();
   const auto began = std::chrono::steady_clock::now();
@@ -156,9 +156,9 @@ void Daemon::kernel_first() {
   pollfd changes{kernel_.native_handle(), POLLIN, 0};
   if (!calming_ && ::poll(&changes, 1, 0) == 1) {
     kernel_.cancel();
-    settle_kernel_changes();
+    wait_for_calm();
   }
-  if (calming_ && calm_.expiry() <= std::chrono::steady_clock::now()) settle_now();
+  if (calming_ && calm_.expiry() <= std::chrono::steady_clock::now()) handle_kernel_changes();
 }
 
 void Daemon::tick() {

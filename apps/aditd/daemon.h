@@ -30,8 +30,8 @@ class Daemon {
   void survive(const std::function<void()>& work);
   void watch_signals();
   void watch_kernel();
-  void settle_kernel_changes();
-  void settle_now();
+  void wait_for_calm();
+  void handle_kernel_changes();
   void kernel_first();
   [[nodiscard]] protocol::Admission::Rank rank_of(uid_t user) const;
   void watch_workers();

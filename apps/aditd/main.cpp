@@ -49,7 +49,7 @@ Result<> check_tun() {
 
 // Security associations come and go by the thousand: they are for subscribers.
 bool is_for_log(const engine::LogEvent& event) {
-  return event.severity != engine::Severity::info || !event.kind.starts_with("key.");
+  return event.severity != engine::Severity::info || !name_of(event.kind).starts_with("key.");
 }
 
 void log_event(const engine::LogEvent& event) {
@@ -68,7 +68,7 @@ Result<> leave_another_alone(const engine::Settings& settings) {
 
 // Everything that needs root's powers, in this order; afterwards they are gone, and the cage is closed. Nothing that
 // others sent was read before. What remains open is told and shows in `adit status`.
-Result<platform::PlatformSettings> settle_down(const engine::Settings& settings) {
+Result<platform::PlatformSettings> enter_cage(const engine::Settings& settings) {
   TRY(platform::check_privileges());
   TRY(check_tun());
   TRY(leave_another_alone(settings));
@@ -90,10 +90,10 @@ Result<platform::PlatformSettings> settle_down(const engine::Settings& settings)
 Result<> serve(const Options& options) {
   const SystemClock clock;
   auto steps = engine::StepLog::from_environment("aditd", clock);  // before the cage closes
-  TRY_ASSIGN(auto settled, settle_down(options.settings));
+  TRY_ASSIGN(auto entered, enter_cage(options.settings));
   TRY(require_locked_secrets());
-  const auto launcher = settled.launcher;
-  TRY_ASSIGN(const auto platform, platform::make_linux_platform(std::move(settled)));
+  const auto launcher = entered.launcher;
+  TRY_ASSIGN(const auto platform, platform::make_linux_platform(std::move(entered)));
   engine::Engine engine(options.settings, *platform, clock, nullptr, std::move(steps));
   engine.events().subscribe(log_event);
   Daemon daemon(engine, *platform);

@@ -297,7 +297,7 @@ TEST_F(HostCommandsTest, ABrokenPolicyIsExplained) {
   EXPECT_EQ(refreshed.status, 0) << "as on illumos";
   EXPECT_EQ(refreshed.err,
             "svcadm: svc:/network/ipsec/policy:default is in maintenance: /etc/inet/ipsecinit.conf:3:7: 'encr_algz' is "
-            "no property\n");
+            "not a property\n");
   good("svcs -x",
        "svc:/network/ipsec/policy:default (IPsec policy initialization)\n"
        " State: maintenance since Tue Nov 14 22:13:20 2023\n"

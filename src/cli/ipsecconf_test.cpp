@@ -318,16 +318,16 @@ TEST(PolicyCacheTest, WhatIsHeldIsShownWhenItIsConfirmed) {
   const PolicyCache cache(folder + "/cache");
   ASSERT_TRUE(cache.append({{"", 1, "{ } pass { }"}}));
   ASSERT_TRUE(cache.hold(7, {{"t0", 2, "{ tunnel t0 } drop { }"}}, true));
-  ASSERT_TRUE(cache.settle(8)) << "of another change";
+  ASSERT_TRUE(cache.finish(8)) << "of another change";
   EXPECT_EQ(cache.shown().value(), "#INDEX 1\n{ } pass { }\n\n");
   ASSERT_TRUE(cache.hold(9, {{"t0", 2, "{ tunnel t0 } drop { }"}}, true));
-  ASSERT_TRUE(cache.settle(9));
+  ASSERT_TRUE(cache.finish(9));
   EXPECT_EQ(cache.shown().value(), "#INDEX 1\n{ } pass { }\n\n#INDEX t0,2\n{ tunnel t0 } drop { }\n\n");
   ASSERT_TRUE(cache.hold(10, {}, false));
-  ASSERT_TRUE(cache.settle(std::nullopt)) << "undone";
+  ASSERT_TRUE(cache.finish(std::nullopt)) << "undone";
   EXPECT_NE(cache.shown().value(), "");
   ASSERT_TRUE(cache.hold(11, {}, false));
-  ASSERT_TRUE(cache.settle(11));
+  ASSERT_TRUE(cache.finish(11));
   EXPECT_EQ(cache.shown().value(), "");
   std::filesystem::remove_all(folder);
 }

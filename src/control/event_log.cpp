@@ -25,9 +25,9 @@ void EventLog::number_from(uint64_t first, Reserve reserve) {
   reserve_ = std::move(reserve);
 }
 
-void EventLog::add(Severity severity, std::string kind, std::string subject, std::string text) {
+void EventLog::add(Severity severity, EventKind kind, std::string subject, std::string text) {
   if (reserve_ && next_ > reserved_) reserved_ = reserve_(next_);
-  ring_.push_back({next_++, clock_.wall_seconds(), severity, std::move(kind), std::move(subject), std::move(text)});
+  ring_.push_back({next_++, clock_.wall_seconds(), severity, kind, std::move(subject), std::move(text)});
   if (ring_.size() > limit_) ring_.pop_front();
   const LogEvent event = ring_.back();
   if (severity != Severity::info) notable_.push_back(event);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "control/event_kind.h"
 
 namespace adit::engine {
 
@@ -24,7 +25,7 @@ struct LogEvent {
   uint64_t sequence = 0;  // without gaps in one life of the daemon; never twice since the boot
   uint64_t wall_seconds = 0;
   Severity severity = Severity::info;
-  std::string kind;     // "link.state", "guard.restored", "guard.leak-stopped", "policy.changed" …
+  EventKind kind{};
   std::string subject;  // link, network, service; may be empty
   std::string text;     // one sentence
 };
@@ -48,7 +49,7 @@ class EventLog {
   using Reserve = std::function<uint64_t(uint64_t next)>;
   void number_from(uint64_t first, Reserve reserve);
 
-  void add(Severity severity, std::string kind, std::string subject, std::string text);
+  void add(Severity severity, EventKind kind, std::string subject, std::string text);
 
   // Events with sequence > `after` that are still held, oldest first.
   [[nodiscard]] std::vector<LogEvent> since(uint64_t after) const;

@@ -8,7 +8,7 @@ namespace {
 TEST(EventLog, NumbersWithoutGapsAndForgetsTheOldest) {
   FakeClock clock;
   EventLog log(clock, 3);
-  for (int i = 1; i <= 5; ++i) log.add(Severity::info, "k", "s", std::to_string(i));
+  for (int i = 1; i <= 5; ++i) log.add(Severity::info, EventKind::link_changed, "s", std::to_string(i));
   EXPECT_EQ(log.last_sequence(), 5u);
   const auto all = log.since(0);
   ASSERT_EQ(all.size(), 3u);
@@ -20,18 +20,18 @@ TEST(EventLog, NumbersWithoutGapsAndForgetsTheOldest) {
 TEST(EventLog, AnAlertStaysWhenSwarmsPassIt) {
   FakeClock clock;
   EventLog log(clock, 3);
-  log.add(Severity::alert, "guard.failed", "", "alert");
-  for (int i = 0; i < 1000; ++i) log.add(Severity::info, "key.added", "", "");
+  log.add(Severity::alert, EventKind::guard_failed, "", "alert");
+  for (int i = 0; i < 1000; ++i) log.add(Severity::info, EventKind::key_added, "", "");
   ASSERT_EQ(log.notable().size(), 1u);
   EXPECT_EQ(log.notable()[0].text, "alert");
-  for (int i = 0; i < 1000; ++i) log.add(Severity::warning, "k", "", "");
+  for (int i = 0; i < 1000; ++i) log.add(Severity::warning, EventKind::link_changed, "", "");
   EXPECT_EQ(log.notable().size(), 256u);
 }
 
 TEST(EventLog, WhoComesBackIsToldWhatItMissed) {
   FakeClock clock;
   EventLog log(clock, 3);
-  for (int i = 1; i <= 5; ++i) log.add(Severity::info, "k", "s", std::to_string(i));
+  for (int i = 1; i <= 5; ++i) log.add(Severity::info, EventKind::link_changed, "s", std::to_string(i));
   const auto near = log.resume(3, log.instance()), far = log.resume(1, log.instance());
   EXPECT_EQ(near.events.size(), 2u);
   EXPECT_EQ(near.missed, 0u);
@@ -48,7 +48,7 @@ TEST(EventLog, WhoComesBackToAnotherLifeIsTold) {
   EXPECT_NE(old.instance(), log.instance());
   EXPECT_EQ(log.instance().size(), 16u);
   log.number_from(1001, [](uint64_t next) { return next + 99; });
-  log.add(Severity::info, "k", "s", "first");
+  log.add(Severity::info, EventKind::link_changed, "s", "first");
   const auto same_boot = log.resume(7, old.instance());  // numbers went on
   EXPECT_TRUE(same_boot.restarted);
   EXPECT_EQ(same_boot.missed, 993u);
@@ -68,7 +68,7 @@ TEST(EventLog, NumbersAreReservedBeforeTheyAreUsed) {
     asked.push_back(next);
     return next + 1;
   });
-  for (int i = 0; i < 5; ++i) log.add(Severity::info, "k", "s", "");
+  for (int i = 0; i < 5; ++i) log.add(Severity::info, EventKind::link_changed, "s", "");
   EXPECT_EQ(asked, (std::vector<uint64_t>{10, 12, 14}));
 }
 
@@ -82,8 +82,8 @@ TEST(EventLog, ASubscriberMayLeaveWhileItIsServed) {
     log.unsubscribe(id);
   });
   log.subscribe([&](const LogEvent&) { ++second; });
-  log.add(Severity::info, "k", "", "a");
-  log.add(Severity::info, "k", "", "b");
+  log.add(Severity::info, EventKind::link_changed, "", "a");
+  log.add(Severity::info, EventKind::link_changed, "", "b");
   EXPECT_EQ(first, 1);
   EXPECT_EQ(second, 2);
 }

@@ -51,7 +51,8 @@ void LookUps::Desk::serve() {
     config::NameAnswer said;
     try {
       said = resolver->look_up(name);
-    } catch (const std::exception&) {  // no memory: as good as no answer
+    } catch (const std::exception&) {
+      said = {};  // no memory: as good as no answer
     }
     lock.lock();
     --busy;

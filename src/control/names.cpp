@@ -91,7 +91,7 @@ bool Names::take_answers() {
     entry.asked = false;
     if (said.resolves()) {
       if (std::exchange(entry.told, false))
-        events_.add(Severity::info, "name.resolved", name, fmt::format("'{}' resolves now", name));
+        events_.add(Severity::info, EventKind::name_resolved, name, fmt::format("'{}' resolves now", name));
       entry.patience = Seconds{0};
     } else {
       entry.patience = std::clamp(2 * entry.patience, kFirstPatience, kMostPatience);
@@ -108,7 +108,7 @@ bool Names::take_answers() {
 
 void Names::tell(const std::string& name, Entry& entry, const std::string& why) {
   if (std::exchange(entry.told, true)) return;
-  events_.add(Severity::warning, "name.unresolved", name,
+  events_.add(Severity::warning, EventKind::name_unresolved, name,
               fmt::format("'{}' {}: {}; it is looked up again by itself", name, why,
                           entry.answer.resolves() ? "what it stood for last is kept"
                                                   : "what names it is closed until it does"));

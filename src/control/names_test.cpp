@@ -82,8 +82,9 @@ class NamesTest : public ::testing::Test {
   }
   void write_policy(const std::string& text) { world.write("/etc/inet/ipsecinit.conf", text); }
   [[nodiscard]] bool told(const std::string& kind, const std::string& subject) const {
-    return std::ranges::any_of(world.engine->events().since(0),
-                               [&](const LogEvent& event) { return event.kind == kind && event.subject == subject; });
+    return std::ranges::any_of(world.engine->events().since(0), [&](const LogEvent& event) {
+      return name_of(event.kind) == kind && event.subject == subject;
+    });
   }
   DropReason decided(const std::string& tunnel, const char* destination) {
     const auto head = world.engine->policy().head_of(tunnel);

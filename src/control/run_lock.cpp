@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/unix_socket.h"
+
 namespace adit::engine {
 namespace {
 
@@ -23,15 +25,12 @@ std::string holder_of(int fd) {
 
 // Whether root's, or our user's, daemon listens there: what a loose lock cannot tell.
 bool a_daemon_answers(const std::string& run_dir) {
-  const std::string path = run_dir + "/adit.sock";
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return false;
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const auto address = unix_address(run_dir + "/adit.sock");
+  if (!address) return false;
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return true;  // not known: as if
   const bool answers =
-      ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN;
+      ::connect(fd, reinterpret_cast<const sockaddr*>(&*address), sizeof *address) == 0 || errno == EAGAIN;
   ::close(fd);
   return answers;
 }

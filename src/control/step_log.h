@@ -125,7 +125,7 @@ class StepLog {
   void passes_no_longer(std::string_view tunnel, int index) {
     if (on()) line({"pass-", tunnel, std::to_string(index)});
   }
-  // What packets see (the published picture): rules attached, or none.
+  // What packets see (the published snapshot): rules attached, or none.
   void policy(std::string_view tunnel, bool attached) {
     if (on()) line({"policy", tunnel, attached ? "on" : "off"});
   }

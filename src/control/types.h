@@ -42,9 +42,10 @@ struct LinkInfo {
   bool secured = false;
   uint64_t ipackets = 0, rbytes = 0, ierrors = 0, opackets = 0, obytes = 0, oerrors = 0;
   std::vector<std::pair<std::string, uint64_t>> drops_in, drops_out;  // reason, count; only those not zero
-  std::string why_down;  // one sentence: what is closed, why, what opens it
-  bool open = false;     // a tunnel that passes clear text at this moment
-  std::string why_open;  // one sentence: why, and what closes it
+  std::string closed_by;  // what keeps it closed, in one word (tunnel/closed.def); empty: it is not
+  std::string why_down;   // one sentence: what is closed, why, what opens it
+  bool open = false;      // a tunnel that passes clear text at this moment
+  std::string why_open;   // one sentence: why, and what closes it
 };
 struct LinkProperty {
   std::string link, property, perm, value, fallback, possible;

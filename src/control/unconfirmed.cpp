@@ -45,7 +45,7 @@ std::optional<Unconfirmed::Flip> Unconfirmed::take(const std::string& name_space
 void Unconfirmed::drop_note(const std::string& name_space) {
   std::erase(noted_, name_space);
   if (auto saved = save(); !saved)
-    context_.events.add(Severity::warning, "policy.failed", name_space, saved.error().text);
+    context_.events.add(Severity::warning, EventKind::policy_failed, name_space, saved.error().text);
 }
 
 std::vector<std::string> Unconfirmed::due(MonoTime now) const {
@@ -79,7 +79,8 @@ std::vector<std::string> Unconfirmed::left_over() {
   if (!text || !*text) return names;
   std::istringstream lines(**text);
   for (std::string line; std::getline(lines, line);) names.push_back(line);
-  if (auto saved = save(); !saved) context_.events.add(Severity::warning, "policy.failed", "", saved.error().text);
+  if (auto saved = save(); !saved)
+    context_.events.add(Severity::warning, EventKind::policy_failed, "", saved.error().text);
   return names;
 }
 

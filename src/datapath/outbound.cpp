@@ -8,7 +8,7 @@
 //   6. seal: ESP, one SA's packets at a time
 //   7. authenticate: AH, where the rule asks for it
 //   8. send: trains over UDP, single packets otherwise
-// Nothing is dropped but by drop() and settle(), which count.
+// Nothing is dropped but by drop() and finish_sealed(), which count.
 #include "datapath/outbound.h"
 
 #include <algorithm>
@@ -139,12 +139,12 @@ Outbound::Read Outbound::carry_from(tunnel::LinkId id, TunPort& tun) {
 
 void Outbound::carry(tunnel::LinkId id, MutByteSpan packet, const Offload& offload) {
   Item item{id, link_of(id), packet, offload};
-  const DropReason reason = item.link == nullptr ? DropReason::link_down : go(item);
+  const DropReason reason = item.link == nullptr ? DropReason::link_down : decide_and_lay_out(item);
   if (reason != DropReason::none) drop(item, reason);
   if (item.own.fragment && !item.waits) release_fragments(item);
 }
 
-DropReason Outbound::go(Item& item) {
+DropReason Outbound::decide_and_lay_out(Item& item) {
   DropReason reason = describe(item);
   if (item.waits) return reason;
   if (reason == DropReason::none) reason = decide_way(item);
@@ -378,7 +378,7 @@ void Outbound::send() {
   const auto same_way = [this](uint32_t i) { return burst_.about(i).way; };
   for (uint32_t first = 0, end = 0; first < burst_.count(); first = end) {
     end = run_end(burst_, first, same_way);
-    settle(first, end);
+    finish_sealed(first, end);
   }
   if (failed) note_failures(results);
 }
@@ -394,7 +394,7 @@ void Outbound::note_failures(std::span<const WireResult> results) {
 }
 
 // What became of the packets of one way.
-void Outbound::settle(uint32_t first, uint32_t end) {
+void Outbound::finish_sealed(uint32_t first, uint32_t end) {
   const Way& way = burst_.about(first).way;
   LinkCounters& counters = context_.counters(way.link);
   uint64_t packets = 0, bytes = 0;
@@ -419,7 +419,7 @@ void Outbound::settle(uint32_t first, uint32_t end) {
 void Outbound::report_path_mtu(const Link& link) {
   const uint32_t path_mtu = context_.wire.path_mtu(link.outer.local, link.outer.remote);
   if (path_mtu == 0 || path_mtu >= link.path_mtu) return;
-  // Told once by each picture: the next one shows what the engine made of it.
+  // Told once by each snapshot: the next one shows what the engine made of it.
   const uint64_t generation = context_.snapshot->generation;
   if (reported_generation_ == generation && reported_.link == link.id && reported_.path_mtu == path_mtu) return;
   reported_generation_ = generation;

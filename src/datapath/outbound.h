@@ -37,7 +37,7 @@ class Outbound {
  private:
   struct Item;  // one packet, or super-packet, as it was read
   void carry(tunnel::LinkId id, MutByteSpan packet, const Offload& offload);
-  DropReason go(Item& item);
+  DropReason decide_and_lay_out(Item& item);
   DropReason describe(Item& item);
   DropReason follow_first(Item& item);
   void release_fragments(const Item& first);
@@ -54,7 +54,7 @@ class Outbound {
   void seal();
   void authenticate();
   void send();
-  void settle(uint32_t first, uint32_t end);
+  void finish_sealed(uint32_t first, uint32_t end);
   void note_failures(std::span<const WireResult> results);
   [[nodiscard]] const Link* link_of(tunnel::LinkId id) const;
   void report_path_mtu(const Link& link);

@@ -40,7 +40,7 @@ TEST_F(Acquire, AsksOnceAndSendsInOrderWhenTheSaComes) {
   for (size_t i = 0; i < 5; ++i) packets.push_back(datagram(100 + i));
   for (const Bytes& packet : packets) sites.alice.host->send(packet);
   sites.run();
-  sites.publish();  // a picture without SAs changes nothing and asks nobody
+  sites.publish();  // a snapshot without SAs changes nothing and asks nobody
   sites.run();
   EXPECT_TRUE(sites.alice.node->sent().empty());
   const auto asked = events_of<AcquireNeeded>(sites.alice);
@@ -655,7 +655,7 @@ TEST(Devices, DetachedLinkCarriesNothingAndMayComeBack) {
   sites.alice.worker->start();
   sites.alice.worker->detach(kLink);
   sites.alice.host->send(datagram(100));
-  sites.alice.worker->settle();
+  sites.alice.worker->drain_older_snapshots();
   EXPECT_TRUE(sites.alice.node->sent().empty());
   ASSERT_TRUE(sites.alice.worker->attach(kLink, std::make_unique<FakeTun>(sites.alice.host)));
   for (int i = 0; i < 200 && sites.alice.counters().opackets.get() == 0; ++i)
@@ -774,7 +774,7 @@ TEST(Events, AFullQueueLosesTheNewestAndCounts) {
   EXPECT_TRUE(queue.take_all().empty());
 }
 
-// ---- I3 under traffic: two workers run, the picture is swapped all the time (meant for ThreadSanitizer)
+// ---- I3 under traffic: two workers run, the snapshot is swapped all the time (meant for ThreadSanitizer)
 
 TEST(Swap, I3PacketsFlowAndNothingLeaksWhileThePictureIsSwapped) {
   TwoSites sites;
@@ -805,7 +805,7 @@ TEST(Swap, I3PacketsFlowAndNothingLeaksWhileThePictureIsSwapped) {
     }
     sites.publish();
     sites.alice.worker->wake();
-    if (i % 10 == 0) sites.bob.worker->settle();
+    if (i % 10 == 0) sites.bob.worker->drain_older_snapshots();
   }
   for (Site* site : {&sites.alice, &sites.bob}) {
     site->link.up = true;
@@ -838,10 +838,10 @@ TEST(Swap, SettleMeansThatTheOldPictureIsGone) {
     sites.alice.host->send(datagram(100));
     sites.alice.link.up = false;
     sites.alice.publish();
-    sites.alice.worker->settle();
+    sites.alice.worker->drain_older_snapshots();
     sites.alice.node->sent();
     sites.alice.host->send(datagram(100));
-    sites.alice.worker->settle();
+    sites.alice.worker->drain_older_snapshots();
     EXPECT_TRUE(sites.alice.node->sent().empty());
     sites.alice.link.up = true;
     sites.alice.publish();

@@ -1,4 +1,4 @@
-// What the packet path knows: an immutable picture that the engine publishes. Readers never wait and never see half.
+// What the packet path knows: an immutable snapshot that the engine publishes. Readers never wait and never see half.
 #pragma once
 
 #include <atomic>
@@ -56,8 +56,8 @@ struct Link {  // one tunnel, as packets see it
   return link.up && link.bound && needs_no_policy(link);
 }
 
-// The links of a picture, found by id and by outer addresses. A changed copy costs what changed, whatever the number of
-// links.
+// The links of a snapshot, found by id and by outer addresses. A changed copy costs what changed, whatever the number
+// of links.
 class LinkSet {
  public:
   using Links = std::vector<std::shared_ptr<const Link>>;

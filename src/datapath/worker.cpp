@@ -207,7 +207,7 @@ void Worker::Impl::run_tasks() {
     work = task;
   }
   outbound.flush();
-  begin_round();  // settle() promises the newest snapshot from here on
+  begin_round();  // drain_older_snapshots() promises the newest snapshot from here on
   work();
   {
     const std::lock_guard lock(task_mutex);
@@ -279,7 +279,7 @@ void Worker::wake() {
   impl_->ring();
 }
 
-void Worker::settle() {
+void Worker::drain_older_snapshots() {
   // A task runs with nothing under way and the newest snapshot taken.
   impl_->on_worker([] {});
 }

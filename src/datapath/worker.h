@@ -27,7 +27,7 @@ class Worker {
   void stop();
   void wake();  // after publish: parked packets may go now
   // Returns when no packet is on its way any more by a snapshot older than what stands published at the call.
-  void settle();
+  void drain_older_snapshots();
 
   // What no link could be found for (no_tunnel, unknown_spi …). Any thread.
   [[nodiscard]] const LinkCounters& unlinked() const;

@@ -23,7 +23,7 @@ class BrokenLinks : public ::testing::Test {
   size_t alerts(const std::string& link) {
     size_t count = 0;
     for (const auto& event : world.engine->events().since(0))
-      count += event.kind == "link.failed" && event.subject == link ? 1 : 0;
+      count += name_of(event.kind) == "link.failed" && event.subject == link ? 1 : 0;
     return count;
   }
   // Somebody else's interface stands under the tunnel's name.
@@ -34,7 +34,7 @@ class BrokenLinks : public ::testing::Test {
   void seconds(int count) {
     for (int i = 0; i < count; ++i) {
       world.clock.advance(Seconds(1));
-      world.settle();
+      world.run_until_quiet();
       world.engine->tick();
     }
   }
@@ -99,7 +99,7 @@ TEST_F(BrokenLinks, ATunnelIsDeletedThoughItsNameIsSomethingElses) {
 // `ip link set t2 group 0` by anybody: the name in our files counts, not what others can write on the device.
 TEST_F(BrokenLinks, ADeviceInAnotherGroupIsStillTheTunnels) {
   world.platform.others_change_group("t2");
-  world.settle();
+  world.run_until_quiet();
   EXPECT_TRUE(world.carrier("t2"));
   world.kill();
   world.platform.others_change_group("t1");
@@ -151,7 +151,7 @@ TEST_F(BrokenLinks, AHalfMadeDeviceThatCannotBeRemovedIsRemovedLater) {
 TEST_F(BrokenLinks, ANameTakenInTheMiddleOfALifeClosesTheTunnel) {
   world.platform.others_delete_link("t2");
   world.platform.add_interface("t2");
-  world.settle();
+  world.run_until_quiet();
   EXPECT_EQ(world.published("t2"), "down head");
   EXPECT_THAT(why("t2"), HasSubstr("cannot be made"));
   EXPECT_FALSE(world.leak("10.0.2.9"));
@@ -175,7 +175,7 @@ TEST_F(BrokenLinks, AnotherDeviceOfTheNameGetsNoAddresses) {
     if (at_a_start) {
       ASSERT_TRUE(world.start());
     }
-    world.settle();
+    world.run_until_quiet();
     seconds(2);
     EXPECT_FALSE(on(foreign)) << at_a_start;
     EXPECT_FALSE(world.leak("10.9.0.2"));

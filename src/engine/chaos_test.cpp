@@ -305,7 +305,7 @@ class Chaos {
   void tick() {
     if (!world_.engine) return;
     world_.clock.advance(Seconds(1 + pick(3)));
-    world_.settle();
+    world_.run_until_quiet();
     world_.engine->tick();
   }
   void clock_jumps() { world_.clock.advance(Seconds(pick(2) == 0 ? 86400 : 60)); }
@@ -316,7 +316,7 @@ class Chaos {
     world_.platform.fail_no_more();
     for (int round = 0; round < 3; ++round) {
       world_.clock.advance(Seconds(2));
-      world_.settle();
+      world_.run_until_quiet();
       world_.engine->tick();
     }
     failing_ = false;
@@ -443,7 +443,7 @@ class Chaos {
       ++figures_.opened;
     }
     if (!fault_.empty()) return;
-    world_.settle();
+    world_.run_until_quiet();
     elsewhere_ends();
     for (const auto& network : promised_)
       check(world_.leak(PacketKind::local, address_in(network)).has_value(),

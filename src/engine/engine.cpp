@@ -72,7 +72,7 @@ struct Engine::Parts {
     links.add_user(routes);
     links.add_user(keys);
     policy.follow(
-        {.picture =
+        {.snapshot =
              [this](std::shared_ptr<const spd::Head> host, const std::set<std::string>& changed) {
                dataplane.set_host_head(std::move(host));
                links.policy_changed(changed);
@@ -156,11 +156,12 @@ Result<> Engine::start() {
   p.links.finish_removals();
   p.services.boot(kIptunService);
   p.links.adopted();
-  p.policy.settle();
-  p.guard.settle();
+  p.policy.all_restored();
+  p.guard.all_restored();
   p.names.start_is_over();
   handle_platform_changes();
-  for (const auto& notice : p.context.platform.notices()) p.events.add(Severity::warning, "platform", "", notice);
+  for (const auto& notice : p.context.platform.notices())
+    p.events.add(Severity::warning, EventKind::platform, "", notice);
   look_for_missing();
   return {};
 }
@@ -171,9 +172,10 @@ void Engine::look_for_missing() {
   std::set<std::string> now(sentences.begin(), sentences.end());
   if (p.guard.switched_off()) now.insert(platform::kGuardSwitchedOff);
   for (const auto& sentence : now)
-    if (!p.missing.contains(sentence)) p.events.add(Severity::alert, "platform.missing", "", sentence);
+    if (!p.missing.contains(sentence)) p.events.add(Severity::alert, EventKind::platform_missing, "", sentence);
   for (const auto& sentence : p.missing)
-    if (!now.contains(sentence)) p.events.add(Severity::warning, "platform.back", "", "no longer so: " + sentence);
+    if (!now.contains(sentence))
+      p.events.add(Severity::warning, EventKind::platform_back, "", "no longer so: " + sentence);
   p.missing = std::move(now);
 }
 
@@ -204,7 +206,7 @@ void Engine::handle_worker_events() {
     void operator()(const datapath::LoopCaught& event) const {
       const std::string name = p.links.name_of(event.link);
       p.events.add(
-          Severity::alert, "link.loop", name,
+          Severity::alert, EventKind::link_loop, name,
           fmt::format(
               "{} would carry itself: its outer packets are routed into it; they are dropped until the underlay "
               "has a route to its remote address",
@@ -244,7 +246,7 @@ void Engine::handle_platform_changes() {
     if (address) {
       p.guard.addresses_changed();
       if (auto applied = p.guard.reapply(); !applied)
-        p.events.add(Severity::warning, "guard.failed", "", applied.error().text);
+        p.events.add(Severity::warning, EventKind::guard_failed, "", applied.error().text);
     }
   }
   if (underlay_route) p.links.underlay_changed();

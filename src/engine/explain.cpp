@@ -3,28 +3,21 @@
 #include <algorithm>
 
 #include "base/drop_reason.h"
+#include "base/text.h"
 #include "engine/explain_words.h"
 #include "esp/esp.h"
 #include "host/host_rules.h"
 
 namespace adit::engine {
-namespace {
+namespace {}  // namespace
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const auto& name : names) text += (text.empty() ? "" : " or ") + name;
-  return text;
-}
-
-}  // namespace
-
-bool stop(Explanation& about, std::string_view reason, std::string verdict) {
+bool conclude(Explanation& about, std::string_view reason, std::string verdict) {
   about.reason = reason;
   about.verdict = std::move(verdict);
   return false;
 }
 
-std::string place(const spd::Rule& rule) {
+std::string name_of_rule(const spd::Rule& rule) {
   return rule.origin.line == 0 ? fmt::format("rule {}", rule.index)
                                : fmt::format("rule {} ({}:{})", rule.index, rule.origin.file, rule.origin.line);
 }
@@ -34,7 +27,7 @@ std::string_view name_of(sad::SaState state) {
   return names[static_cast<size_t>(state)];
 }
 
-bool usable(const sad::Sa& sa) {
+bool can_protect(const sad::Sa& sa) {
   const auto state = sa.state.load(std::memory_order_relaxed);
   return state == sad::SaState::mature || state == sad::SaState::dying;
 }
@@ -91,7 +84,7 @@ bool Explainer::forwarded(const net::Address& near, Explanation& about) {
   const bool v4 = near.is_v4();
   const auto value = context_.platform.sysctl(v4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding");
   if (!value || value->starts_with('1')) return true;
-  return stop(
+  return conclude(
       about, "forwarding",
       fmt::format("It is not forwarded: {} is not an address of this host, and forwarding is off; 'ipadm set-prop -p "
                   "forwarding=on {}' turns it on.",
@@ -109,19 +102,20 @@ bool Explainer::routed(const net::Flow& flow, Explanation& about) {
   if (way) {
     about.route = told_route(*way);
     if (about.route->interface != "lo") return true;
-    return stop(about, "no_route",
-                fmt::format("It does not leave: {} is an address of this host itself.", flow.destination.str()));
+    return conclude(about, "no_route",
+                    fmt::format("It does not leave: {} is an address of this host itself.", flow.destination.str()));
   }
   about.route = ExplainedRoute{.error = way.error().text};
-  if (about.guard) return stop(about, "guard", fmt::format("It is stopped by the guard: {}", what_opens(*about.guard)));
-  return stop(about, "no_route", fmt::format("It does not leave: {}.", way.error().text));
+  if (about.guard)
+    return conclude(about, "guard", fmt::format("It is stopped by the guard: {}", what_opens(*about.guard)));
+  return conclude(about, "no_route", fmt::format("It does not leave: {}.", way.error().text));
 }
 
 std::string Explainer::what_opens(const GuardVerdict& guard) const {
   const std::string network = guard.network.str();
   if (guard.tunnels.empty())
     return fmt::format("{0} is kept closed, and no tunnel carries it; 'adit guard open {0}' opens it.", network);
-  std::string text = fmt::format("{} leaves only through {}", network, joined(guard.tunnels));
+  std::string text = fmt::format("{} leaves only through {}", network, joined(guard.tunnels, " or "));
   for (const auto& name : guard.tunnels) {
     const std::string why = links_.why_closed(name);
     if (!links_.tunnel(name))
@@ -136,8 +130,9 @@ std::string Explainer::what_opens(const GuardVerdict& guard) const {
 
 bool Explainer::unguarded(Explanation& about) {
   if (!about.guard) return true;
-  return stop(about, "guard",
-              fmt::format("It is stopped at {} by the guard: {}", about.route->interface, what_opens(*about.guard)));
+  return conclude(
+      about, "guard",
+      fmt::format("It is stopped at {} by the guard: {}", about.route->interface, what_opens(*about.guard)));
 }
 
 bool Explainer::host_allows(const net::Flow& flow, spd::Direction direction, Explanation& about) {
@@ -146,7 +141,7 @@ bool Explainer::host_allows(const net::Flow& flow, spd::Direction direction, Exp
   if (rule == nullptr || passes_always(flow)) return true;
   about.host_rule = *rule;
   if (rule->actions.front().verb != spd::Verb::drop) return true;
-  return stop(about, "host_rule", fmt::format("It is dropped by {} of the host's policy.", place(*rule)));
+  return conclude(about, "host_rule", fmt::format("It is dropped by {} of the host's policy.", name_of_rule(*rule)));
 }
 
 const datapath::Link* Explainer::tell_tunnel(const std::string& name, spd::Direction direction, const net::Flow& flow,
@@ -156,14 +151,14 @@ const datapath::Link* Explainer::tell_tunnel(const std::string& name, spd::Direc
   about.mtu = links_.mtu_sum(name);
   const datapath::Link* link = snapshot == nullptr ? nullptr : snapshot->by_id(about.tunnel->id);
   if (link == nullptr) {
-    stop(about, "link_down", fmt::format("It is dropped: {}.", about.why_down));
+    conclude(about, "link_down", fmt::format("It is dropped: {}.", about.why_down));
     return nullptr;
   }
   about.policy = link->head != nullptr && link->head->active();
   if (about.policy)
     if (const spd::Rule* rule = link->head->lookup(flow, direction)) about.rule = *rule;
   if (!about.guard || std::ranges::find(about.guard->tunnels, name) != about.guard->tunnels.end()) return link;
-  stop(about, "guard", fmt::format("It is stopped at {} by the guard: {}", name, what_opens(*about.guard)));
+  conclude(about, "guard", fmt::format("It is stopped at {} by the guard: {}", name, what_opens(*about.guard)));
   return nullptr;
 }
 
@@ -210,7 +205,7 @@ void Explainer::tell_sas(const datapath::Decision& decision, const datapath::Lin
     if (sa->spec.source != link.outer.local || sa->spec.destination != link.outer.remote) continue;
     ExplainedSa told = described(*sa);
     const bool ah = sa->spec.type == sad::SaType::ah;
-    if (!usable(*sa))
+    if (!can_protect(*sa))
       told.why_not = "it is " + told.state;
     else if (sa->spec.inbound && !sa->spec.outbound)
       told.why_not = "it is for the other direction: it was loaded as inbound";
@@ -231,7 +226,8 @@ void Explainer::tell_verdict(const datapath::Decision& decision, Explanation& ab
     if (!way.clear())
       about.verdict = fmt::format("It leaves through {}, protected.", name);
     else if (way.rule != nullptr)
-      about.verdict = fmt::format("It leaves through {} in the clear, because {} says so.", name, place(*way.rule));
+      about.verdict =
+          fmt::format("It leaves through {} in the clear, because {} says so.", name, name_of_rule(*way.rule));
     else
       about.verdict = fmt::format("It leaves through {0} in the clear: {0} has no rule and is not secured (-S).", name);
     return;
@@ -244,14 +240,14 @@ void Explainer::tell_verdict(const datapath::Decision& decision, Explanation& ab
   else if (decision.drop == DropReason::no_rule)
     verdict = fmt::format("It is dropped: no rule of {} matches it.", name);
   else if (decision.drop == DropReason::rule_drop && about.rule)
-    verdict = fmt::format("It is dropped by {} of {}.", place(*about.rule), name);
+    verdict = fmt::format("It is dropped by {} of {}.", name_of_rule(*about.rule), name);
   else if (decision.drop == DropReason::no_sa)
     verdict = fmt::format(
         "It is held back until a key manager brings an SA, and dropped when none comes: {} of {} asks for "
         "IPsec, and {}.",
-        place(*way.rule), name,
+        name_of_rule(*way.rule), name,
         about.sas.empty() ? "there is no SA between the tunnel's ends" : "no SA there satisfies it");
-  stop(about, drop.name, std::move(verdict));
+  conclude(about, drop.name, std::move(verdict));
 }
 
 }  // namespace adit::engine

@@ -45,7 +45,7 @@ uint8_t outer_protocol(const sad::Sa& sa, std::optional<uint8_t> known) {
 }
 
 std::string why_refused(const datapath::Link& link, const sad::Sa& sa, const net::Flow& flow) {
-  if (!usable(sa)) return fmt::format("it is {}", name_of(sa.state.load(std::memory_order_relaxed)));
+  if (!can_protect(sa)) return fmt::format("it is {}", name_of(sa.state.load(std::memory_order_relaxed)));
   if (!datapath::receives(sa)) return "it is for the other direction: it was loaded as outbound";
   const bool is_ah = sa.spec.type == sad::SaType::ah;
   const auto drop =
@@ -72,8 +72,8 @@ Result<Explanation> Explainer::explain_inbound(const ExplainRequest& request) {
     return about;
   }
   if (about.guard) {
-    stop(about, "guard",
-         fmt::format("It is stopped by the guard unless it comes through a tunnel: {}", what_opens(*about.guard)));
+    conclude(about, "guard",
+             fmt::format("It is stopped by the guard unless it comes through a tunnel: {}", what_opens(*about.guard)));
     return about;
   }
   about.passes = about.clear = true;
@@ -88,11 +88,11 @@ void Explainer::in_through_tunnel(const std::string& name, const net::Flow& flow
   if (link == nullptr) return;
   about.mtu.reset();
   if (!link->up) {
-    stop(about, "link_down", fmt::format("It is dropped: {}.", about.why_down));
+    conclude(about, "link_down", fmt::format("It is dropped: {}.", about.why_down));
     return;
   }
   if (datapath::is_martian(*link, flow.source)) {
-    stop(about, "martian", fmt::format("It is dropped: {}.", text_of(DropReason::martian).sentence));
+    conclude(about, "martian", fmt::format("It is dropped: {}.", text_of(DropReason::martian).sentence));
     return;
   }
   about.clear = passes(Arrival{link}, flow);
@@ -123,7 +123,7 @@ void Explainer::tell_inbound_verdict(Explanation& about) {
     about.passes = true;
     about.verdict =
         about.rule
-            ? fmt::format("It is let in through {} in the clear, because {} says so.", name, place(*about.rule))
+            ? fmt::format("It is let in through {} in the clear, because {} says so.", name, name_of_rule(*about.rule))
             : fmt::format("It is let in through {0} in the clear: {0} has no rule and is not secured (-S).", name);
     return;
   }
@@ -135,14 +135,14 @@ void Explainer::tell_inbound_verdict(Explanation& about) {
     return;
   }
   if (!about.rule) {
-    stop(about, "no_inbound_rule", fmt::format("It is dropped: no rule of {} matches it.", name));
+    conclude(about, "no_inbound_rule", fmt::format("It is dropped: no rule of {} matches it.", name));
   } else if (about.rule->actions.front().verb == spd::Verb::drop) {
-    stop(about, "rule_drop", fmt::format("It is dropped by {} of {}.", place(*about.rule), name));
+    conclude(about, "rule_drop", fmt::format("It is dropped by {} of {}.", name_of_rule(*about.rule), name));
   } else {
-    stop(about, "wrong_protection",
-         fmt::format("It is dropped: {} of {} asks for IPsec, and {}.", place(*about.rule), name,
-                     about.sas.empty() ? "there is no SA from the tunnel's peer"
-                                       : "no SA from the tunnel's peer satisfies it"));
+    conclude(about, "wrong_protection",
+             fmt::format("It is dropped: {} of {} asks for IPsec, and {}.", name_of_rule(*about.rule), name,
+                         about.sas.empty() ? "there is no SA from the tunnel's peer"
+                                           : "no SA from the tunnel's peer satisfies it"));
   }
 }
 

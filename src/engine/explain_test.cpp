@@ -325,7 +325,7 @@ TEST_F(ToTheWire, SendsThatFailAreSaidWithTheirErrno) {
   EXPECT_EQ(links->front().state, "failing");
   EXPECT_THAT(links->front().why_down, HasSubstr("(EPERM)"));
   const auto events = world.engine->events().notable();
-  EXPECT_EQ(std::ranges::count(events, "link.send-failed", &LogEvent::kind), 1);
+  EXPECT_EQ(std::ranges::count(events, EventKind::link_send_failed, &LogEvent::kind), 1);
   counters.opackets.add();
   second();
   EXPECT_TRUE(explain("10.0.0.1", "10.0.1.2").passes);

@@ -74,7 +74,7 @@ bool Explainer::firewall_passes(const platform::WalkedPacket& packet, const std:
   }
   for (const auto& finding : platform::walk_ruleset(**ruleset_, hooks, packet, is_own_table)) {
     if (finding.certain)
-      return stop(about, "firewall", fmt::format("{} is dropped by the firewall: {}.", what, finding.where));
+      return conclude(about, "firewall", fmt::format("{} is dropped by the firewall: {}.", what, finding.where));
     const std::string note = finding.where + " may drop it";
     if (std::ranges::find(about.not_followed, note) == about.not_followed.end()) about.not_followed.push_back(note);
   }
@@ -101,10 +101,11 @@ bool Explainer::leaves_host(const datapath::Way& way, const net::Flow& flow, Exp
   if (!route || route->interface_index == 0) {
     const std::string why = route ? "it is closed by a route of this host" : route.error().text;
     about.outer = ExplainedRoute{.error = why};
-    return stop(about, "no_outer_route",
-                fmt::format("It does not leave: {0} protects it, and no route of the underlay leads to {1}: {2}; give "
-                            "the underlay a route to {1}.",
-                            name, outer.remote.str(), why));
+    return conclude(
+        about, "no_outer_route",
+        fmt::format("It does not leave: {0} protects it, and no route of the underlay leads to {1}: {2}; give "
+                    "the underlay a route to {1}.",
+                    name, outer.remote.str(), why));
   }
   about.outer = told_route(*route);
   if (!device_carries(*route, name, outer.remote, about)) return false;
@@ -116,22 +117,23 @@ bool Explainer::leaves_host(const datapath::Way& way, const net::Flow& flow, Exp
       fmt::format("Its outer packet ({} {} > {})", name_of_protocol(protocol), outer.local.str(), outer.remote.str());
   if (!firewall_passes(packet, {Hook::output, Hook::postrouting, Hook::egress}, what, about)) return false;
   const std::string trouble = links_.send_trouble(name);
-  return trouble.empty() || stop(about, "send_failed", fmt::format("It does not leave: {}.", trouble));
+  return trouble.empty() || conclude(about, "send_failed", fmt::format("It does not leave: {}.", trouble));
 }
 
 bool Explainer::device_carries(const platform::Route& route, const std::string& tunnel, const net::Address& remote,
                                Explanation& about) {
   const std::string& name = about.outer->interface;
   if (links_.tunnel(name))
-    return stop(about, "loop",
-                fmt::format("It does not leave: the route to {}, the remote end of {}, leads into the tunnel {}; give "
-                            "the underlay a route to it.",
-                            remote.str(), tunnel, name));
+    return conclude(
+        about, "loop",
+        fmt::format("It does not leave: the route to {}, the remote end of {}, leads into the tunnel {}; give "
+                    "the underlay a route to it.",
+                    remote.str(), tunnel, name));
   const auto device = context_.platform.interface(name);
   if (device && device->up && (device->carrier || device->loopback) && !route.linkdown) return true;
-  return stop(about, "no_outer_route",
-              fmt::format("It does not leave: the way to {} is over {}, which is {}.", remote.str(), name,
-                          !device || !device->up ? "down" : "without a carrier"));
+  return conclude(about, "no_outer_route",
+                  fmt::format("It does not leave: the way to {} is over {}, which is {}.", remote.str(), name,
+                              !device || !device->up ? "down" : "without a carrier"));
 }
 
 // ---- coming in
@@ -151,7 +153,7 @@ bool Explainer::reverse_path_passes(const platform::WalkedPacket& packet, std::s
   if (!packet.source.is_v4() || packet.in.empty()) return true;
   const int filter = reverse_path_filter(packet.in);
   if (filter == 0 || (filter == 2 ? packet.source_routed : packet.source_routed_in).value_or(true)) return true;
-  return stop(
+  return conclude(
       about, "rp_filter",
       fmt::format("{} is dropped by {}'s reverse-path filter (rp_filter={}): the way back to {} is not over {}; "
                   "give it a route there, or set net.ipv4.conf.{}.rp_filter to 0.",
@@ -177,13 +179,13 @@ bool Explainer::outer_arrives(const datapath::Link& link, uint8_t protocol, Expl
   platform::WalkedPacket packet = outer_packet(outer.remote, outer.local, protocol);
   packet.in = device_of(outer.local);
   if (packet.in.empty())
-    return stop(about, "no_tunnel",
-                fmt::format("Its outer packet is not taken: {}, the local end of {}, is not an address "
-                            "of this host now.",
-                            outer.local.str(), link.name));
+    return conclude(about, "no_tunnel",
+                    fmt::format("Its outer packet is not taken: {}, the local end of {}, is not an address "
+                                "of this host now.",
+                                outer.local.str(), link.name));
   const auto device = context_.platform.interface(packet.in);
   if (device && !device->up)
-    return stop(about, "link_down", fmt::format("Its outer packet cannot come: {} is down.", packet.in));
+    return conclude(about, "link_down", fmt::format("Its outer packet cannot come: {} is down.", packet.in));
   know_way_back(packet);
   const std::string what =
       fmt::format("Its outer packet ({} {} > {})", name_of_protocol(protocol), outer.remote.str(), outer.local.str());
@@ -200,8 +202,8 @@ bool Explainer::inner_arrives(const std::string& tunnel, const net::Flow& flow, 
   if (about.own) return firewall_passes(packet, {Hook::prerouting, Hook::input}, "It", about);
   const auto onward = context_.platform.lookup_route(flow.destination, 0);
   if (!onward || onward->interface_index == 0)
-    return stop(about, "no_route",
-                fmt::format("It comes out of {}, and no route leads to {}.", tunnel, flow.destination.str()));
+    return conclude(about, "no_route",
+                    fmt::format("It comes out of {}, and no route leads to {}.", tunnel, flow.destination.str()));
   packet.out = interface_name(onward->interface_index);
   return firewall_passes(packet, {Hook::prerouting, Hook::forward, Hook::postrouting, Hook::egress}, "It", about);
 }

@@ -11,9 +11,9 @@ namespace adit::engine {
 
 struct Explanation;
 
-bool stop(Explanation& about, std::string_view reason, std::string verdict);  // false, for a return
-std::string place(const spd::Rule& rule);                                     // rule 5 (FILE:LINE)
+bool conclude(Explanation& about, std::string_view reason, std::string verdict);  // false, for a return
+std::string name_of_rule(const spd::Rule& rule);                                  // rule 5 (FILE:LINE)
 std::string_view name_of(sad::SaState state);
-bool usable(const sad::Sa& sa);  // mature or dying
+bool can_protect(const sad::Sa& sa);  // mature or dying
 
 }  // namespace adit::engine

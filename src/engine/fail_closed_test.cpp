@@ -315,7 +315,7 @@ TEST(Guard, EachLayerAloneHoldsAndAllComeBack) {
     if (standing != 2) world.platform.kill_guardian();
     world.platform.others_add_route(world.foreign_route("10.0.1.0/28"));
     EXPECT_FALSE(world.leak("10.0.1.9")) << "by layer " << standing;
-    world.settle();
+    world.run_until_quiet();
     EXPECT_TRUE(world.closed("10.0.1.0/24"));
   }
 }
@@ -328,18 +328,18 @@ TEST(Guard, ARouteThatSomebodyElseMakesIntoASecuredTunnelIsGuardedToo) {
   route.destination = prefix_of("10.9.0.0/16");
   route.interface_index = world.platform.links.at("t0").info.index;
   world.platform.others_add_route(route);
-  world.settle();
+  world.run_until_quiet();
   EXPECT_TRUE(world.closed("10.9.0.0/16"));
   world.platform.others_set_link("t0", false);
-  world.settle();
+  world.run_until_quiet();
   world.clock.advance(Seconds(10));
   world.engine->tick();
   EXPECT_TRUE(world.closed("10.9.0.0/16")) << "it went with its device: nobody withdrew it";
   world.platform.others_add_route(route);
-  world.settle();
+  world.run_until_quiet();
   world.clock.advance(Seconds(10));
   world.platform.others_remove_route(route);
-  world.settle();
+  world.run_until_quiet();
   EXPECT_TRUE(world.closed("10.9.0.0/16"));
   world.clock.advance(Seconds(3));
   world.engine->tick();
@@ -355,7 +355,7 @@ TEST(Guard, TheHostsOwnLanInsideAProtectedNetworkStaysReachableButALaterOneDoesN
   EXPECT_TRUE(world.leak("10.0.0.7")) << "the LAN on net1";
   EXPECT_FALSE(world.leak("10.0.1.9"));
   ASSERT_TRUE(world.platform.add_address("net0", prefix_of("10.0.1.66/28"), {}));
-  world.settle();
+  world.run_until_quiet();
   EXPECT_FALSE(world.leak("10.0.1.70")) << "an address that came later makes no hole";
 }
 
@@ -367,7 +367,7 @@ TEST(Guard, LeakWitnessRaisesAnAlert) {
   world.engine->guard().poll_leaks();
   world.engine->guard().poll_leaks();
   const auto events = world.engine->events().since(0);
-  EXPECT_EQ(std::ranges::count(events, "guard.leak-stopped", &LogEvent::kind), 1);
+  EXPECT_EQ(std::ranges::count(events, EventKind::guard_leak_stopped, &LogEvent::kind), 1);
   const auto list = world.engine->guard().list();
   const auto found = std::ranges::find(list, prefix_of("10.0.1.0/24"), &GuardInfo::network);
   ASSERT_NE(found, list.end());
@@ -530,7 +530,7 @@ class Walk {
   }
   void settle() {
     if (!world_.engine) return;
-    world_.settle();
+    world_.run_until_quiet();
     world_.engine->tick();
     flushed_ = false;
   }

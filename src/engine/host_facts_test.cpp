@@ -11,7 +11,7 @@ class HostFacts : public ::testing::Test {
     ASSERT_TRUE(world.create("t0", true));
     ASSERT_TRUE(
         world.load_policy("{ tunnel t0 negotiate tunnel raddr 10.0.1.0/24 } ipsec { encr_algs aes-gcm sa shared }\n"));
-    world.settle();
+    world.run_until_quiet();
     ASSERT_TRUE(world.carrier("t0"));
   }
   uint32_t mtu() { return world.engine->links().show_link("t0")->front().mtu; }
@@ -22,11 +22,11 @@ class HostFacts : public ::testing::Test {
   }
   void give(const char* device, const char* address) {
     (void)world.platform.add_address(device, prefix_of(address), {});
-    world.settle();
+    world.run_until_quiet();
   }
   void take(const char* device, const char* address) {
     world.platform.others_remove_address(device, prefix_of(address));
-    world.settle();
+    world.run_until_quiet();
   }
   EngineWorld world;
 };
@@ -51,19 +51,19 @@ TEST_F(HostFacts, TheMtuOfTheUnderlayFollowsItsInterfaceAndItsRoute) {
     net0.mtu = size;
     world.platform.others_set_link("net1", false);  // the kernel says that a link changed
     world.platform.others_set_link("net1", true);
-    world.settle();
+    world.run_until_quiet();
     EXPECT_EQ(mtu(), size - 98) << size;
   }
   const int large = world.platform.add_interface("net2");
   world.platform.links.at("net2").info.mtu = 9000;
-  world.settle();
+  world.run_until_quiet();
   auto route = world.foreign_route("5.6.7.0/24");
   route.interface_index = large;
   world.platform.others_add_route(route);  // the way to the peer moves
-  world.settle();
+  world.run_until_quiet();
   EXPECT_EQ(mtu(), 9000u - 98);
   world.platform.others_remove_route(route);
-  world.settle();
+  world.run_until_quiet();
   EXPECT_EQ(mtu(), 1402u);
 }
 

@@ -312,7 +312,7 @@ TEST_F(Lifecycle, ADeletionThatTheNextStartCannotFinishEatsNothingThatIsPromised
   ASSERT_TRUE(world.start());
   EXPECT_TRUE(world.carrier("t0")) << "it stays: " << links().why_closed("t0");
   EXPECT_TRUE(std::ranges::any_of(world.engine->events().since(0), [](const LogEvent& event) {
-    return event.kind == "link.undone" && event.severity == Severity::alert;
+    return name_of(event.kind) == "link.undone" && event.severity == Severity::alert;
   })) << "and that is told";
   EXPECT_EQ(world.file("/etc/dladm/datalink.conf").find("deleting"), std::string::npos);
   EXPECT_FALSE(world.leak("10.0.1.9")) << "its route is back";

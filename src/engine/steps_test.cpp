@@ -125,7 +125,7 @@ TEST_F(Steps, AfterALayerCouldNotBePutBackAreAllowedAndSayThatItStands) {
   world.engine->tick();
   ASSERT_TRUE(world.engine->guard().close(prefix_of("10.7.0.0/24"), "t0"));
   world.platform.others_delete_link("t1");
-  world.settle();
+  world.run_until_quiet();
   world.clock.advance(Seconds(5));
   world.engine->tick();
   EXPECT_EQ(refused(), "");

@@ -169,12 +169,12 @@ const std::vector<Way>& ways() {
       {"the outer address goes, and comes back to what lost its rules",
        [](EngineWorld& w) {
          ASSERT_TRUE(w.platform.remove_address("net0", prefix_of("1.2.3.4/24"), {}));
-         w.settle();
+         w.run_until_quiet();
          ASSERT_TRUE(w.engine->policy().flush_rules(caller(), "u0"));
          EXPECT_FALSE(info(w, "u0").open) << "it is down";
          EXPECT_EQ(alerts(w, "u0", "passes clear text as soon as it is up"), 1u);
          ASSERT_TRUE(w.platform.add_address("net0", prefix_of("1.2.3.4/24"), {}));
-         w.settle();
+         w.run_until_quiet();
        },
        {"u0"},
        {}},

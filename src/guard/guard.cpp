@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/store.h"
+#include "base/text.h"
 #include "guard/local_networks.h"
 #include "linux/platform/mark.h"
 
@@ -23,12 +24,6 @@ bool never_guarded(const net::Prefix& network) {  // what stays on one link what
   }
   static const net::Prefix link = *net::Prefix::parse("fe80::/10"), groups = *net::Prefix::parse("ff02::/16");
   return link.contains(network) || groups.contains(network);
-}
-
-std::string joined(const std::vector<net::Prefix>& networks) {
-  std::string text;
-  for (const auto& network : networks) text += (text.empty() ? "" : ", ") + network.str();
-  return text;
 }
 
 std::vector<net::Prefix> touched(const Book::Before& before) {
@@ -114,7 +109,7 @@ Result<> Guard::rules_gone(const std::string& tunnel, const std::string& owner,
   TRY(enact(before));
   for (const auto& [network, entry] : before)
     context_.events.add(
-        Severity::warning, "guard.rule-gone", network.str(),
+        Severity::warning, EventKind::guard_rule_gone, network.str(),
         fmt::format("{0} stays closed for {1}, although no rule names it any more; 'adit guard open {0}' "
                     "opens it",
                     network.str(), tunnel));
@@ -147,8 +142,8 @@ Book::Before Guard::now_of(const Book::Before& before) const {
 Result<> Guard::enact(const Book::Before& before, Opening of_what_goes) {
   if (before.empty()) return stand();
   if (auto stands = stand_before(before); !stands)
-    return fail(stands.error().code, "cannot guard {}: {}; nothing was changed", joined(touched(before)),
-                stands.error().text);
+    return fail(stands.error().code, "cannot guard {}: {}; nothing was changed",
+                joined(touched(before), ", ", &net::Prefix::str), stands.error().text);
   std::vector<net::Prefix> closed;
   for (const auto& [network, entry] : before)
     if (!entry && book_.holds(network)) closed.push_back(network);
@@ -161,8 +156,9 @@ Result<> Guard::enact(const Book::Before& before, Opening of_what_goes) {
     if (auto undone = put_down(after, {Opening::undo, "the change failed"}); undone)
       log_removed(after);
     else
-      context_.events.add(Severity::warning, "guard.failed", "", undone.error().text);
-    return fail(error.code, "cannot guard {}: {}; nothing was changed", joined(touched(before)), error.text);
+      context_.events.add(Severity::warning, EventKind::guard_failed, "", undone.error().text);
+    return fail(error.code, "cannot guard {}: {}; nothing was changed",
+                joined(touched(before), ", ", &net::Prefix::str), error.text);
   };
   if (auto written = put_down(before, {of_what_goes, {}}); !written) return undo(written.error());
   log_removed(before);
@@ -174,7 +170,8 @@ Result<> Guard::enact(const Book::Before& before, Opening of_what_goes) {
   if (auto sent = send(std::move(change)); !sent && !starting_) return undo(sent.error());
   crash_point("guard:closed");
   for (const auto& network : closed)
-    context_.events.add(Severity::info, "guard.closed", network.str(), fmt::format("{} is guarded", network.str()));
+    context_.events.add(Severity::info, EventKind::guard_closed, network.str(),
+                        fmt::format("{} is guarded", network.str()));
   carry_rule_networks(touched(before));
   return {};
 }
@@ -288,7 +285,8 @@ Result<> Guard::stand_before(const Book::Before& before) {
 
 void Guard::tend() {
   const auto sentences = context_.platform.put_back_guard();
-  for (const std::string& sentence : sentences) context_.events.add(Severity::alert, "guard.restored", "", sentence);
+  for (const std::string& sentence : sentences)
+    context_.events.add(Severity::alert, EventKind::guard_restored, "", sentence);
   if (!sentences.empty()) look_at_layers();
 }
 
@@ -316,12 +314,12 @@ Result<std::vector<net::Prefix>> Guard::relax(const Book::Before& before, const 
     if (auto undone = put_down(after, {Opening::undo, "the change failed"}); undone)
       log_removed(after);
     else
-      context_.events.add(Severity::warning, "guard.failed", "", undone.error().text);
+      context_.events.add(Severity::warning, EventKind::guard_failed, "", undone.error().text);
     return std::unexpected(sent.error());
   }
   log_removed(before);
   for (const auto& network : opened)
-    context_.events.add(Severity::info, "guard.opened", network.str(),
+    context_.events.add(Severity::info, EventKind::guard_opened, network.str(),
                         fmt::format("{} is no longer guarded: {}", network.str(), word.because));
   carry_rule_networks(touched(before));
   crash_point("guard:opened");
@@ -363,7 +361,7 @@ void Guard::take_back(const Book::Before& before) {
   const Book::Before now = now_of(before);
   book_.put_back(before);
   if (auto opened = relax(now, {Opening::undo, "the command that closed it failed"}); !opened)
-    context_.events.add(Severity::warning, "guard.failed", "", opened.error().text);
+    context_.events.add(Severity::warning, EventKind::guard_failed, "", opened.error().text);
 }
 
 Result<std::vector<net::Prefix>> Guard::retire(const std::string& owner) {
@@ -433,10 +431,10 @@ Result<> Guard::set_inside(const std::string& interface, bool inside) {
   if (auto sent = send(std::move(change)); !sent) {
     book_.set_inside(interface, !inside);
     if (auto undone = write_inside(interface, !inside); !undone)
-      context_.events.add(Severity::warning, "guard.failed", "", undone.error().text);
+      context_.events.add(Severity::warning, EventKind::guard_failed, "", undone.error().text);
     return sent;
   }
-  context_.events.add(Severity::warning, inside ? "guard.inside" : "guard.outside", interface,
+  context_.events.add(Severity::warning, inside ? EventKind::guard_inside : EventKind::guard_outside, interface,
                       fmt::format("the networks of {} are {} reachable although a wider network is closed", interface,
                                   inside ? "now" : "no longer"));
   return {};
@@ -498,7 +496,7 @@ void Guard::poll_leaks() {
     leak.last_reading = count.packets;
     leak.total += news;
     if (news == 0) continue;
-    context_.events.add(Severity::alert, "guard.leak-stopped", count.network.str(),
+    context_.events.add(Severity::alert, EventKind::guard_leak_stopped, count.network.str(),
                         fmt::format("{} packet{} {} {} outside the tunnel and {} stopped", news, news == 1 ? "" : "s",
                                     count.outbound ? "tried to leave for" : "came from", count.network.str(),
                                     news == 1 ? "was" : "were"));

@@ -53,7 +53,7 @@ class Guard final : public GuardDoor, public FirewallDoor {
   Result<> assert_table();
   // The last thing at start: tells which networks are closed for tunnels that are not there, and looks at others'
   // routes.
-  void settle();
+  void all_restored();
 
   // ---- what closes. GuardDoor, and for Links and Policy many at once, one transaction: files, layers; on failure
   // nothing changed.

@@ -237,7 +237,7 @@ TEST(Book, AnInterfaceThatTheLayersDidNotTakeIsNotInsideAtTheNextStart) {
   with_tunnels(world);
   ASSERT_TRUE(close(world, "10.0.0.0/8", "t0"));
   (void)world.platform.add_address("net1", prefix_of("10.99.0.1/24"), {});
-  world.settle();
+  world.run_until_quiet();
   world.platform.fail_call("change_guard", 1, EIO);
   ASSERT_FALSE(world.engine->guard().set_inside("net1", true));
   world.kill();

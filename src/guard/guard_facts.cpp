@@ -185,14 +185,14 @@ void Guard::addresses_changed() {
   difference_of_inside(change);
   for (const auto& network : change.not_inside)
     if (book_.enclosing(network) != nullptr)
-      context_.events.add(Severity::info, "guard.inside-gone", network.str(),
+      context_.events.add(Severity::info, EventKind::guard_inside_gone, network.str(),
                           fmt::format("{} is not a network of this host any more", network.str()));
   if (auto sent = send(std::move(change)); !sent)
-    context_.events.add(Severity::warning, "guard.failed", "", sent.error().text);
+    context_.events.add(Severity::warning, EventKind::guard_failed, "", sent.error().text);
   for (const auto& [network, interface] : cut_off())
     if (told_.insert(network).second)
       context_.events.add(
-          Severity::warning, "guard.cut-off", network.str(),
+          Severity::warning, EventKind::guard_cut_off, network.str(),
           fmt::format("{0}, on {1}, lies in a closed network and cannot be reached over {1}; 'adit guard inside {1}' "
                       "makes it reachable",
                       network.str(), interface));

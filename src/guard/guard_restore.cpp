@@ -33,7 +33,7 @@ Result<> Guard::load_books() {
         unreadable.front().text);
   if (!any_book_) return {};
   for (const Error& error : unreadable)
-    context_.events.add(Severity::alert, "guard.failed", "",
+    context_.events.add(Severity::alert, EventKind::guard_failed, "",
                         fmt::format("{}; the guard's book is taken from its other copies", error.text));
   book_ = guard::book_of(read);
   mend_files(stand);
@@ -53,7 +53,7 @@ void Guard::mend_files(const std::map<BookFile*, Book>& stand) {
     if (auto written = file->rewrite(book_); !written) mended = written;
   }
   if (!mended)
-    context_.events.add(Severity::alert, "guard.failed", "",
+    context_.events.add(Severity::alert, EventKind::guard_failed, "",
                         fmt::format("a copy of the guard's book is not whole: {}", mended.error().text));
 }
 
@@ -87,7 +87,7 @@ Result<> Guard::adopt_what_stands() {
   book_.generation = found->generation;
   if (before.empty()) return {};
   context_.events.add(
-      Severity::alert, "guard.adopted", "",
+      Severity::alert, EventKind::guard_adopted, "",
       fmt::format("the guard's book was lost or is older than what the kernel closes: {} {} kept closed; 'adit guard "
                   "open NETWORK' opens what is not wanted",
                   networks, before.size() == 1 ? "is" : "are"));
@@ -119,7 +119,7 @@ Result<> Guard::restore() {
   context_.steps.started();
   if (auto sent = send({}); !sent)
     context_.events.add(
-        Severity::alert, "guard.failed", "",
+        Severity::alert, EventKind::guard_failed, "",
         fmt::format("the guard does not stand whole: {}; until it does no tunnel opens", sent.error().text));
   return {};
 }
@@ -129,13 +129,13 @@ Result<> Guard::assert_table() {
   starting_ = false;
   if (const auto saved = save_host_table(); !saved)
     context_.events.add(
-        Severity::alert, "guard.failed", "",
+        Severity::alert, EventKind::guard_failed, "",
         fmt::format("{}; the host's table stands now, and would not at the next boot", saved.error().text));
   return {};
 }
 
 // A tunnel that is not there closes all the same: its record may be lost, and what it protected is not.
-void Guard::settle() {
+void Guard::all_restored() {
   std::map<std::string, std::string> orphans;
   for (const auto& [network, entry] : book_.networks()) {
     for (const auto& [key, holder] : entry.holders) {
@@ -147,7 +147,7 @@ void Guard::settle() {
   }
   for (const auto& [tunnel, networks] : orphans)
     context_.events.add(
-        Severity::alert, "guard.orphaned", tunnel,
+        Severity::alert, EventKind::guard_orphaned, tunnel,
         fmt::format("{} is closed for {}, which {}; 'adit guard open NETWORK' opens it", networks, tunnel,
                     links_.tunnel(tunnel) ? "is not secured any more" : "is not there any more"));
   reassert(true, false);

@@ -10,7 +10,6 @@
 
 namespace adit::engine {
 
-using guard::Book;
 using guard::Entry;
 using platform::Route;
 
@@ -52,7 +51,7 @@ void Guard::reassert(bool routes_changed, bool nftables_changed) {
   const auto stands = context_.platform.firewall_stands();
   if (stands && *stands) return;
   const auto applied = apply_host_table();
-  context_.events.add(Severity::alert, applied ? "guard.restored" : "guard.failed", "",
+  context_.events.add(Severity::alert, applied ? EventKind::guard_restored : EventKind::guard_failed, "",
                       applied ? "somebody changed or removed the nftables table inet adit; it is back"
                               : fmt::format("the nftables table inet adit, with the host's own rules, is gone and "
                                             "cannot be put back: {}",
@@ -85,14 +84,14 @@ void Guard::see(const Route& route, const TunnelView& tunnel) {
     if (const std::string why = why_not_closed(network); !why.empty()) {
       if (told_.insert(network).second)
         context_.events.add(
-            Severity::alert, "guard.not-closed", network.str(),
+            Severity::alert, EventKind::guard_not_closed, network.str(),
             fmt::format("somebody routes {0} into {1}, and that does not close it, because {2}: what the "
                         "route does not carry leaves in the clear; 'adit guard close {0} {1}' closes it",
                         network.str(), tunnel.name, why));
       return;
     }
     if (auto closed = hold({{network, tunnel.name, GuardSource::seen, tunnel.temporary}}); !closed)
-      return context_.events.add(Severity::alert, "guard.failed", network.str(), closed.error().text);
+      return context_.events.add(Severity::alert, EventKind::guard_failed, network.str(), closed.error().text);
   }
   seen_[{network, route.interface_index}] = {.route = route, .tunnel = tunnel.name};
   copy(route, tunnel.name);
@@ -178,7 +177,7 @@ void Guard::let_withdrawn_go() {
     if (opened)
       seen_.erase(key);
     else if (!std::exchange(seen.told, true))  // the book could not be written: tried again each second
-      context_.events.add(Severity::warning, "guard.failed", key.first.str(), opened.error().text);
+      context_.events.add(Severity::warning, EventKind::guard_failed, key.first.str(), opened.error().text);
   }
   // A device that stood for so long explains no route that is missing now.
   std::erase_if(touched_, [&](const auto& item) { return now - item.second > kTouchKept; });

@@ -92,7 +92,7 @@ void Addresses::load_object(const std::string& object, const IpadmConf::Line& li
   } else if (const auto v6 = line.get("_ipv6addr")) {
     endpoints(*v6);
   } else {
-    context_.events.add(Severity::warning, "address.failed", object,
+    context_.events.add(Severity::warning, EventKind::address_failed, object,
                         fmt::format("{}: the line of {} has no address that is known here", kIpadmConfPath, object));
     return;
   }
@@ -103,7 +103,7 @@ void Addresses::load_object(const std::string& object, const IpadmConf::Line& li
 void Addresses::load(const std::string& path, bool persistent) {
   const auto conf = IpadmConf::load(path);
   if (!conf) {
-    context_.events.add(Severity::warning, "address.failed", "", conf.error().text);
+    context_.events.add(Severity::warning, EventKind::address_failed, "", conf.error().text);
     return;
   }
   for (const IpadmConf::Line& line : conf->lines()) {

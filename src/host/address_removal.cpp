@@ -22,7 +22,8 @@ Result<> Addresses::take_off(const std::string& link, Undo& undo) {
   undo.add([this, link, interfaces = interfaces_, records = records_] {
     interfaces_ = interfaces;
     records_ = records;
-    if (auto saved = save(); !saved) context_.events.add(Severity::alert, "address.failed", link, saved.error().text);
+    if (auto saved = save(); !saved)
+      context_.events.add(Severity::alert, EventKind::address_failed, link, saved.error().text);
     for (auto& [name, record] : records_)
       if (record.interface == link) record.placed.reset();
     link_ready(link);

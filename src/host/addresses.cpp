@@ -47,7 +47,7 @@ Address link_local_of_id(const Prefix& id) {
   return net::link_local(bytes);
 }
 
-Result<> usable(const Address& address, const char* context) {
+Result<> check_host_address(const Address& address, const char* context) {
   if (!address.is_unspecified() && !address.is_multicast() && !address.is_limited_broadcast()) return {};
   return fail(EINVAL, "{}: Invalid address; {} is not the address of a host", context, address.str());
 }
@@ -107,7 +107,7 @@ Result<> Addresses::checked_static(const AddressRequest& request, bool p2p, Addr
   record.local = request.local->substr(0, slash);
   auto local = resolve_host(*context_.names, record.local);
   if (!local) return std::unexpected(within("Error in setting local address", local.error()));
-  TRY(usable(*local, "Error in setting local address"));
+  TRY(check_host_address(*local, "Error in setting local address"));
   record.family = local->family();
   if (slash != std::string::npos) {
     const auto prefix = Prefix::parse(local->str() + request.local->substr(slash));
@@ -130,7 +130,7 @@ Result<> Addresses::checked_static(const AddressRequest& request, bool p2p, Addr
                 "Error in setting remote address: Invalid address; the remote of a tunnel has no prefix length");
   auto remote = resolve_host(*context_.names, record.remote, record.family);
   if (!remote) return std::unexpected(within("Error in setting remote address", remote.error()));
-  TRY(usable(*remote, "Error in setting remote address"));
+  TRY(check_host_address(*remote, "Error in setting remote address"));
   if (*remote == *local)
     return fail(EINVAL, "Error in setting remote address: Invalid address; {} is the local address too", remote->str());
   const auto tunnel = links_.tunnel(record.interface);
@@ -220,7 +220,7 @@ Result<> Addresses::put_in(const AddressRecord& record, const AddressRecord::Pla
   return added;
 }
 
-Result<> Addresses::place(AddressRecord& record, By by) {
+Result<> Addresses::guard_and_place(AddressRecord& record, By by) {
   const auto plumbed = interfaces_.find(record.interface);
   const bool disabled = !record.active || (plumbed != interfaces_.end() && !plumbed->second.active);
   if (disabled || !record.up || !exists(record.interface)) return {};
@@ -285,10 +285,10 @@ void Addresses::place_again(AddressRecord& record) {
     const auto wanted = target(record);
     if (wanted && *wanted != *record.placed)
       if (auto gone = take_out(record); !gone)
-        context_.events.add(Severity::warning, "address.failed", record.name, gone.error().text);
+        context_.events.add(Severity::warning, EventKind::address_failed, record.name, gone.error().text);
   }
-  if (auto placed = place(record, By::put_back); !placed)
-    context_.events.add(Severity::warning, "address.failed", record.name, placed.error().text);
+  if (auto placed = guard_and_place(record, By::put_back); !placed)
+    context_.events.add(Severity::warning, EventKind::address_failed, record.name, placed.error().text);
 }
 
 void Addresses::place_all() {
@@ -319,12 +319,12 @@ void Addresses::reassert() {
       continue;
     }
     if (!exists(record.interface)) continue;
-    if (auto placed = place(record, By::put_back); placed) {
-      context_.events.add(Severity::warning, "address.restored", name,
+    if (auto placed = guard_and_place(record, By::put_back); placed) {
+      context_.events.add(Severity::warning, EventKind::address_restored, name,
                           fmt::format("somebody removed {}; it is back", name));
     } else {
       owes_ = true;
-      if (!again) context_.events.add(Severity::warning, "address.failed", name, placed.error().text);
+      if (!again) context_.events.add(Severity::warning, EventKind::address_failed, name, placed.error().text);
     }
   }
 }
@@ -341,15 +341,16 @@ Result<Outcome> Addresses::create_address(const AddressRequest& request) {
   const bool saved = done.has_value();
   if (!saved) done = std::unexpected(within("Could not create address", done.error()));
   crash_point("address:stored");
-  if (saved) done = place(kept, By::command);
+  if (saved) done = guard_and_place(kept, By::command);
   if (!done) {
     records_.erase(request.object);
     interfaces_ = interfaces_before;
     if (auto back = saved ? save() : Result<>{}; !back)
-      context_.events.add(Severity::alert, "address.failed", request.object, back.error().text);
+      context_.events.add(Severity::alert, EventKind::address_failed, request.object, back.error().text);
     return std::unexpected(done.error());
   }
-  context_.events.add(Severity::info, "address.created", request.object, fmt::format("{} was created", request.object));
+  context_.events.add(Severity::info, EventKind::address_created, request.object,
+                      fmt::format("{} was created", request.object));
   return Outcome{};
 }
 
@@ -369,14 +370,14 @@ Result<Outcome> Addresses::delete_address(const std::string& object) {
   records_.erase(object);
   if (auto saved = save(); !saved) {
     AddressRecord& back = records_.emplace(object, going).first->second;
-    if (auto placed = place(back, By::put_back); !placed)
-      context_.events.add(Severity::alert, "address.failed", object, placed.error().text);
+    if (auto placed = guard_and_place(back, By::put_back); !placed)
+      context_.events.add(Severity::alert, EventKind::address_failed, object, placed.error().text);
     return std::unexpected(within("could not delete address", saved.error()));
   }
   Outcome outcome;
   if (auto opened = release(before.interface, before.placed, outcome); !opened)
     outcome.notes.push_back(opened.error().text);
-  context_.events.add(Severity::info, "address.deleted", object, fmt::format("{} was deleted", object));
+  context_.events.add(Severity::info, EventKind::address_deleted, object, fmt::format("{} was deleted", object));
   return outcome;
 }
 
@@ -388,18 +389,18 @@ Result<Outcome> Addresses::set_address_up(const std::string& object, bool up, bo
   record->up = up;
   if (!temporary) record->persistent_up = up;
   Outcome outcome;
-  auto done = up ? place(*record, By::command) : unplace(*record, outcome);
+  auto done = up ? guard_and_place(*record, By::command) : unplace(*record, outcome);
   if (done && !temporary && record->persistent) done = save();
   if (!done) {
     record->up = before.up;
     record->persistent_up = before.persistent_up;
     if (before.placed)
-      (void)place(*record, By::put_back);
+      (void)guard_and_place(*record, By::put_back);
     else
       (void)unplace(*record, outcome);
     return std::unexpected(within(what, done.error()));
   }
-  context_.events.add(Severity::info, "address.changed", object,
+  context_.events.add(Severity::info, EventKind::address_changed, object,
                       fmt::format("{} was marked {}", object, up ? "up" : "down"));
   return outcome;
 }
@@ -413,12 +414,12 @@ Result<Outcome> Addresses::enable_address(const std::string& object, bool enable
     return fail(EINVAL, "{}: Operation not supported; {} is temporary, nothing would be left of it", what, object);
   Outcome outcome;
   record->active = enable;
-  const auto done = enable ? place(*record, By::command) : unplace(*record, outcome);
+  const auto done = enable ? guard_and_place(*record, By::command) : unplace(*record, outcome);
   if (!done) {
     record->active = !enable;
     return std::unexpected(within(what, done.error()));
   }
-  context_.events.add(Severity::info, "address.changed", object,
+  context_.events.add(Severity::info, EventKind::address_changed, object,
                       fmt::format("{} was {}", object, enable ? "enabled" : "disabled"));
   return outcome;
 }
@@ -430,7 +431,7 @@ Result<Outcome> Addresses::refresh_address(const std::string& object) {
   const auto wanted = target(*record);
   if (!wanted) return std::unexpected(within("could not refresh address", wanted.error()));
   if (record->placed && *record->placed != *wanted) TRY(unplace(*record, outcome));
-  TRY(place(*record, By::command));
+  TRY(guard_and_place(*record, By::command));
   return outcome;
 }
 
@@ -445,7 +446,8 @@ Result<Outcome> Addresses::create_interface(const std::string& interface, bool t
     interfaces_.erase(interface);
     return could_not(saved.error().code, saved.error().text);
   }
-  context_.events.add(Severity::info, "interface.created", interface, fmt::format("{} was created", interface));
+  context_.events.add(Severity::info, EventKind::interface_created, interface,
+                      fmt::format("{} was created", interface));
   return Outcome{};
 }
 
@@ -465,7 +467,8 @@ Result<Outcome> Addresses::delete_interface(const std::string& interface) {
     if (record.interface != interface) continue;
     if (auto opened = release(interface, record.placed, outcome); !opened) outcome.notes.push_back(opened.error().text);
   }
-  context_.events.add(Severity::info, "interface.deleted", interface, fmt::format("{} was deleted", interface));
+  context_.events.add(Severity::info, EventKind::interface_deleted, interface,
+                      fmt::format("{} was deleted", interface));
   return outcome;
 }
 
@@ -482,10 +485,10 @@ Result<Outcome> Addresses::enable_interface(const std::string& interface, bool e
   Outcome outcome;
   for (auto& [name, record] : records_) {
     if (record.interface != interface) continue;
-    if (auto done = enable ? place(record, By::command) : unplace(record, outcome); !done)
+    if (auto done = enable ? guard_and_place(record, By::command) : unplace(record, outcome); !done)
       outcome.notes.push_back(fmt::format("{}: {}", name, done.error().text));
   }
-  context_.events.add(Severity::info, "interface.changed", interface,
+  context_.events.add(Severity::info, EventKind::interface_changed, interface,
                       fmt::format("{} was {}", interface, enable ? "enabled" : "disabled"));
   return outcome;
 }
@@ -502,7 +505,8 @@ void Addresses::link_ready(const std::string& link) {
 
 void Addresses::link_gone(const std::string& link) {
   if (interfaces_.erase(link) == 0) return;
-  if (auto saved = save(); !saved) context_.events.add(Severity::warning, "address.failed", link, saved.error().text);
+  if (auto saved = save(); !saved)
+    context_.events.add(Severity::warning, EventKind::address_failed, link, saved.error().text);
 }
 
 void Addresses::link_renamed(const std::string& from, const std::string& to) {
@@ -519,7 +523,8 @@ void Addresses::link_renamed(const std::string& from, const std::string& to) {
     node.mapped().interface = to;
     records_.insert(std::move(node));
   }
-  if (auto saved = save(); !saved) context_.events.add(Severity::warning, "address.failed", to, saved.error().text);
+  if (auto saved = save(); !saved)
+    context_.events.add(Severity::warning, EventKind::address_failed, to, saved.error().text);
 }
 
 bool Addresses::exists(const std::string& interface) const {

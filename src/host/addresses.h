@@ -76,7 +76,7 @@ class Addresses final : public LinkUser {
   Result<AddressRecord::Placed> target(const AddressRecord& record) const;
   // By a command: what it closed it may open again when the kernel refuses. Put back: nothing opens, whatever fails.
   enum class By : uint8_t { command, put_back };
-  Result<> place(AddressRecord& record, By by);  // guard, then kernel; nothing when it should not stand
+  Result<> guard_and_place(AddressRecord& record, By by);  // guard, then kernel; nothing when it should not stand
   Result<> stands_on_its_own(const std::string& interface) const;  // ENODEV: its tunnel has no device, or another's
   Result<> put_in(const AddressRecord& record, const AddressRecord::Placed& wanted);
   [[nodiscard]] std::optional<platform::Route> peer_route(const std::string& interface,

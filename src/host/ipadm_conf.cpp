@@ -49,7 +49,7 @@ std::string IpadmConf::text() const {
   std::string result;
   for (const Line& line : lines_) {
     result += line.raw;
-    for (const auto& [name, value] : line.pairs) result += name + "=" + value + ";";
+    for (const auto& [name, value] : line.pairs) result.append(name).append("=").append(value).append(";");
     result += '\n';
   }
   return result;

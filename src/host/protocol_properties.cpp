@@ -97,7 +97,7 @@ void ProtocolProperties::contribute(platform::Firewall& firewall) const {
 void ProtocolProperties::restore() {
   const auto conf = IpadmConf::load(context_.in_root(kIpadmConfPath));
   if (!conf) {
-    context_.events.add(Severity::warning, "property.failed", "", conf.error().text);
+    context_.events.add(Severity::warning, EventKind::property_failed, "", conf.error().text);
     return;
   }
   for (const IpadmConf::Line& line : conf->lines()) {
@@ -112,7 +112,7 @@ void ProtocolProperties::restore() {
     Result<> done = property ? allowed(**property, value) : Result<>(std::unexpected(property.error()));
     if (done) done = apply(key, value);
     if (!done)
-      context_.events.add(Severity::warning, "property.failed", key.protocol,
+      context_.events.add(Severity::warning, EventKind::property_failed, key.protocol,
                           fmt::format("{}: {}", kIpadmConfPath, done.error().text));
   }
 }
@@ -190,7 +190,7 @@ Result<> ProtocolProperties::change(const Key& key, const std::string& value, bo
     return fail(applied.error().code, "{}: {}", key.property, applied.error().text);
   }
   if (write) persistent_ = std::move(next);
-  context_.events.add(Severity::info, "property.changed", key.interface.empty() ? key.protocol : key.interface,
+  context_.events.add(Severity::info, EventKind::property_changed, key.interface.empty() ? key.protocol : key.interface,
                       fmt::format("{} {} is {}", key.protocol, key.property, value));
   return {};
 }

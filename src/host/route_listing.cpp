@@ -84,6 +84,7 @@ Result<std::vector<RouteRow>> Routes::table(std::optional<Family> family, bool a
   }
   std::ranges::stable_sort(rows, {}, [](const auto& entry) { return std::tuple(entry.second.v6, entry.first); });
   std::vector<RouteRow> result;
+  result.reserve(rows.size());
   for (auto& [prefix, row] : rows) result.push_back(std::move(row));
   return result;
 }

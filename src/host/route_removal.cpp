@@ -31,7 +31,7 @@ Result<> Routes::take_off(const std::string& link, Undo& undo) {
     TRY_ASSIGN(const std::string text, file_.take_out(stored));
     undo.add([this, text] {
       if (auto back = file_.put_back(text); !back)
-        context_.events.add(Severity::alert, "route.failed", "", back.error().text);
+        context_.events.add(Severity::alert, EventKind::route_failed, "", back.error().text);
     });
     crash_point("routes:unstored");
   }

@@ -57,7 +57,7 @@ Routes::Routes(const Context& context, const LinkView& links, GuardDoor& guard)
 
 // ---- kernel and guard
 
-Result<> Routes::place(Wanted& wanted, const Route& route, By by) {
+Result<> Routes::guard_and_place(Wanted& wanted, const Route& route, By by) {
   const std::string interface = interface_name(route.interface_index);
   const bool tunnel = links_.tunnel(interface).has_value();
   if (by == By::command) TRY(may_promise(links_, interface));
@@ -81,7 +81,7 @@ Result<> Routes::place(Wanted& wanted, const Route& route, By by) {
   wanted.tunnel = tunnel ? interface : "";
   if (tunnel) context_.steps.route_added(route.destination, interface);
   if (fresh)
-    context_.events.add(Severity::info, "route.added", route.destination.str(),
+    context_.events.add(Severity::info, EventKind::route_added, route.destination.str(),
                         fmt::format("{} is {}{}", route.destination.str(),
                                     interface.empty() ? "closed by a route" : "routed over ", interface));
   return {};
@@ -93,7 +93,7 @@ Result<bool> Routes::unplace(Wanted& wanted) {
   if (!removed && removed.error().code != ESRCH && removed.error().code != ENODEV)
     return std::unexpected(removed.error());
   wanted.placed.reset();
-  context_.events.add(Severity::info, "route.deleted", was.destination.str(),
+  context_.events.add(Severity::info, EventKind::route_deleted, was.destination.str(),
                       fmt::format("the route to {} was deleted", was.destination.str()));
   const std::string tunnel = std::exchange(wanted.tunnel, "");
   if (tunnel.empty()) return false;
@@ -152,7 +152,7 @@ Result<RouteReport> Routes::add(std::span<const std::string> words, bool persist
     done = fail(EEXIST, "entry exists");
   } else {
     Wanted wanted{.command = command};
-    done = place(wanted, *route, By::command);
+    done = guard_and_place(wanted, *route, By::command);
     if (done && waits)
       *known = {command, wanted.placed, wanted.tunnel, known->persistent};
     else if (done)
@@ -219,7 +219,7 @@ Result<RouteReport> Routes::change(std::span<const std::string> words, bool forc
     return report;
   }
   Wanted next{.command = command};
-  Result<> done = place(next, *route, By::command);
+  Result<> done = guard_and_place(next, *route, By::command);
   if (done) {
     Wanted gone = std::exchange(*old, next);
     done = unplace(gone, report.notes);
@@ -302,7 +302,7 @@ void Routes::adopt() {
         if (auto held = guard_.protect(route.destination, name, GuardSource::route); held)
           context_.steps.route_added(route.destination, name);
         else
-          context_.events.add(Severity::alert, "route.failed", route.destination.str(), held.error().text);
+          context_.events.add(Severity::alert, EventKind::route_failed, route.destination.str(), held.error().text);
       }
       wanted_.push_back(std::move(wanted));
     }
@@ -314,7 +314,7 @@ void Routes::restore() {
   std::vector<std::string> bad;
   auto commands = file_.load(&bad);
   if (!commands) bad.push_back(commands.error().text);
-  for (const std::string& sentence : bad) context_.events.add(Severity::warning, "route.failed", "", sentence);
+  for (const std::string& sentence : bad) context_.events.add(Severity::warning, EventKind::route_failed, "", sentence);
   if (!commands) return;
   std::ranges::stable_partition(*commands, [](const RouteCommand& command) { return command.gateway_is_interface; });
   for (RouteCommand& command : *commands) {
@@ -329,7 +329,7 @@ void Routes::restore() {
   for (const Wanted& wanted : wanted_) {
     if (wanted.placed) continue;
     const auto why = resolve(wanted.command);
-    context_.events.add(Severity::warning, "route.waiting", wanted.command.destination_text,
+    context_.events.add(Severity::warning, EventKind::route_waiting, wanted.command.destination_text,
                         fmt::format("the route to {} waits for its gateway{}", wanted.command.destination_text,
                                     why ? "" : ": " + why.error().text));
   }
@@ -340,9 +340,10 @@ void Routes::place_waiting() {
     if (wanted.placed) continue;
     const auto route = resolve(wanted.command);
     if (!route) continue;
-    if (auto placed = place(wanted, *route, By::put_back);
+    if (auto placed = guard_and_place(wanted, *route, By::put_back);
         !placed && placed.error().code != EEXIST && placed.error().code != ENETDOWN)
-      context_.events.add(Severity::warning, "route.failed", wanted.command.destination_text, placed.error().text);
+      context_.events.add(Severity::warning, EventKind::route_failed, wanted.command.destination_text,
+                          placed.error().text);
   }
 }
 
@@ -360,14 +361,14 @@ void Routes::reassert() {
     const auto route = resolve(wanted.command);
     owes_ |= !route;
     if (!route) continue;  // its link or address is away: tried again when that comes back
-    const auto placed = place(wanted, *route, By::put_back);
+    const auto placed = guard_and_place(wanted, *route, By::put_back);
     owes_ |= !placed;
     const std::string& text = wanted.command.destination_text;
     if (placed)
-      context_.events.add(Severity::warning, "route.restored", text,
+      context_.events.add(Severity::warning, EventKind::route_restored, text,
                           fmt::format("somebody removed the route to {}; it is back", text));
     else if (placed.error().code != ENETDOWN && !again)
-      context_.events.add(Severity::warning, "route.failed", text, placed.error().text);
+      context_.events.add(Severity::warning, EventKind::route_failed, text, placed.error().text);
   }
   place_waiting();
 }

@@ -87,7 +87,7 @@ class Routes final : public LinkUser {
   // By a command: what it closed it may open again when the kernel refuses the route. Put back: nothing opens,
   // whatever fails.
   enum class By : uint8_t { command, put_back };
-  Result<> place(Wanted& wanted, const platform::Route& route, By by);  // guard, then kernel
+  Result<> guard_and_place(Wanted& wanted, const platform::Route& route, By by);  // guard, then kernel
   Result<bool> unplace(Wanted& wanted);  // kernel, then guard: true when the network is open
   Result<> unplace(Wanted& wanted, std::vector<std::string>& notes);
   void place_waiting();

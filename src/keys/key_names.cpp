@@ -17,11 +17,11 @@ void Keys::names_changed() {
   auto text = parse(*waiting_file_, "the key file");
   const bool waits = text.waiting > 0;
   auto requests = config::associations_of(std::move(text), algorithms_.table());
-  if (!requests) return context_.events.add(Severity::alert, "key.failed", "", requests.error().text);
+  if (!requests) return context_.events.add(Severity::alert, EventKind::key_failed, "", requests.error().text);
   for (auto& request : *requests) {
     if (database_.get({request.spec.type, request.spec.spi, request.spec.destination}, {"", true})) continue;
     if (auto added = database_.add(std::move(request), {}); !added)
-      context_.events.add(Severity::alert, "key.failed", "", added.error().text);
+      context_.events.add(Severity::alert, EventKind::key_failed, "", added.error().text);
   }
   if (!waits) waiting_file_.reset();
   keys_changed();

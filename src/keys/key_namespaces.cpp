@@ -41,7 +41,7 @@ bool Keys::may_see(const PeerCredentials& peer, const std::string& name_space) c
 }
 
 void Keys::overrode(const PeerCredentials& peer, const sad::Requester& who, const std::string& what) {
-  context_.events.add(Severity::warning, "key.override", who.name_space,
+  context_.events.add(Severity::warning, EventKind::key_override, who.name_space,
                       fmt::format("user id {}, process {}, acting in {}, overrode other namespaces: {}", peer.uid,
                                   peer.pid, who.name_space.empty() ? "the global namespace" : who.name_space, what));
 }

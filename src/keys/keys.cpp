@@ -65,7 +65,7 @@ void Keys::keys_changed() {
   }
 }
 
-void Keys::tell(const char* kind, const sad::Sa& sa, const char* what) {
+void Keys::tell(EventKind kind, const sad::Sa& sa, const char* what) {
   if (sa.spec.name_space.empty())
     context_.events.add(Severity::info, kind, sa.spec.destination.str(), fmt::format("{} {}", describe(sa), what));
   else
@@ -77,21 +77,21 @@ void Keys::tell(const char* kind, const sad::Sa& sa, const char* what) {
 void Keys::report(const sad::Event& event) {
   if (const auto* added = std::get_if<sad::SaAdded>(&event)) {
     const bool larval = added->sa->transform == nullptr;
-    tell("key.added", *added->sa, larval ? "is reserved, without keys yet" : "is there");
+    tell(EventKind::key_added, *added->sa, larval ? "is reserved, without keys yet" : "is there");
   } else if (const auto* changed = std::get_if<sad::SaChanged>(&event)) {
-    tell("key.changed", *changed->sa, "was changed");
+    tell(EventKind::key_changed, *changed->sa, "was changed");
   } else if (const auto* deleted = std::get_if<sad::SaDeleted>(&event)) {
-    tell("key.deleted", *deleted->sa, "was deleted");
+    tell(EventKind::key_deleted, *deleted->sa, "was deleted");
   } else if (const auto* expired = std::get_if<sad::SaExpired>(&event)) {
-    context_.events.add(Severity::info, "key.expired", expired->sa->spec.destination.str(),
+    context_.events.add(Severity::info, EventKind::key_expired, expired->sa->spec.destination.str(),
                         fmt::format("{}: {} came to an end", describe(*expired->sa), describe(expired->expiry)));
   } else if (const auto* raised = std::get_if<sad::AcquireRaised>(&event)) {
     context_.events.add(
-        Severity::info, "key.wanted", raised->acquire.key.link,
+        Severity::info, EventKind::key_wanted, raised->acquire.key.link,
         fmt::format("rule {} of {} wants an SA between {} and {}", raised->acquire.key.rule_index,
                     raised->acquire.key.link, raised->acquire.outer.local.str(), raised->acquire.outer.remote.str()));
   } else if (const auto* ended = std::get_if<sad::AcquireEnded>(&event); ended != nullptr && !ended->found) {
-    context_.events.add(Severity::warning, "key.missing", ended->acquire.key.link,
+    context_.events.add(Severity::warning, EventKind::key_missing, ended->acquire.key.link,
                         fmt::format("no SA came for rule {} of {}; its packets are dropped",
                                     ended->acquire.key.rule_index, ended->acquire.key.link));
   }

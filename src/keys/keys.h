@@ -78,7 +78,7 @@ class Keys final : public KeyAccess, public LinkUser, public NamespacePart {
   Result<> exchange_for(const sad::Database& wanted, const std::string& path);
   void report(const sad::Event& event);
   [[nodiscard]] config::KeyText parse(const Secret& file, const std::string& path) const;
-  void tell(const char* kind, const sad::Sa& sa, const char* what);
+  void tell(EventKind kind, const sad::Sa& sa, const char* what);
 
   const Context& context_;
   const Algorithms& algorithms_;

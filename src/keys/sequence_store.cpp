@@ -156,7 +156,7 @@ void SequenceStore::restore() {
         fmt::format("{} is gone, and {} says that it was there", context_.in_root(kDiskFile), context_.in_run(kMarks));
   if (!content.damage.empty()) {
     damage_ = advice(content.damage);
-    context_.events.add(Severity::alert, "key.not-saved", "", damage_);
+    context_.events.add(Severity::alert, EventKind::key_not_saved, "", damage_);
     return;
   }
   if (content.id == 0) {  // of a version that kept one there
@@ -185,7 +185,7 @@ void SequenceStore::restore() {
   id_ = (uint64_t{random()} << 32 | random()) | 1;
   if (const auto written = rewrite(); !written) return say_unsaved(written);
   if (const auto begun = marks_.begin(id_); !begun)
-    context_.events.add(Severity::warning, "key.not-saved", "", begun.error().text);
+    context_.events.add(Severity::warning, EventKind::key_not_saved, "", begun.error().text);
   (void)remove_file(old_run_file);
 }
 
@@ -207,7 +207,7 @@ void SequenceStore::say_unsaved(const Result<>& saved) {
   const bool before = std::exchange(unsaved_, !saved);
   if (saved || before) return;
   context_.events.add(
-      Severity::alert, "key.not-saved", "",
+      Severity::alert, EventKind::key_not_saved, "",
       fmt::format("{}; manual SAs stop when the numbers that are saved are used up", saved.error().text));
 }
 

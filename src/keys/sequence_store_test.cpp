@@ -384,7 +384,7 @@ TEST(SequenceStore, ADamagedEmptiedOrLostFileCloses) {
     EXPECT_EQ(closed.code, EIO) << content;
     EXPECT_EQ(closed.diagnostic, sad::Diagnostic::not_remembered);
     EXPECT_NE(closed.text.find("give all of them new keys"), std::string::npos) << closed.text;
-    EXPECT_EQ(host.events.notable().back().kind, "key.not-saved");
+    EXPECT_EQ(name_of(host.events.notable().back().kind), "key.not-saved");
     EXPECT_EQ(host.file(kFile), content) << "and is left for people to look at";
   }
   std::filesystem::remove(host.directory + kFile);
@@ -402,7 +402,7 @@ TEST(SequenceStore, WhatCannotBeSavedIsNotMadeAndWhatIsThereStopsAtItsLimit) {
   EXPECT_EQ(life.refused(8, 0x2002).diagnostic, sad::Diagnostic::not_remembered);
   (void)sa->reserve_sequence(600'000);
   life.store.raise({&sa, 1});
-  EXPECT_EQ(host.events.notable().back().kind, "key.not-saved");
+  EXPECT_EQ(name_of(host.events.notable().back().kind), "key.not-saved");
   while (sa->reserve_sequence(100'000)) continue;
   EXPECT_FALSE(sa->is_exhausted());
   std::filesystem::remove(host.directory + "/var");

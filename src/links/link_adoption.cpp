@@ -36,14 +36,14 @@ void Links::undo_half_made(const TunnelRecord& record) {
   if (!context_.platform.interface(record.name)) return;
   const auto gone = context_.platform.delete_tun(record.name, platform::DeviceName::recorded);
   if (!gone) return left_over(record, gone.error());
-  context_.events.add(Severity::info, "link.undone", record.name,
+  context_.events.add(Severity::info, EventKind::link_undone, record.name,
                       fmt::format("{} was half made or half deleted when aditd died: it is gone", record.name));
 }
 
 // EEXIST: something else stands under the name.
 void Links::left_over(const TunnelRecord& record, const Error& error) {
   if (error.code != EEXIST) left_over_.insert_or_assign(record.name, record);
-  context_.events.add(Severity::warning, "link.undone", record.name,
+  context_.events.add(Severity::warning, EventKind::link_undone, record.name,
                       fmt::format("{} is half made and cannot be removed: {}", record.name, error.text));
 }
 
@@ -52,7 +52,7 @@ void Links::left_over(const TunnelRecord& record, const Error& error) {
 void Links::put_device_back(Tunnel& tunnel) {
   if (auto opened = open_device(tunnel); !opened) return device_failed(tunnel, opened.error());
   if (!std::exchange(tunnel.broken_device, {}).empty())
-    context_.events.add(Severity::info, "link.restored", tunnel.active.name,
+    context_.events.add(Severity::info, EventKind::link_restored, tunnel.active.name,
                         fmt::format("the device of {} could be made at last", tunnel.active.name));
   tunnel.patience = {};
   tunnel.name_taken = false;
@@ -72,7 +72,7 @@ Result<> Links::open_device(Tunnel& tunnel) {
   tunnel.carrier = false;
   tunnel.underlay_mtu = underlay_mtu(tunnel.ends);
   tunnel.device_mtu = mtu_of(tunnel, policy_.head_of(tunnel.active.name).get()).mtu;
-  dataplane_.put_link(picture_of(tunnel, false));
+  dataplane_.put_link(link_for_packets(tunnel, false));
   dataplane_.publish();
   TRY(dataplane_.attach(tunnel.active.id, std::move(ports)));
   tunnel.device = true;
@@ -82,10 +82,10 @@ Result<> Links::open_device(Tunnel& tunnel) {
 void Links::dress_device(const Tunnel& tunnel) {
   const std::string& name = tunnel.active.name;
   if (auto sized = context_.platform.set_mtu(name, tunnel.device_mtu); !sized)
-    context_.events.add(Severity::warning, "link.failed", name, sized.error().text);
+    context_.events.add(Severity::warning, EventKind::link_failed, name, sized.error().text);
   fit_super_packets(tunnel);
   if (auto up = context_.platform.set_link_up(name, true); !up)
-    context_.events.add(Severity::warning, "link.failed", name, up.error().text);
+    context_.events.add(Severity::warning, EventKind::link_failed, name, up.error().text);
 }
 
 // Told once for each reason, not at each try.
@@ -96,7 +96,7 @@ void Links::device_failed(Tunnel& tunnel, const Error& error) {
   tunnel.try_again = context_.clock.now() + tunnel.patience;
   if (tunnel.broken_device == error.text) return;
   tunnel.broken_device = error.text;
-  context_.events.add(Severity::alert, "link.failed", tunnel.active.name, state_of(tunnel).why_closed);
+  context_.events.add(Severity::alert, EventKind::link_failed, tunnel.active.name, state_of(tunnel).why_closed);
 }
 
 void Links::lose_device(Tunnel& tunnel) {
@@ -159,7 +159,7 @@ bool Links::look_at_device(Tunnel& tunnel, const platform::InterfaceInfo* device
   if (!gone && device->up && device->mtu == tunnel.device_mtu && device->carrier == tunnel.carrier) return false;
   const bool down = !gone && !device->up;
   if (gone || down)
-    context_.events.add(Severity::alert, "link.restored", name,
+    context_.events.add(Severity::alert, EventKind::link_restored, name,
                         fmt::format("somebody {} {}; it is put back", gone ? "removed" : "took down", name));
   if (gone) {
     lose_device(tunnel);

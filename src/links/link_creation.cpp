@@ -34,6 +34,7 @@ using Pair = std::pair<net::Address, net::Address>;
 
 std::vector<std::string> names_of(const auto& births) {
   std::vector<std::string> names;
+  names.reserve(births.size());
   for (const auto& birth : births) names.push_back(birth.request->name);
   return names;
 }
@@ -80,6 +81,7 @@ Result<std::vector<Links::Birth>> Links::check_births(const std::vector<IptunReq
     return {};
   };
   std::vector<TunnelRecord> asked;
+  asked.reserve(requests.size());
   for (const IptunRequest& request : requests) asked.push_back(record_of(request, {}, {}));
   ask_names(asked);
   for (const IptunRequest& request : requests) {
@@ -105,7 +107,7 @@ Result<> Links::take_policies(const std::vector<Birth>& births, Undo& undo, Outc
   TRY_ASSIGN(auto before, policy_.put_properties(rules));
   undo.add([this, before = std::move(before)] {
     if (auto undone = policy_.put_properties(before); !undone)
-      context_.events.add(Severity::alert, "policy.failed", "", undone.error().text);
+      context_.events.add(Severity::alert, EventKind::policy_failed, "", undone.error().text);
   });
   return {};
 }
@@ -138,7 +140,7 @@ void Links::enter(std::vector<Birth>& births, Undo& undo) {
 
 void Links::tell_guard_gone(const std::vector<Birth>& births) {
   if (auto told = guard_.tunnels_changed(names_of(births)); !told)
-    context_.events.add(Severity::warning, "guard.failed", "", told.error().text);
+    context_.events.add(Severity::warning, EventKind::guard_failed, "", told.error().text);
 }
 
 Result<> Links::guard_births(const std::vector<Birth>& births, Undo& undo) {
@@ -179,11 +181,11 @@ Result<> Links::open_born(Birth& birth, Undo& undo) {
   TRY(context_.platform.set_link_up(name, true));
   crash_point("create:up");
   tunnel.device = true;
-  dataplane_.put_link(picture_of(tunnel, false));
+  dataplane_.put_link(link_for_packets(tunnel, false));
   return {};
 }
 
-// The picture before the queues: a worker never has a queue of a link that it does not know.
+// The snapshot before the queues: a worker never has a queue of a link that it does not know.
 Result<> Links::make_devices(std::vector<Birth>& births, Undo& undo) {
   undo.add([this, &births] {
     for (const Birth& birth : births) {
@@ -208,7 +210,8 @@ Result<> Links::store_births(const std::vector<Birth>& births, Undo& undo) {
     for (const Birth& birth : births) birth.tunnel->stored.reset();
     resting_ = resting;
     if (auto undone = save_stored(names_of(births)); !undone)
-      context_.events.add(Severity::warning, "link.not-saved", births.front().request->name, undone.error().text);
+      context_.events.add(Severity::warning, EventKind::link_not_saved, births.front().request->name,
+                          undone.error().text);
   });
   bool lasting = false;
   for (const Birth& birth : births) {
@@ -238,13 +241,15 @@ Result<Outcome> Links::create_all(const std::vector<IptunRequest>& requests) {
   crash_point("create:device");
   TRY(store_births(births, undo));
   std::vector<Tunnel*> born;
+  born.reserve(births.size());
   for (const Birth& birth : births) born.push_back(birth.tunnel);
   TRY(refresh(born));
   crash_point("create:carrier");
   undo.keep();
   for (const IptunRequest& request : requests) {
     policy_.tunnel_made(request.name);
-    context_.events.add(Severity::info, "link.created", request.name, fmt::format("{} was made", request.name));
+    context_.events.add(Severity::info, EventKind::link_created, request.name,
+                        fmt::format("{} was made", request.name));
     for (auto* user : users_) user->link_ready(request.name);
   }
   return outcome;

@@ -44,7 +44,7 @@ TEST(LinkCreation, ManyTunnelsAreOneTransaction) {
 TEST(LinkCreation, TheLastCostTheHostNoMoreThanTheFirst) {
   EngineWorld world;
   ASSERT_TRUE(world.start());
-  const auto pictures = [&] { return world.engine->dataplane().shared().publisher.get()->generation; };
+  const auto snapshots = [&] { return world.engine->dataplane().shared().publisher.get()->generation; };
   const auto cost = [&](int batch) {
     std::vector<IptunRequest> requests;
     for (int i = 0; i < 100; ++i)
@@ -53,13 +53,13 @@ TEST(LinkCreation, TheLastCostTheHostNoMoreThanTheFirst) {
                           .remote = fmt::format("6.0.{}.{}", batch, i + 1),
                           .secured = true,
                           .properties = {{"ipsec", "{encr_algs aes-gcm}"}}});
-    const auto before = pictures();
+    const auto before = snapshots();
     world.platform.journal.clear();
     EXPECT_TRUE(world.engine->links().create_all(requests));
-    return std::pair(pictures() - before, world.platform.journal.size());
+    return std::pair(snapshots() - before, world.platform.journal.size());
   };
   const auto first = cost(0);
-  EXPECT_LE(first.first, 4u) << "pictures, whatever the number of tunnels";
+  EXPECT_LE(first.first, 4u) << "snapshots, whatever the number of tunnels";
   EXPECT_LE(first.second, 100u * 6) << "calls that change the kernel";
   for (int batch = 1; batch < 6; ++batch) EXPECT_EQ(cost(batch), first) << batch;
 }

@@ -55,6 +55,7 @@ DatalinkConf Links::active_conf() const {
 
 Result<> Links::save_stored(const std::vector<std::string>& names) {
   std::vector<LinkChange> changes;
+  changes.reserve(names.size());
   for (const std::string& name : names) changes.push_back({name, stored_record(name)});
   stored_at_ = context_.clock.now();
   return stored_file_.change(changes, [this] { return stored_conf(); });
@@ -62,6 +63,7 @@ Result<> Links::save_stored(const std::vector<std::string>& names) {
 
 Result<> Links::save_active(const std::vector<std::string>& names) {
   std::vector<LinkChange> changes;
+  changes.reserve(names.size());
   for (const std::string& name : names) changes.push_back({name, active_record(name)});
   return active_file_.change(changes, [this] { return active_conf(); });
 }
@@ -71,7 +73,7 @@ void Links::write_stored() {
   if (!stored_file_.owes() || context_.clock.now() - stored_at_ < kUntilWritten) return;
   stored_at_ = context_.clock.now();
   if (auto written = stored_file_.write(stored_conf()); !written)
-    context_.events.add(Severity::warning, "link.not-saved", "", written.error().text);
+    context_.events.add(Severity::warning, EventKind::link_not_saved, "", written.error().text);
 }
 
 // datalink.conf first: with it the change is done, and the serial tells the next daemon if links.cache is older.
@@ -115,7 +117,7 @@ Result<Links::Remembered> Links::remembered() {
 void Links::tell_broken(const std::string& path, const std::vector<BrokenLine>& lines) const {
   for (const BrokenLine& line : lines)
     context_.events.add(
-        Severity::alert, "link.unreadable", line.name,
+        Severity::alert, EventKind::link_unreadable, line.name,
         fmt::format("{}:{}:{}: {}; {} is not there, and what the guard closes for it stays closed; repair the line and "
                     "start aditd again{}",
                     path, line.line, line.column, line.why, line.name.empty() ? "its tunnel" : line.name,
@@ -139,6 +141,7 @@ Result<> Links::restore() {
   for (const BrokenLine& line : broken_lines_)
     if (line.id < kSaneId) next_id_ = std::max(next_id_, line.id + 1);
   std::vector<TunnelRecord> records;
+  records.reserve(remembered.tunnels.size());
   for (const auto& [record, kept] : remembered.tunnels) records.push_back(record);
   ask_names(records);
   for (auto& [record, kept] : remembered.tunnels) adopt(std::move(record), std::move(kept));

@@ -73,6 +73,7 @@ LinkInfo Links::info_of(const Tunnel& tunnel, const platform::InterfaceInfo* dev
   LinkInfo info{tunnel.active.name, "iptun", tunnel.usable ? "up" : "down"};
   info.mtu = tunnel.device_mtu;
   info.secured = tunnel.active.secured;
+  if (tunnel.closed) info.closed_by = tunnel::name_of(*tunnel.closed);
   info.why_down = down_sentence(tunnel);
   info.open = tunnel.published && datapath::passes_clear_text(*tunnel.published);
   if (info.open) info.why_open = words_for(tunnel, Stand::open);

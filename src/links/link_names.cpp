@@ -37,9 +37,9 @@ Endpoints Links::known_ends(const TunnelRecord& record) {
                          const char* side) -> std::optional<net::Address> {
     if (!typed) return std::nullopt;
     const auto found = resolve_endpoint(*context_.names, record.type, *typed, side);
-    if (found && *found) return **found;
+    if (found && *found) return *found;
     if (found && !*found && seen && check_endpoint(record.type, *seen, side, *typed)) return seen;
-    if (!found) context_.events.add(Severity::warning, "link.unbound", record.name, found.error().text);
+    if (!found) context_.events.add(Severity::warning, EventKind::link_unbound, record.name, found.error().text);
     return std::nullopt;
   };
   return {known(record.local, record.local_seen, "local"), known(record.remote, record.remote_seen, "remote")};
@@ -47,7 +47,7 @@ Endpoints Links::known_ends(const TunnelRecord& record) {
 
 void Links::bind(Tunnel& tunnel, Endpoints ends) {
   if (const auto free = check_pair_free(ends, tunnel.active.name); !free) {
-    context_.events.add(Severity::warning, "link.unbound", tunnel.active.name, free.error().text);
+    context_.events.add(Severity::warning, EventKind::link_unbound, tunnel.active.name, free.error().text);
     ends.remote.reset();
   }
   forget_pair(tunnel);
@@ -76,7 +76,7 @@ void Links::names_changed() {
       Outcome outcome;
       const auto taken = take_property(name, tunnel.active.properties.ipsec, "dladm " + name, undo, outcome);
       undo.keep();
-      if (!taken) context_.events.add(Severity::alert, "link.policy", name, taken.error().text);
+      if (!taken) context_.events.add(Severity::alert, EventKind::link_policy, name, taken.error().text);
     }
     if (!is_name(tunnel.active.local) && !is_name(tunnel.active.remote)) continue;
     TunnelRecord record = tunnel.active;
@@ -97,13 +97,14 @@ void Links::names_changed() {
   if (moved.empty()) return;
   (void)refresh(moved);
   std::vector<std::string> names;
+  names.reserve(moved.size());
   for (const Tunnel* tunnel : moved) names.push_back(tunnel->active.name);
   for (const auto& saved : {save_stored(names), save_active(names)}) {
-    if (!saved) context_.events.add(Severity::warning, "link.not-saved", "", saved.error().text);
+    if (!saved) context_.events.add(Severity::warning, EventKind::link_not_saved, "", saved.error().text);
   }
   for (const Tunnel* tunnel : moved) {
     context_.events.add(
-        Severity::info, "link.changed", tunnel->active.name,
+        Severity::info, EventKind::link_changed, tunnel->active.name,
         fmt::format("the outer addresses of {} are what their names stand for now", tunnel->active.name));
     for (auto* user : users_) user->link_ready(tunnel->active.name);
   }

@@ -13,7 +13,7 @@ Result<> Links::take_property(const std::string& name, const std::optional<std::
   TRY_ASSIGN(const PropertyRules before, policy_.put_property(name, rules));
   undo.add([this, name, before] {
     if (auto undone = policy_.put_property(name, before); !undone)
-      context_.events.add(Severity::alert, "policy.failed", name, undone.error().text);
+      context_.events.add(Severity::alert, EventKind::policy_failed, name, undone.error().text);
   });
   for (const std::string& warning : rules.warnings) outcome.notes.push_back(warning);
   return {};
@@ -44,7 +44,8 @@ void Links::load_policies() {
   }
   if (texts.empty()) return;
   broken_at_start_ = policy_.load_properties(texts);
-  for (const auto& [name, why] : broken_at_start_) context_.events.add(Severity::alert, "link.policy", name, why);
+  for (const auto& [name, why] : broken_at_start_)
+    context_.events.add(Severity::alert, EventKind::link_policy, name, why);
 }
 
 // `svcadm restart network/iptun`: names may resolve and algorithms be known by now.

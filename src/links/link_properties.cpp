@@ -142,7 +142,7 @@ Result<Outcome> Links::change_properties(const std::string& name, const Property
     tunnel->broken_policy = broken;
     (void)save_active({old_active.name});
     if (auto undone = save_stored({old_active.name}); !undone)
-      context_.events.add(Severity::warning, "link.not-saved", tunnel->active.name, undone.error().text);
+      context_.events.add(Severity::warning, EventKind::link_not_saved, tunnel->active.name, undone.error().text);
     (void)refresh(*tunnel);
   });
   tunnel->active.properties = active;
@@ -155,7 +155,8 @@ Result<Outcome> Links::change_properties(const std::string& name, const Property
   }
   TRY(refresh(*tunnel));
   undo.keep();
-  context_.events.add(Severity::info, "link.changed", name, fmt::format("properties of {} were changed", name));
+  context_.events.add(Severity::info, EventKind::link_changed, name,
+                      fmt::format("properties of {} were changed", name));
   return outcome;
 }
 

@@ -2,28 +2,24 @@
 #include <ranges>
 
 #include "base/store.h"
+#include "base/text.h"
 #include "links/links.h"
 
 namespace adit::engine {
 namespace {
-
-std::string joined(const std::vector<net::Prefix>& networks) {
-  std::string text;
-  for (const auto& network : networks) text += (text.empty() ? "" : ", ") + network.str();
-  return text;
-}
 
 // What delete-iptun says about the networks that its tunnel guarded.
 std::string opened_note(const std::vector<net::Prefix>& networks, const std::string& name) {
   return fmt::format(
       "{} {} guarded for {} and {} not any more: reachable in the clear wherever a route leads there "
       "(delete-iptun -k would have kept {} closed)",
-      joined(networks), networks.size() == 1 ? "was" : "were", name, networks.size() == 1 ? "is" : "are",
-      networks.size() == 1 ? "it" : "them");
+      joined(networks, ", ", &net::Prefix::str), networks.size() == 1 ? "was" : "were", name,
+      networks.size() == 1 ? "is" : "are", networks.size() == 1 ? "it" : "them");
 }
 
 std::string kept_note(const std::vector<net::Prefix>& networks, const std::string& why) {
-  return fmt::format("{} {} closed: {}", joined(networks), networks.size() == 1 ? "stays" : "stay", why);
+  return fmt::format("{} {} closed: {}", joined(networks, ", ", &net::Prefix::str),
+                     networks.size() == 1 ? "stays" : "stay", why);
 }
 
 // "the address v4_bob0/v4 ('ipadm delete-addr v4_bob0/v4'), the route ..."
@@ -75,7 +71,7 @@ Result<> Links::close_carrier(Tunnel& tunnel, Undo& undo) {
 Result<> Links::mark_deleting(Tunnel& tunnel, bool keep_closed, Undo& undo) {
   undo.add([this, &tunnel] {
     if (auto undone = take_mark_away(tunnel); !undone)
-      context_.events.add(Severity::alert, "link.not-saved", tunnel.active.name, undone.error().text);
+      context_.events.add(Severity::alert, EventKind::link_not_saved, tunnel.active.name, undone.error().text);
   });
   const auto mark = [&](TunnelRecord& record) {
     record.deleting = true;
@@ -116,7 +112,7 @@ Result<> Links::unstore(Tunnel& tunnel, Undo& undo) {
   undo.add([this, &tunnel, stored = *tunnel.stored] {
     tunnel.stored = stored;
     if (auto undone = save_stored({stored.name}); !undone)
-      context_.events.add(Severity::alert, "link.not-saved", stored.name, undone.error().text);
+      context_.events.add(Severity::alert, EventKind::link_not_saved, stored.name, undone.error().text);
   });
   tunnel.stored.reset();
   TRY(save_stored({tunnel.active.name}));
@@ -132,7 +128,7 @@ Result<Outcome> Links::remove_broken(const std::string& name) {
     broken_lines_ = broken;
     aside_ = aside;
     if (auto undone = stored_file_.write(stored_conf()); !undone)
-      context_.events.add(Severity::alert, "link.not-saved", "", undone.error().text);
+      context_.events.add(Severity::alert, EventKind::link_not_saved, "", undone.error().text);
   });
   std::erase_if(broken_lines_, [&](const BrokenLine& line) { return line.name == name; });
   std::erase_if(aside_, [&](const TunnelRecord& record) { return record.name == name; });
@@ -143,7 +139,8 @@ Result<Outcome> Links::remove_broken(const std::string& name) {
   }
   undo.keep();
   (void)save_active({name});
-  context_.events.add(Severity::info, "link.deleted", name, fmt::format("the unreadable line of {} was deleted", name));
+  context_.events.add(Severity::info, EventKind::link_deleted, name,
+                      fmt::format("the unreadable line of {} was deleted", name));
   Outcome outcome;
   if (const auto guarded = guard_.networks_of(name); !guarded.empty())
     outcome.notes.push_back(kept_note(guarded, "`adit guard open NETWORK` opens one"));
@@ -188,8 +185,8 @@ Result<Outcome> Links::remove(const std::string& name, bool temporary, bool keep
   tunnels_.erase(name);
   (void)save_active({name});
   if (auto told = guard_.tunnels_changed({name}); !told)
-    context_.events.add(Severity::warning, "guard.failed", name, told.error().text);
-  context_.events.add(Severity::info, "link.deleted", name, fmt::format("{} was deleted", name));
+    context_.events.add(Severity::warning, EventKind::guard_failed, name, told.error().text);
+  context_.events.add(Severity::info, EventKind::link_deleted, name, fmt::format("{} was deleted", name));
   for (auto* user : users_) user->link_gone(name);
   if (!comes_back) policy_.tunnel_gone(name);
   if (guarded.empty() || !secured) return outcome;  // what an earlier tunnel of that name closed is not this one's
@@ -220,7 +217,7 @@ void Links::finish_removals() {
   for (const auto& [name, keep_closed] : begun) {
     const auto done = remove(name, false, keep_closed, true);
     if (!done) (void)take_mark_away(tunnels_.at(name));
-    context_.events.add(done ? Severity::info : Severity::alert, "link.undone", name,
+    context_.events.add(done ? Severity::info : Severity::alert, EventKind::link_undone, name,
                         done ? fmt::format("{} was half deleted when aditd died: the rest is gone now", name)
                              : fmt::format("{0} was half deleted when aditd died and cannot be deleted now: {1}; it "
                                            "stays, with what is still on it; 'dladm delete-iptun -r {0}' deletes it",

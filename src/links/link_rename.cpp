@@ -126,13 +126,14 @@ Result<Outcome> Links::rename(const std::string& name, const std::string& new_na
   undo.keep();
   Outcome outcome = policy_goes_along(name, new_name);
   if (auto told = guard_.tunnels_changed({name, new_name}); !told)
-    context_.events.add(Severity::warning, "guard.failed", new_name, told.error().text);
+    context_.events.add(Severity::warning, EventKind::guard_failed, new_name, told.error().text);
   if (tunnels_.at(new_name).active.secured)
     if (auto forgotten = guard_.forget(name, Opening::rename); !forgotten)
-      context_.events.add(Severity::warning, "guard.failed", name, forgotten.error().text);
+      context_.events.add(Severity::warning, EventKind::guard_failed, name, forgotten.error().text);
   for (auto* user : users_) user->link_renamed(name, new_name);
   TRY(refresh(tunnels_.at(new_name)));
-  context_.events.add(Severity::info, "link.renamed", new_name, fmt::format("{} is called {} now", name, new_name));
+  context_.events.add(Severity::info, EventKind::link_renamed, new_name,
+                      fmt::format("{} is called {} now", name, new_name));
   return outcome;
 }
 

@@ -1,5 +1,5 @@
-// What state a tunnel is in, and how a change of it reaches the packets: first what closes, then the picture, then what
-// opens.
+// What state a tunnel is in, and how a change of it reaches the packets: first what closes, then the snapshot, then
+// what opens.
 #include <algorithm>
 
 #include "links/links.h"
@@ -11,49 +11,23 @@ tunnel::LinkFacts Links::facts_of(const Tunnel& tunnel) const {
   tunnel::LinkFacts facts;
   facts.exists = tunnel.device;
   facts.adopted = adopted_;
-  facts.admin_up = service_up_;
+  facts.service = service_up_;
   facts.bound = tunnel.ends.bound() && tunnel.local_here;
-  const bool shut = !tunnel.broken_policy.empty() || tunnel.active.deleting;
-  facts.secured = tunnel.active.secured || tunnel.lost_policy || shut;
-  const bool unguarded = tunnel.active.secured && guard_.switched_off();
-  facts.policy = head != nullptr && head->active() && !shut && !unguarded;
+  facts.secured = tunnel.active.secured;
+  facts.policy = head != nullptr && head->active();
+  facts.half_deleted = tunnel.active.deleting;
+  facts.guard_off = guard_.switched_off();
+  facts.broken_policy = tunnel.broken_policy;
+  facts.broken_device = tunnel.broken_device;
+  if (tunnel.lost_policy)
+    facts.lost_policy = tunnel.lost_because.empty() ? "the rules it had were in no file and went with an earlier aditd"
+                                                    : tunnel.lost_because;
+  facts.unresolved_name = unresolved(tunnel);
   return facts;
 }
 
 tunnel::LinkState Links::state_of(const Tunnel& tunnel) const {
-  auto state = tunnel::link_state(tunnel.active.name, facts_of(tunnel));
-  if (const std::string name = unresolved(tunnel); !name.empty() && !facts_of(tunnel).bound)
-    state.why_closed = fmt::format("{} is closed because '{}' does not resolve; it is looked up again by itself",
-                                   tunnel.active.name, name);
-  if (!tunnel.broken_device.empty())
-    state.why_closed =
-        fmt::format("{} is closed because its network device cannot be made: {}; it is tried again by itself",
-                    tunnel.active.name, tunnel.broken_device);
-  if (tunnel.lost_policy && !state.usable && tunnel.broken_device.empty())
-    state.why_closed = fmt::format(
-        "{} is closed because {}; give it rules, or let it pass clear text with `svcadm restart network/iptun`",
-        tunnel.active.name,
-        tunnel.lost_because.empty() ? "the rules it had were in no file and went with an earlier aditd"
-                                    : tunnel.lost_because);
-  if (!tunnel.broken_policy.empty())
-    state.why_closed = fmt::format(
-        "{} is closed because its property ipsec gives no rules: {}; give it another one with dladm set-linkprop, or "
-        "let it be read again by `svcadm restart network/iptun`",
-        tunnel.active.name, tunnel.broken_policy);
-  if (tunnel.active.secured && guard_.switched_off())
-    state.why_closed = fmt::format(
-        "{} is down because it requires security and the guard is switched off by adit.guard=off on the kernel's "
-        "command line; a boot without it opens it",
-        tunnel.active.name);
-  if (tunnel.active.deleting)
-    state.why_closed = fmt::format("{0} is closed because it is half deleted; `dladm delete-iptun -r {0}` goes on",
-                                   tunnel.active.name);
-  if (!service_up_ && tunnel.device && adopted_)
-    state.why_closed = fmt::format(
-        "{} is down because the service network/iptun is not online; `svcadm enable network/iptun` "
-        "opens it",
-        tunnel.active.name);
-  return state;
+  return tunnel::link_state(tunnel.active.name, facts_of(tunnel));
 }
 
 MtuSum Links::mtu_of(const Tunnel& tunnel, const spd::Head* head) const {
@@ -78,14 +52,14 @@ tunnel::Outer Links::outer_of(const Tunnel& tunnel) {
           record.properties.encaplimit.value_or(tunnel::kDefaultEncapLimit)};
 }
 
-std::shared_ptr<const datapath::Link> Links::picture_of(const Tunnel& tunnel, bool usable) const {
+std::shared_ptr<const datapath::Link> Links::link_for_packets(const Tunnel& tunnel, bool usable) const {
   auto link = std::make_shared<datapath::Link>();
   const TunnelRecord& record = tunnel.active;
   link->id = record.id;
   link->name = record.name;
   link->outer = outer_of(tunnel);
   link->bound = tunnel.ends.bound();
-  link->secured = record.secured || tunnel.lost_policy || !tunnel.broken_policy.empty();
+  link->secured = tunnel::needs_policy(facts_of(tunnel));
   link->up = usable;
   link->mtu = tunnel.device_mtu;
   link->path_mtu = tunnel.learned_mtu != 0 ? tunnel.learned_mtu : tunnel.underlay_mtu;
@@ -95,23 +69,24 @@ std::shared_ptr<const datapath::Link> Links::picture_of(const Tunnel& tunnel, bo
   return link;
 }
 
-// All three steps of all tunnels together, so that a thousand of them cost one picture. The first failure is returned;
+// All three steps of all tunnels together, so that a thousand of them cost one snapshot. The first failure is returned;
 // every step that closes is done all the same.
 Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
   Result<> result;
   const auto note = [&](Result<> step, const std::string& name) {
     if (step) return true;
-    context_.events.add(Severity::warning, "link.failed", name, step.error().text);
+    context_.events.add(Severity::warning, EventKind::link_failed, name, step.error().text);
     if (result) result = std::move(step);
     return false;
   };
   std::vector<std::pair<Tunnel*, tunnel::LinkState>> next;
   if (adopted_) remember_policies(tunnels);
+  next.reserve(tunnels.size());
   for (Tunnel* tunnel : tunnels) next.emplace_back(tunnel, state_of(*tunnel));
 
   for (auto& [tunnel, state] : next) {
     if (!tunnel->carrier || state.carrier) continue;
-    // Refused: the picture shuts it, and tick() tries again.
+    // Refused: the snapshot shuts it, and tick() tries again.
     if (!note(context_.platform.set_carrier(tunnel->active.name, false), tunnel->active.name)) continue;
     context_.steps.carrier(tunnel->active.name, false);
     tunnel->carrier = false;
@@ -124,19 +99,20 @@ Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
         fit_super_packets(*tunnel);
       }
     }
-    tunnel->published = picture_of(*tunnel, state.usable);
+    tunnel->published = link_for_packets(*tunnel, state.usable);
     dataplane_.put_link(tunnel->published);
   }
   if (!next.empty()) dataplane_.publish();
   if (context_.steps.on())
     for (const auto& [tunnel, state] : next) {
-      if (tunnel->carrier && !state.carrier) continue;  // the picture does not let it pass, whatever its rules are
+      if (tunnel->carrier && !state.carrier) continue;  // the snapshot does not let it pass, whatever its rules are
       const auto& head = tunnel->published->head;
       context_.steps.policy(tunnel->active.name, head != nullptr && head->active());
     }
 
   // Whatever the guard is to let pass it is told before; what it could not be told stays closed.
   std::vector<std::string> names;
+  names.reserve(next.size());
   for (const auto& [tunnel, state] : next) names.push_back(tunnel->active.name);
   if (auto told = guard_.tunnels_changed(names); !told) {
     note(told, names.size() == 1 ? names.front() : "");
@@ -150,6 +126,7 @@ Result<> Links::refresh(const std::vector<Tunnel*>& tunnels) {
       if (tunnel->carrier) context_.steps.carrier(name, true);
     }
     tunnel->usable = state.usable;
+    tunnel->closed = state.closed;
     tunnel->why_closed = state.why_closed;
     tell(*tunnel);
   }
@@ -170,7 +147,7 @@ void Links::remember_policies(const std::vector<Tunnel*>& tunnels) {
   }
   if (changed.empty()) return;
   if (auto saved = save_active(changed); !saved)
-    context_.events.add(Severity::warning, "link.not-saved", "", saved.error().text);
+    context_.events.add(Severity::warning, EventKind::link_not_saved, "", saved.error().text);
 }
 
 // had_policy stays as it is on disk: the next daemon keeps it closed too.
@@ -183,6 +160,7 @@ void Links::keep_closed(const std::string& name, const std::string& because) {
 
 void Links::refresh_all() {
   std::vector<Tunnel*> all;
+  all.reserve(tunnels_.size());
   for (auto& [name, tunnel] : tunnels_) all.push_back(&tunnel);
   (void)refresh(all);
 }
@@ -195,7 +173,7 @@ void Links::policy_changed(const std::set<std::string>& heads) {
   }
   if (touched.empty()) return;
   (void)refresh(touched);
-  dataplane_.settle();
+  dataplane_.drain_older_snapshots();
 }
 
 void Links::handle(const datapath::PathMtuChanged& event) {
@@ -231,6 +209,7 @@ std::optional<TunnelView> Links::tunnel(const std::string& name) const {
 
 std::vector<TunnelView> Links::tunnels() const {
   std::vector<TunnelView> views;
+  views.reserve(tunnels_.size());
   for (const auto& [name, tunnel] : tunnels_) views.push_back(view_of(tunnel));
   return views;
 }
@@ -240,7 +219,7 @@ bool Links::up_with(const std::string& name, bool policy) const {
   if (found == tunnels_.end()) return false;
   tunnel::LinkFacts facts = facts_of(found->second);
   facts.policy = policy;
-  return tunnel::link_usable(facts);
+  return !tunnel::closed_by(facts);
 }
 
 std::string Links::why_closed(const std::string& name) const {

@@ -19,8 +19,9 @@ Stand Links::stand_of(const Tunnel& tunnel) {
   const datapath::Link& link = *tunnel.published;
   if (datapath::passes_clear_text(link)) return Stand::open;
   if (link.up) return Stand::up;
-  if (datapath::needs_no_policy(link) && !tunnel.active.deleting) return Stand::bare;
-  return link.secured ? Stand::shut : Stand::down;
+  if (datapath::needs_no_policy(link)) return Stand::bare;
+  const bool leaves = tunnel.active.deleting && !tunnel.active.secured;  // its deletion closed it: nothing went wrong
+  return link.secured && !leaves ? Stand::shut : Stand::down;
 }
 
 std::string Links::down_sentence(const Tunnel& tunnel) const {
@@ -64,11 +65,12 @@ void Links::tell(Tunnel& tunnel) {
   const std::string sentence = quiet || better ? std::string() : words_for(tunnel, now);
   if (context_.told != nullptr) context_.told->note(name, before, now, sentence);
   if (!sentence.empty())
-    context_.events.add(Severity::alert, now == Stand::shut ? "link.state" : "link.open", name, sentence);
+    context_.events.add(Severity::alert, now == Stand::shut ? EventKind::link_state : EventKind::link_open, name,
+                        sentence);
   else if (now == Stand::up)
-    context_.events.add(Severity::info, "link.state", name, fmt::format("{} is up", name));
+    context_.events.add(Severity::info, EventKind::link_state, name, fmt::format("{} is up", name));
   else if (!quiet)
-    context_.events.add(Severity::info, "link.state", name, tunnel.why_closed);
+    context_.events.add(Severity::info, EventKind::link_state, name, tunnel.why_closed);
 }
 
 }  // namespace adit::engine

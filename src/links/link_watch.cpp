@@ -14,9 +14,9 @@ void Links::watch(Tunnel& tunnel, MonoTime now) {
   if (begun == Trouble::none || !tunnel.usable) return;
   const std::string& name = tunnel.active.name;
   if (begun == Trouble::sending)
-    context_.events.add(Severity::warning, "link.send-failed", name, told(begun, tunnel));
+    context_.events.add(Severity::warning, EventKind::link_send_failed, name, told(begun, tunnel));
   else
-    context_.events.add(Severity::warning, "link.peer-failed", name, told(begun, tunnel));
+    context_.events.add(Severity::warning, EventKind::link_peer_failed, name, told(begun, tunnel));
 }
 
 // "No route" is asked of the kernel again: it may have come while nothing was sent.

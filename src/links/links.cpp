@@ -101,7 +101,7 @@ Result<Outcome> Links::modify(const std::string& name, const std::optional<std::
     set_ends(*tunnel, old.ends);
     (void)save_active({old.active.name});
     if (auto undone = save_stored({old.active.name}); !undone)
-      context_.events.add(Severity::warning, "link.not-saved", old.active.name, undone.error().text);
+      context_.events.add(Severity::warning, EventKind::link_not_saved, old.active.name, undone.error().text);
     (void)refresh(*tunnel);
   });
   tunnel->active = next;
@@ -120,7 +120,7 @@ Result<Outcome> Links::modify(const std::string& name, const std::optional<std::
   tunnel->underlay_mtu = underlay_mtu(ends);
   TRY(refresh(*tunnel));
   undo.keep();
-  context_.events.add(Severity::info, "link.changed", name,
+  context_.events.add(Severity::info, EventKind::link_changed, name,
                       fmt::format("the outer addresses of {} were changed", name));
   for (auto* user : users_) user->link_ready(name);  // addrconf identifiers follow the outer addresses
   return outcome;

@@ -38,7 +38,7 @@ class Links final : public LinkView {
   // EINVAL: name, family, both addresses equal; EEXIST: name; EADDRNOTAVAIL: local not here, address no unicast;
   // EADDRINUSE: the pair; ELOOP: it would carry itself; ENOSPC, EROFS …: not saved; or what device and guard said.
   Result<Outcome> create(const IptunRequest& request) { return create_all({request}); }
-  // All of them or none, as one transaction: one picture, one swap of policy, one write of each file. Errors name the
+  // All of them or none, as one transaction: one snapshot, one swap of policy, one write of each file. Errors name the
   // tunnel that is refused.
   Result<Outcome> create_all(const std::vector<IptunRequest>& requests);
   // Only what is given changes. ENOENT, and as create.
@@ -140,6 +140,7 @@ class Links final : public LinkView {
     uint32_t device_mtu = 0;
     bool carrier = false;
     bool usable = false;
+    std::optional<tunnel::Closed> closed;
     std::string why_closed;
     Stand told = Stand::born;  // what was told of it last
     LinkTrouble trouble;
@@ -243,7 +244,7 @@ class Links final : public LinkView {
   [[nodiscard]] tunnel::LinkState state_of(const Tunnel& tunnel) const;
   [[nodiscard]] MtuSum mtu_of(const Tunnel& tunnel, const spd::Head* head) const;
   [[nodiscard]] static tunnel::Outer outer_of(const Tunnel& tunnel);
-  [[nodiscard]] std::shared_ptr<const datapath::Link> picture_of(const Tunnel& tunnel, bool usable) const;
+  [[nodiscard]] std::shared_ptr<const datapath::Link> link_for_packets(const Tunnel& tunnel, bool usable) const;
   Result<> refresh(const std::vector<Tunnel*>& tunnels);  // closes, publishes, opens: in this order
   Result<> refresh(Tunnel& tunnel) { return refresh(std::vector<Tunnel*>{&tunnel}); }
   void refresh_all();

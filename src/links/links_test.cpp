@@ -196,12 +196,12 @@ TEST_F(LinksTest, WhatOthersDoToADeviceIsPutBack) {
   ASSERT_TRUE(world.add_route({"10.0.1.0/24", "10.0.1.1"}));
   world.platform.others_set_link("t0", false);
   EXPECT_FALSE(world.leak("10.0.1.9"));
-  world.settle();
+  world.run_until_quiet();
   EXPECT_TRUE(world.platform.links.at("t0").info.up);
   EXPECT_TRUE(world.carrier("t0"));
   world.platform.others_delete_link("t0");
   EXPECT_FALSE(world.leak("10.0.1.9"));
-  world.settle();
+  world.run_until_quiet();
   EXPECT_TRUE(world.has_device("t0"));
   EXPECT_TRUE(world.carrier("t0"));
   EXPECT_TRUE(std::ranges::any_of(world.platform.route_list, [&](const auto& route) {
@@ -213,10 +213,10 @@ TEST_F(LinksTest, WhatOthersDoToADeviceIsPutBack) {
 TEST_F(LinksTest, ATunnelWhoseLocalAddressGoesAwayGoesDownAndComesBack) {
   ASSERT_TRUE(world.create("t0", false));
   world.platform.others_remove_address("net0", prefix_of("1.2.3.4/24"));
-  world.settle();
+  world.run_until_quiet();
   EXPECT_FALSE(world.carrier("t0"));
   ASSERT_TRUE(world.platform.add_address("net0", prefix_of("1.2.3.4/24"), {}));
-  world.settle();
+  world.run_until_quiet();
   EXPECT_TRUE(world.carrier("t0"));
 }
 
@@ -231,7 +231,7 @@ TEST_F(LinksTest, TheIptunServiceTakesEveryTunnelDownAndUp) {
 
 bool alerted(const EngineWorld& world, const std::string& text) {
   return std::ranges::any_of(world.engine->events().since(0), [&](const auto& event) {
-    return event.kind == "link.unreadable" && event.severity == Severity::alert &&
+    return name_of(event.kind) == "link.unreadable" && event.severity == Severity::alert &&
            event.text.find(text) != std::string::npos;
   });
 }

@@ -30,7 +30,7 @@ void Namespaces::acts(const NamespaceActor& actor, const std::string& name) {
   life.holders[{actor.via, actor.connection}] = actor.uid;
   life.lease_over = false;
   if (std::exchange(life.told, false))
-    context_.events.add(Severity::info, "namespace.owned", name,
+    context_.events.add(Severity::info, EventKind::namespace_owned, name,
                         fmt::format("user id {} owns namespace {}", actor.uid, name));
 }
 
@@ -50,7 +50,7 @@ void Namespaces::tell_ownerless(const std::string& name, Life& life) {
   if (record == nullptr || life.told || !life.holders.empty() || rules + sas == 0) return;
   life.told = true;
   context_.events.add(
-      Severity::info, "namespace.ownerless", name,
+      Severity::info, EventKind::namespace_ownerless, name,
       fmt::format(
           "namespace {} has no owner; its {} rules and {} SAs {}", name, rules, sas,
           record->lease_seconds == 0 ? "stay" : fmt::format("go after {} s, which closes", record->lease_seconds)));
@@ -65,14 +65,14 @@ void Namespaces::tick() {
     if (now < life.ownerless_since + Seconds(record->lease_seconds) || records_of(name) == 0) continue;
     Outcome outcome;
     if (auto retired = retire(name, outcome); !retired) {
-      context_.events.add(Severity::alert, "namespace.failed", name, retired.error().text);
+      context_.events.add(Severity::alert, EventKind::namespace_failed, name, retired.error().text);
       life.ownerless_since = now;  // and once more
       continue;
     }
     life.lease_over = true;
     std::string closed;
     for (const auto& note : outcome.notes) closed += "; " + note;
-    context_.events.add(Severity::warning, "namespace.expired", name,
+    context_.events.add(Severity::warning, EventKind::namespace_expired, name,
                         fmt::format("the lease of namespace {} is over{}", name, closed));
   }
 }
@@ -112,6 +112,7 @@ std::vector<NamespaceInfo> Namespaces::list() const {
   }
   names.erase("");
   std::vector<NamespaceInfo> infos;
+  infos.reserve(names.size());
   for (const auto& name : names) infos.push_back(info_of(name));
   return infos;
 }

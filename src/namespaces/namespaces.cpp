@@ -55,7 +55,7 @@ void Namespaces::restore() {
     unreadable_ = Error{records.error().code,
                         fmt::format("{}: {}; nothing is delegated until the file is repaired and aditd restarted", path,
                                     records.error().text)};
-    return context_.events.add(Severity::alert, "namespace.failed", "", unreadable_->text);
+    return context_.events.add(Severity::alert, EventKind::namespace_failed, "", unreadable_->text);
   }
   for (auto& record : *records) {
     rules_->set_quota(record.name, &record);
@@ -68,6 +68,7 @@ void Namespaces::restore() {
 Result<> Namespaces::save(const std::map<std::string, NamespaceRecord>& records) const {
   if (unreadable_) return fail(unreadable_->code, "{}; nothing was changed", unreadable_->text);
   std::vector<NamespaceRecord> list;
+  list.reserve(records.size());
   for (const auto& [name, record] : records) list.push_back(record);
   return replace_file(context_.in_root(kRegistry), format_namespaces(list), 0644, Lasting::disk, "namespaces");
 }
@@ -115,7 +116,7 @@ Result<Outcome> Namespaces::create(const std::string& name, const NamespaceChang
   TRY(put(record));
   Outcome outcome;
   note_what_lacks(record, outcome);
-  context_.events.add(Severity::info, "namespace.created", name, fmt::format("namespace {} was made", name));
+  context_.events.add(Severity::info, EventKind::namespace_created, name, fmt::format("namespace {} was made", name));
   return outcome;
 }
 
@@ -128,7 +129,7 @@ Result<Outcome> Namespaces::delegate(const std::string& name, const NamespaceCha
   TRY(put(record));
   Outcome outcome;
   note_what_lacks(record, outcome);
-  context_.events.add(Severity::info, "namespace.delegated", name,
+  context_.events.add(Severity::info, EventKind::namespace_delegated, name,
                       fmt::format("namespace {} is delegated to the user ids {}", name,
                                   record.users.empty() ? "(none)" : users_of(record)));
   return outcome;
@@ -168,7 +169,7 @@ Result<Outcome> Namespaces::revoke(const std::string& name, const NamespaceChang
         fmt::format("the {} rules and SAs of {} stay as they are; 'adit namespace delete -r {}' "
                     "takes them away and closes what they protect",
                     left, name, name));
-  context_.events.add(Severity::info, "namespace.revoked", name,
+  context_.events.add(Severity::info, EventKind::namespace_revoked, name,
                       fmt::format("namespace {} is delegated to the user ids {}", name,
                                   record.users.empty() ? "(none)" : users_of(record)));
   return outcome;
@@ -193,7 +194,7 @@ Result<Outcome> Namespaces::remove(const std::string& name, bool records) {
   Outcome outcome;
   if (auto retired = retire(name, outcome); !retired) {
     if (auto put_back = save(records_); !put_back)
-      context_.events.add(Severity::alert, "namespace.failed", name, put_back.error().text);
+      context_.events.add(Severity::alert, EventKind::namespace_failed, name, put_back.error().text);
     return std::unexpected(retired.error());
   }
   records_ = std::move(next);
@@ -201,7 +202,8 @@ Result<Outcome> Namespaces::remove(const std::string& name, bool records) {
   sas_->set_quota(name, nullptr);
   lives_.erase(name);
   rules_->deleted(name, outcome);
-  context_.events.add(Severity::info, "namespace.deleted", name, fmt::format("namespace {} was deleted", name));
+  context_.events.add(Severity::info, EventKind::namespace_deleted, name,
+                      fmt::format("namespace {} was deleted", name));
   return outcome;
 }
 
@@ -251,9 +253,7 @@ bool Namespaces::may_see_tunnel(uid_t uid, std::string_view tunnel) const {
 }
 
 bool Namespaces::may_hear(uid_t uid, const LogEvent& event) const {
-  constexpr std::string_view kConfidential[] = {"key.", "policy.", "namespace.", "service.", "link.policy", "name."};
-  const auto fits = [&](std::string_view kind) { return event.kind.starts_with(kind); };
-  if (is_privileged(uid) || std::ranges::none_of(kConfidential, fits)) return true;
+  if (is_privileged(uid) || hearers_of(event.kind) == Hearers::everybody) return true;
   return may_see(uid, event.subject) || (!event.subject.empty() && may_see_tunnel(uid, event.subject));
 }
 

@@ -69,7 +69,8 @@ class NamespacesTest : public ::testing::Test {
     }
   }
   [[nodiscard]] bool told(const char* kind) {
-    return std::ranges::any_of(world.engine->events().since(0), [&](const auto& event) { return event.kind == kind; });
+    return std::ranges::any_of(world.engine->events().since(0),
+                               [&](const auto& event) { return name_of(event.kind) == kind; });
   }
   EngineWorld world;
 };

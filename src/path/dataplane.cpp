@@ -28,7 +28,7 @@ Dataplane::~Dataplane() {
 
 Result<> Dataplane::start() {
   const uint32_t count = worker_count(context_.settings);
-  publish();  // a worker never runs without a picture
+  publish();  // a worker never runs without a snapshot
   std::vector<std::unique_ptr<datapath::Worker>> workers;
   for (uint32_t index = 0; index < count; ++index) {
     TRY_ASSIGN(auto engine, crypto::make_engine(context_.settings.crypto));
@@ -99,9 +99,9 @@ void Dataplane::wake() {
   for (auto& worker : workers_) worker->wake();
 }
 
-void Dataplane::settle() {
+void Dataplane::drain_older_snapshots() {
   if (!running_) return;
-  for (auto& worker : workers_) worker->settle();
+  for (auto& worker : workers_) worker->drain_older_snapshots();
 }
 
 Result<> Dataplane::attach(tunnel::LinkId id, std::vector<std::unique_ptr<datapath::TunPort>> ports) {

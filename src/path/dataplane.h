@@ -1,4 +1,4 @@
-// The workers and the picture they work by. Edits gather until publish(); then every worker sees all of them or none.
+// The workers and the snapshot they work by. Edits gather until publish(); then every worker sees all of them or none.
 #pragma once
 
 #include <memory>
@@ -32,8 +32,8 @@ class Dataplane {
   void set_sas(std::shared_ptr<const sad::Table> sas) { sas_ = std::move(sas); }
   void publish();
   void wake();  // what waits may go on
-  // Returns when no packet is on its way any more by an older picture.
-  void settle();
+  // Returns when no packet is on its way any more by an older snapshot.
+  void drain_older_snapshots();
 
   // REQUIRES: one port a worker.
   // On failure no worker has one. ENOSPC, ENOMEM: no more descriptors can be watched.

@@ -48,12 +48,12 @@ Result<uint64_t> Policy::change(const spd::Owner& owner, const std::function<Res
   if (auto followed = take_effect(database_.current(), opener); !followed) {
     for (const spd::Draft& draft : before)
       if (auto undone = only == nullptr ? database_.take_back(draft) : database_.take_back(draft, *only); !undone)
-        context_.events.add(Severity::alert, "policy.failed", draft.name_space(), undone.error().text);
+        context_.events.add(Severity::alert, EventKind::policy_failed, draft.name_space(), undone.error().text);
     return fail(followed.error().code, "{}; the policy is as it was", followed.error().text);
   }
   // The services' refresh and stop come over whatever waits; everybody else was asked to wait.
   if (unconfirmed_.take(owner.name_space))
-    context_.events.add(Severity::warning, "policy.superseded", owner.name_space,
+    context_.events.add(Severity::warning, EventKind::policy_superseded, owner.name_space,
                         "a flip that waited to be confirmed was replaced by a later change; it will not be undone");
   return value;
 }
@@ -80,7 +80,7 @@ Result<> Policy::take_effect(std::shared_ptr<const spd::HeadSet> next, const std
 // heads_ is new: packets see it, networks that no rule names any more are let go, and everybody is told.
 void Policy::publish(const spd::HeadSet& before, const std::set<std::string>& changed,
                      const std::optional<std::string>& opener) {
-  if (followers_.picture) followers_.picture(heads_->find(""), changed);
+  if (followers_.snapshot) followers_.snapshot(heads_->find(""), changed);
   guard_less(*heads_, changed, opener);
   tell_not_delegated(*heads_, changed);
   for (const auto& head : changed) {
@@ -93,7 +93,7 @@ void Policy::tell_change(const std::string& name, const spd::Head* before) {
   const auto now = heads_->find(name);
   const RuleChange change = rule_change(before, now.get());
   if (change.added == 0 && change.removed == 0) return;
-  context_.events.add(Severity::info, "policy.changed", name,
+  context_.events.add(Severity::info, EventKind::policy_changed, name,
                       fmt::format("the policy of {} changed: {} rules added, {} removed, {} in force{}",
                                   name.empty() ? "the host" : name, change.added, change.removed,
                                   now ? now->rules().size() : 0, change.owners));
@@ -116,7 +116,7 @@ void Policy::tell_not_delegated(const spd::HeadSet& next, const std::set<std::st
     for (const auto& [owner, network] : protected_networks_by_owner(next.find(name).get()))
       if (!namespaces_.may_close(owner, network))
         context_.events.add(
-            Severity::warning, "guard.not-delegated", owner,
+            Severity::warning, EventKind::guard_not_delegated, owner,
             fmt::format(
                 "a rule of {} names {}, which is not delegated to it: the rule is in force on {}, but nothing is "
                 "closed beside the tunnel; 'adit namespace delegate -n {} {}' lets it be closed",
@@ -139,7 +139,7 @@ Result<guard::Book::Before> Policy::guard_more(const spd::HeadSet& next, const s
 // there; by everything else (a flush, a service that stops, files that lost a rule) it stays closed, and is told (I5).
 void Policy::guard_less(const spd::HeadSet& next, const std::set<std::string>& changed,
                         const std::optional<std::string>& opener) {
-  if (!settled_) return;
+  if (!all_restored_) return;
   for (const auto& name : changed) {
     const auto head = next.find(name);
     // What a rule that waits for a name protected when it was known is not known now.
@@ -170,7 +170,7 @@ void Policy::guard_less(const spd::HeadSet& next, const std::set<std::string>& c
     const Guard::Word word{Opening::release, fmt::format("no rule of {} names it any more", name),
                            operators ? "operator" : "user:" + gone.front().owner};
     if (auto dropped = guard_.drop(gone, word); !dropped) done = std::unexpected(dropped.error());
-    if (!done) context_.events.add(Severity::warning, "guard.failed", name, done.error().text);
+    if (!done) context_.events.add(Severity::warning, EventKind::guard_failed, name, done.error().text);
   }
 }
 
@@ -233,7 +233,7 @@ Result<> Policy::flush_rules(const PolicyCaller& caller, std::optional<std::stri
 Result<> Policy::set_algorithms(const PolicyCaller& caller, crypto::AlgorithmTable table) {
   TRY(permit_peer(caller.uid, "change the algorithms"));
   algorithms_.set(std::move(table));
-  context_.events.add(Severity::info, "algorithms.changed", "", "the algorithm table changed");
+  context_.events.add(Severity::info, EventKind::algorithms_changed, "", "the algorithm table changed");
   return {};
 }
 

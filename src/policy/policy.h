@@ -1,5 +1,5 @@
 // The policy in force: the SPD, who may change it, and everything that follows from a change, as one transaction: guard
-// first, then host rules, then the packets' picture; nothing of it when one of them fails.
+// first, then host rules, then the packets' snapshot; nothing of it when one of them fails.
 #pragma once
 
 #include <functional>
@@ -27,8 +27,8 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
  public:
   // Told after each change, with the new heads in force: publish, recompute states.
   struct Followers {
-    // The packets' picture of host and tunnels; `changed`: the names of the heads that are not as before.
-    std::function<void(std::shared_ptr<const spd::Head> host, const std::set<std::string>& changed)> picture;
+    // The packets' snapshot of host and tunnels; `changed`: the names of the heads that are not as before.
+    std::function<void(std::shared_ptr<const spd::Head> host, const std::set<std::string>& changed)> snapshot;
     std::function<void(const std::string& head)> head_changed;  // acquires of that link end
     // Before an unsecured tunnel loses its last rule by a change that must open nothing; `why` for its state.
     std::function<void(const std::string& tunnel, const std::string& why)> keep_closed;
@@ -95,7 +95,7 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   ServiceMethods service();
 
   // The end of a start: all rules are loaded. Until then no network is let go: those who need it may be yet to come.
-  void settle();
+  void all_restored();
   void tick();                      // flips that nobody confirmed are undone
   void say_what_was_unconfirmed();  // once, at start
 
@@ -143,7 +143,7 @@ class Policy final : public PolicyAccess, public TunnelPolicy, public FirewallPa
   config::PolicyFiles files_;
   RulesByHead loaded_;
   bool names_due_ = false;  // a flip waits to be confirmed: afterwards
-  bool settled_ = false;
+  bool all_restored_ = false;
 };
 
 }  // namespace adit::engine

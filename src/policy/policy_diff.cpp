@@ -46,6 +46,7 @@ bool PolicyDiff::changes_anything() const {
 
 std::vector<std::string> PolicyDiff::summary() const {
   std::vector<std::string> lines;
+  lines.reserve(tunnels.size());
   for (const TunnelChange& tunnel : tunnels) lines.push_back(tunnel.sentence);
   lines.push_back(fmt::format("{} policy rules added, {} removed, {} kept.", added, removed, kept));
   return lines;

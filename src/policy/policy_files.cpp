@@ -16,6 +16,7 @@ namespace {
 std::vector<spd::HeadChange> changes(const spd::Draft& now, std::map<std::string, std::vector<spd::Rule>> wanted) {
   std::vector<spd::HeadChange> heads;
   for (const auto& name : now.heads()) wanted.try_emplace(name);
+  heads.reserve(wanted.size());
   for (auto& [name, rules] : wanted) heads.push_back(spd::compare_rules(name, now.rules(name), std::move(rules)));
   return heads;
 }
@@ -113,7 +114,7 @@ void Policy::names_changed() {
   });
   const auto swapped = set.ok() ? swap_resolved(set.rules()) : fail(EINVAL, "{}", set.errors());
   if (!swapped)
-    context_.events.add(Severity::alert, "policy.failed", "",
+    context_.events.add(Severity::alert, EventKind::policy_failed, "",
                         fmt::format("a name resolves, but its rules cannot be in force: {}", swapped.error().text));
 }
 

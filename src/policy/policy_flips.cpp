@@ -58,7 +58,7 @@ Result<uint64_t> Policy::flip(const PolicyCaller& caller, spd::Draft& draft, std
                               caller.owner.override_others};
     if (head) waiting.head = std::string(*head);
     unconfirmed_.add(name_space, std::move(waiting));
-    context_.events.add(Severity::info, "policy.waiting", name_space,
+    context_.events.add(Severity::info, EventKind::policy_waiting, name_space,
                         fmt::format("a change of the policy of {} is undone in {} s unless it is confirmed",
                                     spoken(name_space), options.confirm_seconds));
   }
@@ -68,7 +68,7 @@ Result<uint64_t> Policy::flip(const PolicyCaller& caller, spd::Draft& draft, std
 Result<> Policy::confirm_flip(const PolicyCaller& caller) {
   const std::string& name_space = caller.owner.name_space;
   if (!unconfirmed_.take(name_space)) return fail(ESRCH, "no flip of {} waits to be confirmed", spoken(name_space));
-  context_.events.add(Severity::info, "policy.confirmed", name_space,
+  context_.events.add(Severity::info, EventKind::policy_confirmed, name_space,
                       fmt::format("the change of the policy of {} stands", spoken(name_space)));
   return {};
 }
@@ -93,18 +93,18 @@ Result<> Policy::undo(const std::string& name_space, Unconfirmed::Flip waiting, 
     std::string became = passing_since(*before);
     for (const auto& sentence : watch.sentences()) became += "; " + sentence;
     context_.events.add(
-        became.empty() ? Severity::warning : Severity::alert, "policy.undone", name_space,
+        became.empty() ? Severity::warning : Severity::alert, EventKind::policy_undone, name_space,
         fmt::format("a change of the policy of {} was undone because {}{}", spoken(name_space), why, became));
     return {};
   }
   if (!std::exchange(waiting.tried, true))
-    context_.events.add(Severity::alert, "policy.failed", name_space,
+    context_.events.add(Severity::alert, EventKind::policy_failed, name_space,
                         fmt::format("a change of the policy of {} should be undone because {}: {}; it is tried again "
                                     "every {} s",
                                     spoken(name_space), why, undone.error().text, kAgain.count()));
   waiting.deadline = context_.clock.now() + kAgain;
   if (auto noted = unconfirmed_.note(name_space); !noted)
-    context_.events.add(Severity::warning, "policy.failed", name_space, noted.error().text);
+    context_.events.add(Severity::warning, EventKind::policy_failed, name_space, noted.error().text);
   unconfirmed_.add(name_space, std::move(waiting));
   return std::unexpected(undone.error());
 }
@@ -130,7 +130,7 @@ void Policy::tick() {
 void Policy::say_what_was_unconfirmed() {
   for (const auto& name_space : unconfirmed_.left_over())
     context_.events.add(
-        Severity::warning, "policy.undone", name_space,
+        Severity::warning, EventKind::policy_undone, name_space,
         fmt::format("aditd ended while a change of the policy of {} waited to be confirmed: neither it nor what it "
                     "replaced is in force, but what the policy service has loaded now",
                     spoken(name_space)));

@@ -29,7 +29,7 @@ class PolicyFlipsTest : public ::testing::Test {
   std::vector<std::string> told(const std::string& kind) {
     std::vector<std::string> texts;
     for (const auto& event : world.engine->events().since(0))
-      if (event.kind == kind) texts.push_back(event.text);
+      if (name_of(event.kind) == kind) texts.push_back(event.text);
     return texts;
   }
   EngineWorld world;

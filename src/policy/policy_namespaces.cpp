@@ -1,6 +1,7 @@
 // Policy and namespaces: who may do what to which head, and rules whose owner is gone for good.
 #include <algorithm>
 
+#include "base/text.h"
 #include "control/permission.h"
 #include "policy/policy.h"
 
@@ -13,12 +14,6 @@ NamespaceActor actor_of(const PolicyCaller& caller) {
 
 bool lets_pass(const spd::Rule& rule) {
   return std::ranges::any_of(rule.actions, [](const auto& action) { return action.verb == spd::Verb::pass; });
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const auto& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
 }
 
 }  // namespace
@@ -74,7 +69,7 @@ void Policy::keep_closed(const spd::HeadSet& next, const std::string& why) const
 void Policy::report_override(const PolicyCaller& caller, const std::string& what) const {
   if (!caller.owner.override_others) return;
   const std::string& name = caller.owner.name_space;
-  context_.events.add(Severity::warning, "policy.override", name,
+  context_.events.add(Severity::warning, EventKind::policy_override, name,
                       fmt::format("user id {}, process {}, acting in {}, overrode other namespaces: it {}", caller.uid,
                                   caller.pid, name.empty() ? "the global namespace" : name, what));
 }
@@ -108,9 +103,10 @@ Result<> Policy::retire(const std::string& name, Outcome& outcome) {
     (heads_->find(tunnel.name) ? fewer : closed).push_back(tunnel.name);
   }
   if (!closed.empty())
-    outcome.notes.push_back(fmt::format("{} passes nothing until it has rules again: {}", joined(closed), why));
+    outcome.notes.push_back(fmt::format("{} passes nothing until it has rules again: {}", joined(closed, ", "), why));
   if (!fewer.empty())
-    outcome.notes.push_back(fmt::format("what only those rules let through {} is dropped: {}", joined(fewer), why));
+    outcome.notes.push_back(
+        fmt::format("what only those rules let through {} is dropped: {}", joined(fewer, ", "), why));
   if (const size_t drops = database_.host_drops(name); drops > 0)
     outcome.notes.push_back(fmt::format("{} rules of {} that drop traffic of the host stay", drops, name));
   return {};

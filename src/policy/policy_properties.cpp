@@ -143,7 +143,7 @@ Result<> Policy::may_rename(const std::string& from, const std::string& to) cons
 void Policy::tunnel_renamed(const std::string& from, const std::string& to) {
   database_.pin_head(to);
   if (auto moved = database_.rename_head(from, to); !moved) {
-    context_.events.add(Severity::alert, "policy.failed", to, moved.error().text);
+    context_.events.add(Severity::alert, EventKind::policy_failed, to, moved.error().text);
     return;
   }
   unconfirmed_.rename_head(from, to);
@@ -166,8 +166,8 @@ std::vector<RuleOrigin> Policy::files_naming(const std::string& tunnel) const {
   return files;
 }
 
-void Policy::settle() {
-  settled_ = true;
+void Policy::all_restored() {
+  all_restored_ = true;
   std::set<std::string> all;
   for (std::string& name : heads_->names()) all.insert(std::move(name));
   for (const auto& tunnel : links_.tunnels()) all.insert(tunnel.name);  // those that lost every rule, too

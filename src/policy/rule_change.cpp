@@ -12,7 +12,7 @@ std::span<const spd::Rule> rules_of(const spd::Head* head) {
   return head == nullptr ? std::span<const spd::Rule>{} : head->rules();
 }
 
-std::string joined(const std::set<std::string>& owners) {
+std::string in_brackets(const std::set<std::string>& owners) {
   if (owners.empty() || (owners.size() == 1 && owners.begin()->empty())) return "";
   std::string text;
   size_t told = 0;
@@ -43,7 +43,7 @@ RuleChange rule_change(const spd::Head* before, const spd::Head* after) {
     else
       ++left, ++right;
   }
-  change.owners = joined(owners);
+  change.owners = in_brackets(owners);
   return change;
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "base/unix_socket.h"
 #include "server/door.h"
 
 namespace adit::protocol {
@@ -16,12 +17,7 @@ constexpr int kQueue = 128;         // that wait to be taken in
 constexpr int kClientsPerTurn = 8;  // then others have theirs
 
 Result<int> make_socket(const std::string& path, int type, mode_t mode) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path)
-    return fail(ENAMETOOLONG, "the socket path {} is too long ({} characters are allowed)", path,
-                sizeof address.sun_path - 1);
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  TRY_ASSIGN(const sockaddr_un address, unix_address(path));
   const int fd = ::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
   ::unlink(path.c_str());  // left by a dead daemon

@@ -1,4 +1,4 @@
-// A DUMP in progress: header, a message a rule, trailer (pf_policy.md §7). What it tells is one picture, that of its
+// A DUMP in progress: header, a message a rule, trailer (pf_policy.md §7). What it tells is one snapshot, that of its
 // beginning; the trailer says EAGAIN when the rules have changed since.
 #pragma once
 

@@ -388,7 +388,7 @@ PolicyResult<> PolicySession::dump(const Request& request) {
   return {};
 }
 
-// A dump keeps the picture of its beginning, however slowly it is read: no more of it than it tells.
+// A dump keeps the snapshot of its beginning, however slowly it is read: no more of it than it tells.
 std::shared_ptr<const spd::HeadSet> PolicySession::heads_to_tell(const PolicyDump::Wish& wish) {
   auto all = access_.database().current();
   if (!wish.head && !wish.name_space) return all;

@@ -32,7 +32,7 @@ class PolicySession {
   void handle(ByteSpan request);
 
   // Answers wait to be sent: take no further request meanwhile. A dump makes one message at a time, so that a reader
-  // that does not read costs one message and the picture it began with.
+  // that does not read costs one message and the snapshot it began with.
   [[nodiscard]] bool pending() const;
   [[nodiscard]] ByteSpan front();  // REQUIRES: pending(); valid until pop
   void pop();

@@ -70,7 +70,7 @@ void Services::add(std::string fmri, ServiceMethods methods, std::vector<Service
 void Services::restore() {
   restored_ = true;
   const auto text = read_file(context_.in_root(kEnabledPath));
-  if (!text) context_.events.add(Severity::warning, "service.failed", "", text.error().text);
+  if (!text) context_.events.add(Severity::warning, EventKind::service_failed, "", text.error().text);
   std::istringstream lines(text && *text ? **text : "");
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words(line);
@@ -132,7 +132,7 @@ void Services::enter(Service& service, ServiceState state, std::string reason) {
   service.reason = std::move(reason);
   if (alike) return;
   context_.events.add(
-      state == ServiceState::maintenance ? Severity::warning : Severity::info, "service.state", service.fmri,
+      state == ServiceState::maintenance ? Severity::warning : Severity::info, EventKind::service_state, service.fmri,
       fmt::format("{} is {}{}", service.fmri, said_of(state), service.reason.empty() ? "" : ": " + service.reason));
 }
 

@@ -24,7 +24,7 @@ std::shared_ptr<Shelf> shelf_of(const Shelf* old, std::vector<Rule> kept, const 
 
 }  // namespace
 
-Result<> Database::settle(Draft& draft, const HeadChange& change) {
+Result<> Database::apply_change(Draft& draft, const HeadChange& change) {
   const auto old = shelf_in(draft.shelves_, change.head);
   const size_t others = draft.size() - (old ? old->size() : 0), quota = state_->quota_of(draft.name_space_);
   if (others + change.kept.size() + change.added.size() > quota)
@@ -41,7 +41,7 @@ Result<Draft> Database::changed_draft(std::string name_space, const std::vector<
   Draft draft = empty_draft(std::move(name_space));
   clone_all(draft);
   for (const HeadChange& change : changes)
-    if (change.changes_anything()) TRY(settle(draft, change));
+    if (change.changes_anything()) TRY(apply_change(draft, change));
   return draft;
 }
 

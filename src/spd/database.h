@@ -170,7 +170,7 @@ class Database {
  private:
   Result<> take_back_by(Draft& before, const std::function<Result<uint64_t>()>& flip);
   struct State;
-  Result<> settle(Draft& draft, const HeadChange& change);
+  Result<> apply_change(Draft& draft, const HeadChange& change);
   std::unique_ptr<State> state_;
 };
 

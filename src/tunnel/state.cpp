@@ -5,48 +5,68 @@
 namespace adit::tunnel {
 namespace {
 
-// The first fact that keeps the link closed, in the order in which an operator would mend them.
-std::string why_closed(std::string_view name, const LinkFacts& facts) {
-  if (!facts.exists) {
-    return fmt::format(
-        "{0} carries nothing: its network device is missing; it is made again at once, or by restarting aditd", name);
+constexpr std::string_view kNames[] = {
+#define ADIT_CLOSED(constant, sentence) #constant,
+#include "tunnel/closed.def"
+#undef ADIT_CLOSED
+};
+
+std::string detail(Closed why, const LinkFacts& facts) {
+  switch (why) {
+    case Closed::broken_policy:
+      return facts.broken_policy;
+    case Closed::broken_device:
+      return facts.broken_device;
+    case Closed::lost_policy:
+      return facts.lost_policy;
+    case Closed::unresolved:
+      return facts.unresolved_name;
+    default:
+      return {};
   }
-  if (!facts.adopted) {
-    return fmt::format(
-        "{0} carries nothing: aditd has not finished loading its guard, policy and keys; it opens by itself "
-        "when that is done",
-        name);
+}
+
+std::string sentence(Closed why, std::string_view name, const LinkFacts& facts) {
+  switch (why) {
+#define ADIT_CLOSED(constant, text) \
+  case Closed::constant:            \
+    return fmt::format(text, name, detail(why, facts));
+#include "tunnel/closed.def"
+#undef ADIT_CLOSED
   }
-  if (!facts.bound) {
-    return fmt::format(
-        "{0} carries nothing: it lacks an outer address, or its local one is not this host's; give both with "
-        "dladm modify-iptun -a local=ADDRESS,remote=ADDRESS {0}",
-        name);
-  }
-  if (facts.secured && !facts.policy) {
-    return fmt::format(
-        "{0} carries nothing: it requires security and has no policy; load rules that name it, with "
-        "ipsecconf -a FILE",
-        name);
-  }
-  return fmt::format(
-      "{0} carries nothing: no IP interface on it is up; give it an address with ipadm create-addr, or bring "
-      "it up with ipadm enable-if -t {0}",
-      name);
+  return {};
 }
 
 }  // namespace
 
-bool link_usable(const LinkFacts& facts) {
-  const bool allowed = facts.policy || !facts.secured;
-  return facts.exists && facts.adopted && facts.bound && facts.admin_up && allowed;
+std::string_view name_of(Closed why) {
+  return kNames[static_cast<size_t>(why)];
+}
+
+bool needs_policy(const LinkFacts& facts) {
+  return facts.secured || facts.half_deleted || !facts.broken_policy.empty() || !facts.lost_policy.empty();
+}
+
+std::optional<Closed> closed_by(const LinkFacts& facts) {
+  if (facts.exists && facts.adopted && !facts.service) return Closed::service_off;
+  if (facts.half_deleted) return Closed::half_deleted;
+  if (facts.secured && facts.guard_off) return Closed::guard_off;
+  if (!facts.broken_policy.empty()) return Closed::broken_policy;
+  if (!facts.broken_device.empty()) return Closed::broken_device;
+  if (!facts.lost_policy.empty() && !facts.policy) return Closed::lost_policy;
+  if (!facts.unresolved_name.empty() && !facts.bound) return Closed::unresolved;
+  if (!facts.exists) return Closed::no_device;
+  if (!facts.adopted) return Closed::not_adopted;
+  if (!facts.bound) return Closed::unbound;
+  if (needs_policy(facts) && !facts.policy) return Closed::no_policy;
+  return std::nullopt;
 }
 
 LinkState link_state(std::string_view name, const LinkFacts& facts) {
   LinkState state;
-  state.usable = link_usable(facts);
-  state.carrier = state.usable;
-  if (!state.usable) state.why_closed = why_closed(name, facts);
+  state.closed = closed_by(facts);
+  state.usable = state.carrier = !state.closed;
+  if (state.closed) state.why_closed = sentence(*state.closed, name, facts);
   return state;
 }
 

@@ -6,67 +6,99 @@ namespace adit::tunnel {
 namespace {
 
 LinkFacts facts_of(unsigned bits) {
-  return {.exists = (bits & 1) != 0,
-          .adopted = (bits & 2) != 0,
-          .admin_up = (bits & 4) != 0,
-          .bound = (bits & 8) != 0,
-          .secured = (bits & 16) != 0,
-          .policy = (bits & 32) != 0};
+  LinkFacts facts{.exists = (bits & 1) != 0,
+                  .adopted = (bits & 2) != 0,
+                  .service = (bits & 4) != 0,
+                  .bound = (bits & 8) != 0,
+                  .secured = (bits & 16) != 0,
+                  .policy = (bits & 32) != 0,
+                  .half_deleted = (bits & 64) != 0,
+                  .guard_off = (bits & 128) != 0};
+  if ((bits & 256) != 0) facts.broken_policy = "ipsec:1:1: no";
+  if ((bits & 512) != 0) facts.lost_policy = "they are in no file";
+  if ((bits & 1024) != 0) facts.unresolved_name = "bob";
+  return facts;
 }
-constexpr unsigned kAll = 64;
-constexpr LinkFacts kOpen{
-    .exists = true, .adopted = true, .admin_up = true, .bound = true, .secured = true, .policy = true};
+constexpr unsigned kAll = 2048;
+bool usable(const LinkFacts& facts) {
+  return !closed_by(facts);
+}
+LinkFacts open_facts() {
+  return {.exists = true, .adopted = true, .service = true, .bound = true, .secured = true, .policy = true};
+}
 
 TEST(LinkState, TheInvariantsHoldForEveryCombinationOfFacts) {
   for (unsigned bits = 0; bits < kAll; ++bits) {
     const LinkFacts facts = facts_of(bits);
     const LinkState state = link_state("tun0", facts);
-    EXPECT_EQ(state.usable, link_usable(facts));
+    EXPECT_EQ(state.usable, usable(facts));
     EXPECT_FALSE(state.carrier && !state.usable) << "a carrier would promise what is not kept";
-    EXPECT_FALSE(state.usable && facts.secured && !facts.policy) << "I1, I2";
+    EXPECT_FALSE(state.usable && needs_policy(facts) && !facts.policy) << "I1, I2";
     EXPECT_FALSE(state.usable && !facts.adopted) << "I4";
-    EXPECT_FALSE(state.usable && !(facts.exists && facts.bound && facts.admin_up));
+    EXPECT_FALSE(state.usable && !(facts.exists && facts.bound && facts.service));
+    EXPECT_FALSE(state.usable && (facts.half_deleted || !facts.broken_policy.empty()));
+    EXPECT_FALSE(state.usable && facts.secured && facts.guard_off) << "I7";
     EXPECT_EQ(state.why_closed.empty(), state.usable) << "a closed link says why";
   }
 }
 
-// I5: taking a policy, the device, the daemon or the interface away never opens.
+// I5: taking a policy, the device, the daemon or the service away never opens, nor does anything that goes wrong.
 TEST(LinkState, LosingAnythingNeverOpens) {
   for (unsigned bits = 0; bits < kAll; ++bits) {
-    for (const unsigned lost : {1u, 2u, 4u, 8u, 32u}) {
-      EXPECT_FALSE(link_usable(facts_of(bits & ~lost)) && !link_usable(facts_of(bits))) << bits << " without " << lost;
-    }
-    EXPECT_FALSE(link_usable(facts_of(bits | 16)) && !link_usable(facts_of(bits & ~16u))) << "-S only ever closes";
+    for (const unsigned lost : {1u, 2u, 4u, 8u, 32u})
+      EXPECT_FALSE(usable(facts_of(bits & ~lost)) && !usable(facts_of(bits))) << bits << " without " << lost;
+    for (const unsigned closes : {16u, 64u, 128u, 256u, 512u, 1024u})
+      EXPECT_FALSE(usable(facts_of(bits | closes)) && !usable(facts_of(bits & ~closes))) << bits << " with " << closes;
   }
 }
 
 TEST(LinkState, OpensWhenAllIsThere) {
-  EXPECT_TRUE(link_state("tun0", kOpen).usable);
-  EXPECT_TRUE(link_state("tun0", kOpen).carrier);
-  LinkFacts plain = kOpen;
+  EXPECT_TRUE(link_state("tun0", open_facts()).usable);
+  EXPECT_TRUE(link_state("tun0", open_facts()).carrier);
+  LinkFacts plain = open_facts();
   plain.secured = plain.policy = false;
-  EXPECT_TRUE(link_usable(plain));
+  EXPECT_TRUE(usable(plain));
+  plain.lost_policy = "they are in no file";
+  EXPECT_EQ(closed_by(plain), Closed::lost_policy);
+  plain.policy = true;
+  EXPECT_TRUE(usable(plain)) << "it has rules again";
 }
 
 TEST(LinkState, SaysWhatIsClosedWhyAndWhatOpensIt) {
-  LinkFacts facts = kOpen;
-  facts.policy = false;
-  EXPECT_EQ(link_state("v4_bob0", facts).why_closed,
-            "v4_bob0 carries nothing: it requires security and has no policy; load rules that name it, with ipsecconf "
-            "-a FILE");
-  facts = kOpen;
-  facts.bound = false;
-  EXPECT_NE(link_state("v4_bob0", facts).why_closed.find("dladm modify-iptun -a local=ADDRESS,remote=ADDRESS v4_bob0"),
-            std::string::npos);
-  facts = kOpen;
-  facts.admin_up = false;
-  EXPECT_NE(link_state("v4_bob0", facts).why_closed.find("ipadm create-addr"), std::string::npos);
-  facts = kOpen;
-  facts.adopted = false;
-  EXPECT_NE(link_state("v4_bob0", facts).why_closed.find("aditd has not finished loading"), std::string::npos);
-  facts = kOpen;
-  facts.exists = false;
-  EXPECT_NE(link_state("v4_bob0", facts).why_closed.find("its network device is missing"), std::string::npos);
+  struct Case {
+    void (*change)(LinkFacts&);
+    const char* name;
+    const char* says;
+  };
+  const Case cases[] = {
+      {[](LinkFacts& facts) { facts.policy = false; }, "no_policy",
+       "v4_bob0 carries nothing: it requires security and has no policy; load rules that name it, with ipsecconf -a "
+       "FILE"},
+      {[](LinkFacts& facts) { facts.bound = false; }, "unbound",
+       "dladm modify-iptun -a local=ADDRESS,remote=ADDRESS v4_bob0"},
+      {[](LinkFacts& facts) { facts.service = false; }, "service_off", "`svcadm enable network/iptun` opens it"},
+      {[](LinkFacts& facts) { facts.adopted = false; }, "not_adopted", "aditd has not finished loading"},
+      {[](LinkFacts& facts) { facts.exists = false; }, "no_device", "its network device is missing"},
+      {[](LinkFacts& facts) { facts.half_deleted = true; }, "half_deleted", "`dladm delete-iptun -r v4_bob0` goes on"},
+      {[](LinkFacts& facts) { facts.broken_policy = "ipsec:1:3: no"; }, "broken_policy", "no rules: ipsec:1:3: no;"},
+      {[](LinkFacts& facts) {
+         facts.exists = false;
+         facts.broken_device = "its group is taken";
+       },
+       "broken_device", "cannot be made: its group is taken;"},
+      {[](LinkFacts& facts) {
+         facts.bound = false;
+         facts.unresolved_name = "bob";
+       },
+       "unresolved", "'bob' does not resolve"}};
+  for (const Case& one : cases) {
+    LinkFacts facts = open_facts();
+    one.change(facts);
+    const LinkState state = link_state("v4_bob0", facts);
+    ASSERT_TRUE(state.closed) << one.name;
+    EXPECT_EQ(name_of(*state.closed), one.name);
+    EXPECT_NE(state.why_closed.find(one.says), std::string::npos) << state.why_closed;
+  }
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <ostream>
 
+#include "base/text.h"
 #include "cli/frame/options.h"
 #include "cli/frame/table.h"
 #include "cli/network/commands.h"
@@ -55,16 +56,6 @@ std::optional<Options> read(Context& context, Args args, const std::vector<Optio
   return std::move(*options);
 }
 
-std::vector<std::string> split(const std::string& list) {
-  std::vector<std::string> items;
-  for (size_t at = 0; at <= list.size();) {
-    const size_t comma = std::min(list.find(',', at), list.size());
-    items.push_back(list.substr(at, comma - at));
-    at = comma + 1;
-  }
-  return items;
-}
-
 // One call that gives nothing to print; what it says went wrong is a whole message already.
 int act(Context& context, const char* method, const json& parameters, const char* prefix = "") {
   const auto answer = context.call(std::string("io.adit.addresses.") + method, parameters);
@@ -74,10 +65,10 @@ int act(Context& context, const char* method, const json& parameters, const char
 // "local=10.0.0.1/24,remote=10.0.1.1" or a bare local address, possibly in several -a.
 Result<> read_endpoints(const Options& options, json& parameters) {
   for (const std::string& list : options.all('a')) {
-    for (const std::string& item : split(list)) {
+    for (const std::string_view item : split(list, ',')) {
       const size_t equals = item.find('=');
-      const std::string side = equals == item.npos ? "local" : item.substr(0, equals);
-      const std::string value = equals == item.npos ? item : item.substr(equals + 1);
+      const std::string side(equals == item.npos ? "local" : item.substr(0, equals));
+      const std::string value(equals == item.npos ? item : item.substr(equals + 1));
       if (side != "local" && side != "remote")
         return fail(EINVAL, "Invalid address provided: '{}'; local= and remote= are there", item);
       if (value.empty()) return fail(EINVAL, "Invalid address provided: nothing stands behind {}=", side);
@@ -186,8 +177,9 @@ int change_property(Context& context, Args args, bool set, bool of_interface) {
 int show_properties(Context& context, const Options& options, const char* method, json parameters,
                     const std::vector<Column>& columns) {
   json rows = json::array();
-  const std::vector<std::string> wanted = options.has('p') ? split(*options.value('p')) : std::vector<std::string>{""};
-  for (const std::string& property : wanted) {
+  const std::string names = options.has('p') ? *options.value('p') : "";
+  const auto wanted = split(names, ',');
+  for (const std::string_view property : wanted) {
     if (!property.empty()) parameters["property"] = property;
     const auto answer = context.call(std::string("io.adit.addresses.") + method, parameters);
     if (!answer) return context.failed("", answer.error());

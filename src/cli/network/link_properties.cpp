@@ -15,7 +15,7 @@ bool begins_assignment(std::string_view text) {
 }
 
 // At the commas outside of braces after which another property begins.
-std::vector<std::string> split(const std::string& list) {
+std::vector<std::string> assignments_in(const std::string& list) {
   std::vector<std::string> items;
   size_t start = 0;
   int depth = 0;
@@ -47,7 +47,7 @@ Result<> read_policy(std::string& value, std::string& source) {
 Result<LinkAssignments> read_link_assignments(const std::vector<std::string>& lists) {
   LinkAssignments all;
   for (const std::string& list : lists) {
-    for (const std::string& item : split(list)) {
+    for (const std::string& item : assignments_in(list)) {
       const size_t equals = item.find('=');
       if (equals == std::string::npos || equals == 0)
         return fail(EINVAL, "invalid property: '{}' is not PROP=VALUE", item);

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <ostream>
 
+#include "base/text.h"
 #include "cli/frame/options.h"
 #include "cli/policy/commands.h"
 #include "cli/policy/policy_tables.h"
@@ -36,12 +37,6 @@ constexpr const char* kForms =
     "       ipsecalgs -P NUMBER|-p NAME -e sync|async [-s]  execution mode\n"
     "Protocols: 2 PROTO_IPSEC_AH (and ESP's integrity), 3 PROTO_IPSEC_ESP. Sizes in bits: 128,192,256 or 128-256.\n";
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ",") + name;
-  return text;
-}
-
 std::string flag_words(uint32_t flags) {
   static constexpr std::pair<uint32_t, std::string_view> kWords[] = {{crypto::kAlgValid, "VALID"},
                                                                      {crypto::kAlgCounter, "COUNTER"},
@@ -62,7 +57,7 @@ std::string sizes_words(const Algorithm& row) {
 
 void print_row(std::ostream& out, const Algorithm& row, bool names) {
   out << fmt::format("\tProtocol number: {}\n\tAlgorithm number: {}\n", static_cast<int>(row.proto), row.number);
-  if (names) out << fmt::format("\tAlgorithm names: {}\n", joined(row.names));
+  if (names) out << fmt::format("\tAlgorithm names: {}\n", joined(row.names, ","));
   out << fmt::format("\tMechanism Name: {}\n\tBlock sizes or MAC sizes: {}\n\tKey sizes: {}\n", row.mechanism,
                      row.block_bytes, sizes_words(row));
   if ((row.flags & crypto::kAlgCombined) != 0)

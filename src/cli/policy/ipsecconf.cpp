@@ -80,7 +80,7 @@ class Ipsecconf {
         return remove_file();
       case PolicyAct::confirm:
       case PolicyAct::undo:
-        return settle();
+        return finish_flip();
       default:
         return add();
     }
@@ -290,7 +290,7 @@ class Ipsecconf {
   }
 
   // A change made with --confirm, by whomever.
-  int settle() {
+  int finish_flip() {
     const bool confirm = options_.act == PolicyAct::confirm;
     auto client = PolicyClient::connect(context_.socket("pf_policy.sock"));
     if (!client) return context_.failed("", client.error());
@@ -300,7 +300,7 @@ class Ipsecconf {
     const auto settled = client->ask(std::move(request));
     const bool stands = settled && confirm && settled->transaction;
     if (cached())
-      if (auto kept = cache_.settle(stands ? std::optional(settled->transaction->generation) : std::nullopt); !kept)
+      if (auto kept = cache_.finish(stands ? std::optional(settled->transaction->generation) : std::nullopt); !kept)
         context_.failed("the list of what was added is not right", kept.error());
     if (settled) {
       tell(*settled);

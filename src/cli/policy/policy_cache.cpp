@@ -116,7 +116,7 @@ Result<> PolicyCache::hold(uint64_t generation, const std::vector<CachedEntry>& 
   return held.write(fmt::format("{}{}\n{}", kGeneration, generation, written(all)));
 }
 
-Result<> PolicyCache::settle(std::optional<uint64_t> generation) const {
+Result<> PolicyCache::finish(std::optional<uint64_t> generation) const {
   const std::string path = path_ + std::string(kHeld);
   std::ifstream file(path);
   std::string first;

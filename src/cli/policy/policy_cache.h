@@ -33,7 +33,7 @@ class PolicyCache {
   // What the cache becomes when the change of that generation is confirmed: kept beside it until then.
   Result<> hold(uint64_t generation, const std::vector<CachedEntry>& added, bool append) const;
   // The change of that generation stands; nullopt: it was undone. What is held of another one is forgotten.
-  Result<> settle(std::optional<uint64_t> generation) const;
+  Result<> finish(std::optional<uint64_t> generation) const;
 
  private:
   Result<std::vector<CachedEntry>> read() const;

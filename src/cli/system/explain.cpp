@@ -3,6 +3,7 @@
 #include <charconv>
 #include <ostream>
 
+#include "base/text.h"
 #include "cli/frame/options.h"
 #include "cli/system/commands.h"
 #include "config/source/system_resolver.h"
@@ -26,32 +27,21 @@ constexpr const char* kUsageText =
 
 constexpr uint16_t kSomePort = 49152;  // the first of those that connections come from
 
-std::vector<std::string> parts_of(const std::string& text) {
-  std::vector<std::string> parts(1);
-  for (const char letter : text) {
-    if (letter == '/')
-      parts.emplace_back();
-    else
-      parts.back() += letter;
-  }
-  return parts;
-}
-
-std::optional<uint32_t> number(const std::string& word, uint32_t most) {
+std::optional<uint32_t> number(std::string_view word, uint32_t most) {
   uint32_t value = 0;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
   if (error != std::errc{} || end != word.data() + word.size() || value > most) return std::nullopt;
   return value;
 }
 
-Result<uint8_t> protocol_of(const std::string& word, bool v4, const config::Resolver& resolver) {
+Result<uint8_t> protocol_of(std::string_view word, bool v4, const config::Resolver& resolver) {
   if (word == "icmp") return v4 ? net::kProtoIcmp : net::kProtoIcmp6;  // as ping means it
   if (const auto value = number(word, 255)) return static_cast<uint8_t>(*value);
   if (const auto known = resolver.protocol(word)) return *known;
   return fail(EINVAL, "unknown protocol '{}'", word);
 }
 
-Result<> take_ports(const std::vector<std::string>& parts, const config::Resolver& resolver, json& into) {
+Result<> take_ports(const std::vector<std::string_view>& parts, const config::Resolver& resolver, json& into) {
   if (parts.size() < 2) return fail(EINVAL, "{} goes to a port: {}/PORT", parts[0], parts[0]);
   if (parts.size() > 3) return fail(EINVAL, "two ports are enough: {}/PORT/SOURCEPORT", parts[0]);
   std::vector<uint32_t> ports{0, kSomePort};
@@ -66,12 +56,12 @@ Result<> take_ports(const std::vector<std::string>& parts, const config::Resolve
   return {};
 }
 
-Result<> take_icmp(const std::vector<std::string>& parts, bool v4, json& into) {
+Result<> take_icmp(const std::vector<std::string_view>& parts, bool v4, json& into) {
   uint32_t values[] = {v4 ? 8u : 128u, 0};  // an echo request
   if (parts.size() > 3) return fail(EINVAL, "a type and a code are enough: {}/TYPE/CODE", parts[0]);
   for (size_t at = 1; at < parts.size(); ++at) {
     const auto value = number(parts[at], 255);
-    if (!value) return fail(EINVAL, "'{}' is no ICMP {}", parts[at], at == 1 ? "type" : "code");
+    if (!value) return fail(EINVAL, "'{}' is not a valid ICMP {}", parts[at], at == 1 ? "type" : "code");
     values[at - 1] = *value;
   }
   into["icmp_type"] = values[0];
@@ -86,7 +76,8 @@ Result<json> packet_of(const std::vector<std::string>& words) {
   packet["source"] = source->str();
   packet["destination"] = destination->str();
   const config::SystemResolver resolver;
-  const auto parts = parts_of(words.size() > 2 ? words[2] : "icmp");
+  const std::string way = words.size() > 2 ? words[2] : "icmp";
+  const auto parts = split(way, '/');
   TRY_ASSIGN(const uint8_t protocol, protocol_of(parts[0], source->is_v4(), resolver));
   packet["protocol"] = protocol;
   switch (protocol) {

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <ostream>
 
+#include "base/text.h"
 #include "cli/frame/options.h"
 #include "cli/frame/table.h"
 #include "cli/system/commands.h"
@@ -37,10 +38,8 @@ constexpr const char* kUsageText =
 
 constexpr const char* kTableFile = "/etc/adit/guard.nft";
 
-std::string joined(const json& words) {
-  std::string text;
-  for (const json& word : words) text += (text.empty() ? "" : ", ") + word.get<std::string>();
-  return text;
+std::string text_of(const json& word) {
+  return word.get<std::string>();
 }
 
 // What is not as it should be, and what others' networks it cuts off.
@@ -69,8 +68,8 @@ int list(Context& context, const Options& options) {
   if (!options.has('J')) tell_state(context, answer->value("state", json::object()));
   if (!options.has('J'))
     for (json& row : rows) {
-      row["tunnels"] = joined(row.at("tunnels"));
-      row["reasons"] = joined(row.at("reasons"));
+      row["tunnels"] = joined(row.at("tunnels"), ", ", text_of);
+      row["reasons"] = joined(row.at("reasons"), ", ", text_of);
     }
   const auto printed = print_table(context.out, columns, rows, {.json = options.has('J')});
   return printed ? kOk : context.failed("", printed.error());

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <ostream>
 
+#include "base/text.h"
 #include "cli/frame/options.h"
 #include "cli/frame/table.h"
 #include "cli/system/commands.h"
@@ -37,12 +38,7 @@ constexpr const char* kUsageText =
 std::vector<std::string> words_of(const Options& options, char letter) {
   std::vector<std::string> words;
   for (const std::string& value : options.all(letter)) {
-    size_t at = 0;
-    while (at <= value.size()) {
-      const size_t comma = std::min(value.find(',', at), value.size());
-      words.push_back(value.substr(at, comma - at));
-      at = comma + 1;
-    }
+    for (const std::string_view word : split(value, ',')) words.emplace_back(word);
   }
   return words;
 }
@@ -92,17 +88,11 @@ int act(Context& context, const Options& options, const char* method, const char
   return answer ? kOk : context.failed(fmt::format("could not {} {}", verb, name), answer.error());
 }
 
-std::string joined(const json& words, const auto& text_of) {
-  std::string text;
-  for (const json& word : words) text += (text.empty() ? "" : ",") + text_of(word);
-  return text;
-}
-
 // What a table shows of a row of the daemon's.
 json shown(const json& row) {
   const bool registered = row.at("registered");
   const uint32_t lease = row.at("lease"), left = row.at("lease_left");
-  std::string owner = joined(row.at("users"), [](const json& id) { return user_name(id.get<uint32_t>()); });
+  std::string owner = joined(row.at("users"), ",", [](const json& id) { return user_name(id.get<uint32_t>()); });
   if (owner.empty()) owner = "root";
   const auto bound = [&](const char* key) { return registered ? row.at(key).dump() : std::string(); };
   return {{"namespace", row.at("name")},
@@ -112,8 +102,8 @@ json shown(const json& row) {
           {"sas", row.at("sas").dump()},
           {"saquota", bound("sa_quota")},
           {"owner", owner},
-          {"tunnels", joined(row.at("tunnels"), [](const json& word) { return word.get<std::string>(); })},
-          {"networks", joined(row.at("networks"), [](const json& word) { return word.get<std::string>(); })},
+          {"tunnels", joined(row.at("tunnels"), ",", [](const json& word) { return word.get<std::string>(); })},
+          {"networks", joined(row.at("networks"), ",", [](const json& word) { return word.get<std::string>(); })},
           {"bypass", row.at("bypass") ? "yes" : "no"},
           {"lease", lease == 0 ? std::string() : std::to_string(lease)},
           {"left", row.at("state") == "leased" ? std::to_string(left) : std::string()},

@@ -4,21 +4,13 @@
 #include <charconv>
 #include <optional>
 
+#include "base/text.h"
+
 namespace adit::config {
 namespace {
 
 using crypto::Algorithm;
 using crypto::AlgProto;
-
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const size_t at = text.find(separator);
-    parts.push_back(text.substr(0, at));
-    if (at == std::string_view::npos) return parts;
-    text.remove_prefix(at + 1);
-  }
-}
 
 std::string_view trimmed(std::string_view text) {
   const size_t first = text.find_first_not_of(" \t\r");
@@ -94,12 +86,6 @@ void put_number_zero(crypto::AlgorithmTable& table) {
   const auto builtin = crypto::AlgorithmTable::builtin();
   for (const Algorithm& row : builtin.rows())
     if (row.number == 0) table.put(row);
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ",") + name;
-  return text;
 }
 
 }  // namespace
@@ -198,7 +184,7 @@ std::string write_algorithms(const AlgorithmText& algorithms) {
   for (const Algorithm& row : algorithms.table.rows()) {
     const bool combined = (row.flags & crypto::kAlgCombined) != 0;
     text +=
-        fmt::format("ALG|{}|{}|{}|{}|{}|{}|{}|{}\n", static_cast<int>(row.proto), row.number, joined(row.names),
+        fmt::format("ALG|{}|{}|{}|{}|{}|{}|{}|{}\n", static_cast<int>(row.proto), row.number, joined(row.names, ","),
                     row.mechanism, key_sizes(row), row.block_bytes,
                     combined ? fmt::format("{},{},{}", row.iv_bytes, row.icv_bytes, row.salt_bytes) : "", row.flags);
   }

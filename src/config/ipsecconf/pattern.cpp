@@ -115,7 +115,7 @@ class PatternReader {
         return false;
       }
       auto& slot = given_[static_cast<size_t>(keyword->key)];
-      if (!settle_style(*keyword, words[at])) continue;
+      if (!decide_style(*keyword, words[at])) continue;
       if (slot)
         wrong(words[at], complaint("Duplicate", keyword->field, words[at]));
       else
@@ -124,7 +124,7 @@ class PatternReader {
     return true;
   }
 
-  bool settle_style(const Keyword& keyword, const Token& at) {
+  bool decide_style(const Keyword& keyword, const Token& at) {
     if (keyword.style == Style::open) return true;
     if (pattern_.style == Style::open) pattern_.style = keyword.style;
     if (pattern_.style == keyword.style) return true;

@@ -1,4 +1,4 @@
-// The pieces of a printed PF_KEY message (ipseckey_print.h): each appends its lines.
+// The pieces of a printed PF_KEY message (print.h): each appends its lines.
 #pragma once
 
 #include <string>

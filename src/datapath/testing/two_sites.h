@@ -126,7 +126,7 @@ class Site {
     all.push_back(*sa);
   }
 
-  // The picture of now, out to the worker.
+  // The snapshot of now, out to the worker.
   void publish() {
     auto snapshot = std::make_shared<Snapshot>();
     snapshot->generation = ++generation;

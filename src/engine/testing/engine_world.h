@@ -88,7 +88,7 @@ class EngineWorld {
     load_guard_as_at_boot();
     configure_network();
   }
-  void settle() {
+  void run_until_quiet() {
     for (int round = 0; round < 5; ++round) engine->handle_platform_changes();
   }
 

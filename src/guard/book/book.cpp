@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/line_checksum.h"
+#include "base/text.h"
 
 namespace adit::guard {
 namespace {
@@ -23,16 +24,6 @@ std::optional<Source> source_named(std::string_view name) {
     if (text == name) return source;
   }
   return std::nullopt;
-}
-
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const size_t end = text.find(separator);
-    parts.push_back(text.substr(0, end));
-    if (end == text.npos) return parts;
-    text.remove_prefix(end + 1);
-  }
 }
 
 // Names may hold anything; a line may not.

@@ -79,7 +79,7 @@ struct FakeHost {
     });
   }
   [[nodiscard]] bool happened(const std::string& kind) const {
-    return std::ranges::any_of(events.since(0), [&](const LogEvent& event) { return event.kind == kind; });
+    return std::ranges::any_of(events.since(0), [&](const LogEvent& event) { return name_of(event.kind) == kind; });
   }
 
  private:

@@ -19,7 +19,9 @@ struct PlatformSettings {
   std::vector<std::string> missing;  // of what the process should be: retry_wires() tells it too
 };
 
+// The guard's book lies under `root`; the guardian's socket is in `run_dir`, and it is started when it is first needed.
 // EPROTONOSUPPORT, EPERM: no netlink here.
+Result<std::unique_ptr<Platform>> make_linux_platform(const std::string& root, const std::string& run_dir);
 Result<std::unique_ptr<Platform>> make_linux_platform(PlatformSettings settings);
 
 }  // namespace adit::platform

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "linux/platform/platform.h"
+#include "linux/host/linux_platform.h"
 #include "linux/process/testing/own_namespace.h"
 
 namespace adit::platform {

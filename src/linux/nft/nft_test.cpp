@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <fstream>
 
+#include "linux/host/linux_platform.h"
 #include "linux/nft/nft_render.h"
-#include "linux/platform/platform.h"
 #include "linux/process/testing/own_namespace.h"
 
 namespace adit::platform {

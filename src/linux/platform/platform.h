@@ -209,8 +209,4 @@ class Platform {
   virtual std::vector<Change> poll_changes() = 0;
 };
 
-// The guard's book lies under `root`; the guardian's socket is in `run_dir`, and it is started when it is first needed.
-// EPROTONOSUPPORT, EPERM: no netlink here.
-Result<std::unique_ptr<Platform>> make_linux_platform(const std::string& root, const std::string& run_dir);
-
 }  // namespace adit::platform

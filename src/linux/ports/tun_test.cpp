@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "linux/platform/platform.h"
+#include "linux/host/linux_platform.h"
 #include "linux/process/testing/own_namespace.h"
 
 namespace adit::platform {

@@ -8,25 +8,14 @@
 #include <cstring>
 #include <vector>
 
+#include "base/unix_socket.h"
 #include "protocol/pf_key/codec.h"
 
 namespace adit::protocol {
 
 Result<KeyClient> KeyClient::connect(const std::string& socket_path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (socket_path.size() >= sizeof address.sun_path)
-    return fail(ENAMETOOLONG, "the socket path {} is too long", socket_path);
-  std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size() + 1);
-  const int fd = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-  if (fd < 0) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
-  KeyClient client(fd);
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return client;
-  const int error = errno;
-  if (error == EACCES) return fail(error, "permission denied on {}: run as root", socket_path);
-  if (error == ENOENT || error == ECONNREFUSED)
-    return fail(error, "aditd is not running (no answer at {}); start it with 'aditd'", socket_path);
-  return fail(error, "cannot connect to {}: {}", socket_path, std::strerror(error));
+  TRY_ASSIGN(const int fd, connect_to_aditd(socket_path, SOCK_SEQPACKET));
+  return KeyClient(fd);
 }
 
 KeyClient::KeyClient(KeyClient&& other) noexcept : fd_(std::exchange(other.fd_, -1)), seq_(other.seq_) {}

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/unix_socket.h"
 #include "protocol/pf_policy/actions.h"
 #include "protocol/pf_policy/codec.h"
 
@@ -15,13 +16,6 @@ namespace adit::protocol {
 namespace {
 
 constexpr size_t kLongestAnswer = size_t{65535} * 8;  // what a length can say
-
-Error no_daemon(const std::string& path, int error) {
-  if (error == ENOENT || error == ECONNREFUSED)
-    return {error, fmt::format("aditd is not running (no answer at {}); start it with 'aditd'", path)};
-  if (error == EACCES || error == EPERM) return {error, "Insufficient privileges to open PF_POLICY socket."};
-  return {error, fmt::format("cannot connect to {}: {}", path, std::strerror(error))};
-}
 
 spd::Rule rule_of(const PolicyMessage& message) {
   const uint32_t flags = message.rule->flags;
@@ -54,17 +48,11 @@ PolicyMessage policy_request(PolicyCommand command, uint8_t spdid, const std::op
 }
 
 Result<PolicyClient> PolicyClient::connect(const std::string& socket_path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (socket_path.size() >= sizeof address.sun_path)
-    return fail(ENAMETOOLONG, "the socket path {} is too long ({} characters at most)", socket_path,
-                sizeof address.sun_path - 1);
-  std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size());
-  PolicyClient client(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (client.fd_ < 0) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
-  if (::connect(client.fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    return std::unexpected(no_daemon(socket_path, errno));
-  return client;
+  const auto fd = connect_to_aditd(socket_path, SOCK_SEQPACKET);
+  if (fd) return PolicyClient(*fd);
+  if (const int error = fd.error().code; error == EACCES || error == EPERM)
+    return fail(error, "Insufficient privileges to open PF_POLICY socket.");  // the reference's own words
+  return std::unexpected(fd.error());
 }
 
 PolicyClient::PolicyClient(PolicyClient&& other) noexcept

@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/unix_socket.h"
 #include "protocol/varlink/varlink.h"
 #include "protocol/varlink/varlink_message.h"
 
@@ -15,14 +16,6 @@ namespace adit::protocol {
 namespace {
 
 using nlohmann::json;
-
-Error no_daemon(const std::string& path, int error) {
-  if (error == ENOENT || error == ECONNREFUSED)
-    return {error, fmt::format("aditd is not running (no answer at {}); start it with 'aditd'", path)};
-  if (error == EACCES)
-    return {error, fmt::format("no permission to use {}; run as root or as a member of the socket's group", path)};
-  return {error, fmt::format("cannot connect to {}: {}", path, std::strerror(error))};
-}
 
 // An answer is an error, or the parameters.
 Result<json> unwrap(const json& answer) {
@@ -39,17 +32,8 @@ Result<json> unwrap(const json& answer) {
 }  // namespace
 
 Result<VarlinkClient> VarlinkClient::connect(const std::string& socket_path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (socket_path.size() >= sizeof address.sun_path)
-    return fail(ENAMETOOLONG, "the socket path {} is too long ({} characters at most)", socket_path,
-                sizeof address.sun_path - 1);
-  std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size());
-  VarlinkClient client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (client.fd_ < 0) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
-  if (::connect(client.fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    return std::unexpected(no_daemon(socket_path, errno));
-  return client;
+  TRY_ASSIGN(const int fd, connect_to_aditd(socket_path, SOCK_STREAM));
+  return VarlinkClient(fd);
 }
 
 VarlinkClient::VarlinkClient(VarlinkClient&& other) noexcept

@@ -44,8 +44,8 @@ const char* severity_name(engine::Severity severity) {
 }
 
 json event_json(const engine::LogEvent& event) {
-  return {{"sequence", event.sequence}, {"time", event.wall_seconds}, {"severity", severity_name(event.severity)},
-          {"kind", event.kind},         {"subject", event.subject},   {"text", event.text}};
+  return {{"sequence", event.sequence},  {"time", event.wall_seconds}, {"severity", severity_name(event.severity)},
+          {"kind", name_of(event.kind)}, {"subject", event.subject},   {"text", event.text}};
 }
 
 json position(const engine::EventLog& log, const engine::Resumed& resumed) {

@@ -16,12 +16,13 @@ using nlohmann::json;
 constexpr const char* kDescription = R"(# IP tunnel links, as dladm(8) shows them.
 interface io.adit.links
 
-# open: a tunnel that passes clear text now, and why_open why, and what closes it.
+# open: a tunnel that passes clear text now, and why_open why, and what closes it. closed_by: what keeps it closed, in one
+# word, and why_down why, and what opens it.
 type Iptun (name: string, type: string, flags: string, local: string, remote: string, temporary: bool, secured: bool, policy: bool)
 type Drop (reason: string, sentence: string, packets: int)
-type Link (name: string, class: string, state: string, over: string, mtu: int, secured: bool, ipackets: int, rbytes: int,
-  ierrors: int, opackets: int, obytes: int, oerrors: int, drops_in: []Drop, drops_out: []Drop, why_down: string,
-  open: bool, why_open: string)
+type Link (name: string, class: string, state: string, over: string, bridge: string, mtu: int, secured: bool, ipackets: int, rbytes: int,
+  ierrors: int, opackets: int, obytes: int, oerrors: int, drops_in: []Drop, drops_out: []Drop, closed_by: string,
+  why_down: string, open: bool, why_open: string)
 type NewIptun (name: string, type: string, local: ?string, remote: ?string, temporary: ?bool, secured: ?bool,
   properties: ?[string]string, ipsec_source: ?string)
 type Property (link: string, property: string, perm: string, value: string, default: string, possible: string)
@@ -157,6 +158,7 @@ Result<json> show_link(engine::Engine& engine, const json& in, const Caller& cal
                     {"oerrors", link.oerrors},
                     {"drops_in", drops_json(link.drops_in)},
                     {"drops_out", drops_json(link.drops_out)},
+                    {"closed_by", link.closed_by},
                     {"why_down", why_down(engine.namespaces(), link, caller.uid)},
                     {"open", link.open},
                     {"why_open", link.why_open}});

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <thread>
 
+#include "base/unix_socket.h"
 #include "linux/guard/layers/lwtunnel_hooks.h"
 #include "linux/netlink/netlink_addresses.h"
 #include "linux/netlink/netlink_links.h"
@@ -120,10 +121,7 @@ Result<> Guardian::close_by_book() {
 // the start, since aditd may put something else in its place.
 Result<> Guardian::bind_socket() {
   const std::string path = settings_.run + "/guard.sock";
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  if (path.size() >= sizeof name.sun_path) return fail(ENAMETOOLONG, "{}: too long for a socket's name", path);
-  path.copy(name.sun_path, path.size());
+  TRY_ASSIGN(const sockaddr_un name, unix_address(path));
   Descriptor listener(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listener.valid()) return fail(errno, "cannot make a socket: {}", std::strerror(errno));
   unlink(path.c_str());  // the directory is ours: its lock is held

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <thread>
 
+#include "base/unix_socket.h"
 #include "linux/process/detached.h"
 
 namespace adit::platform {
@@ -49,10 +50,7 @@ GuardianClient::GuardianClient(GuardianClientSettings settings)
 Result<> GuardianClient::connect() {
   if (socket_.valid()) return {};
   const std::string path = settings_.run + "/guard.sock";
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  if (path.size() >= sizeof name.sun_path) return fail(ENAMETOOLONG, "{}: too long for a socket's name", path);
-  path.copy(name.sun_path, path.size());
+  TRY_ASSIGN(const sockaddr_un name, unix_address(path));
   Descriptor one(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!one.valid() || ::connect(one.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0)
     return fail(errno, "{}: {}", path, std::strerror(errno));
