@@ -21,9 +21,9 @@ constexpr size_t kElementsAMessage = 150;   // of at most 380 bytes
 constexpr uint32_t kMarkType = 19, kDeviceType = 20, kAddress4Type = 7, kAddress6Type = 8, kPortType = 13,
                    kIcmpType = 14;  // as nft numbers them
 
-// Where a rule keeps what it loads, in words of 4 bytes: an address or a pair of them from 0 on; behind, the number of
-// the network and the interface, as one key.
-constexpr unsigned kAddressWord = 0, kNumberWord = 8, kDeviceWord = 9, kScratchWord = 10;
+// Where a rule keeps what it loads, in words of 4 bytes: an address, with the interface behind it, or a pair of
+// addresses from 0 on; behind, the number of the network.
+constexpr unsigned kAddressWord = 0, kNumberWord = 8, kScratchWord = 10;
 
 constexpr uint8_t kIcmp = 1, kIgmp = 2, kUdp = 17, kIcmp6 = 58, kFragment6 = 44;
 
@@ -49,9 +49,10 @@ constexpr Layout kHeader6{Family::v6, 8, 24, 16, kFlow6Set, '6'};
 struct Way {
   const char* name;
   bool to;  // the destination is asked for; else the source
-  NftRule& (*device)(NftRule&);
-  int passes;          // verdict
-  bool outer = false;  // outer packets and what links need may pass
+  void (*device)(NftRule&, unsigned word);
+  const char* next;            // chain that what passes goes on to; null: it is accepted
+  bool outer = false;          // outer packets and what links need may pass
+  bool carried_first = false;  // most packets are expected to go into a tunnel
 };
 
 Bytes mask_of(const net::Prefix& network) {
@@ -60,22 +61,22 @@ Bytes mask_of(const net::Prefix& network) {
   return bits;
 }
 
-NftRule& leaving_by(NftRule& rule) {
-  return rule.meta(NFT_META_OIF, kDeviceWord);
+void leaving_by(NftRule& rule, unsigned word) {
+  rule.meta(NFT_META_OIF, word);
 }
-NftRule& coming_by(NftRule& rule) {
-  return rule.meta(NFT_META_IIF, kDeviceWord);
+void coming_by(NftRule& rule, unsigned word) {
+  rule.meta(NFT_META_IIF, word);
 }
 // The device that the route would use; only of what is not for this host.
-NftRule& routed_to(NftRule& rule) {
-  return rule.fib(NFT_FIB_RESULT_OIF, NFTA_FIB_F_DADDR, kDeviceWord);
+void routed_to(NftRule& rule, unsigned word) {
+  rule.fib(NFT_FIB_RESULT_OIF, NFTA_FIB_F_DADDR, word);
 }
 
-constexpr Way kOut{"out", true, leaving_by, NF_ACCEPT, true};
-constexpr Way kIn{"in", false, coming_by, NF_ACCEPT, true};
-constexpr Way kFrom{"from", false, coming_by, NFT_RETURN};
-constexpr Way kTo{"to", true, leaving_by, NF_ACCEPT};
-constexpr Way kRoute{"route", true, routed_to, NF_ACCEPT};
+constexpr Way kOut{"out", true, leaving_by, nullptr, true};
+constexpr Way kIn{"in", false, coming_by, nullptr, true};
+constexpr Way kFrom{"from", false, coming_by, "to"};
+constexpr Way kTo{"to", true, leaving_by, nullptr, false, true};
+constexpr Way kRoute{"route", true, routed_to, nullptr};
 
 class Builder {
  public:
@@ -90,6 +91,23 @@ class Builder {
   static void key(NftRule& rule, const Layout& header, uint32_t address, uint8_t length) {
     rule.payload(NFT_PAYLOAD_NETWORK_HEADER, address, header.address, kAddressWord);
     if (length < header.address * 8) rule.mask(kAddressWord, mask_of({net::Address::any(header.family), length}));
+  }
+  static NetlinkMessage passes(NftRule rule, const Way& way, const Layout& header) {
+    return way.next ? rule.verdict(NFT_GOTO, std::string(way.next) + header.digit) : rule.verdict(NF_ACCEPT);
+  }
+  // What has a key of this length, if its device may carry it as `set` says.
+  static NetlinkMessage carried(NftRule rule, const Way& way, const Layout& header, uint8_t length,
+                                const std::string& set) {
+    key(rule, header, way.to ? header.destination : header.source, length);
+    way.device(rule, kAddressWord + header.address / 4);
+    return passes(std::move(rule.in_set(set, kAddressWord)), way, header);
+  }
+  // What has a key of this length in `set`.
+  NftRule keyed(const std::string& chain, const Way& way, const Layout& header, uint8_t length,
+                const std::string& set) const {
+    NftRule rule = in(chain);
+    key(rule, header, way.to ? header.destination : header.source, length);
+    return std::move(rule.in_set(set, kAddressWord));
   }
   // With the number of the network that a key of this length belongs to.
   NftRule closed(const std::string& chain, const Layout& header, uint32_t address, uint8_t length) const {
@@ -163,6 +181,7 @@ class Builder {
   void incoming(const std::string& chain, const Layout& header);
   void errors(const std::string& chain, const Layout& header);
   void hooks();
+  void forwarded_first(const std::string& chain, const Layout& header);
   void before_encapsulation();
 
   [[nodiscard]] const std::set<uint8_t>& lengths(const Layout& header) const {
@@ -176,7 +195,6 @@ class Builder {
 
 NftSetForm form_of(const char* set) {
   const std::string name = set;
-  if (name == kPassSet) return {name, 0, kMarkType << 6 | kDeviceType, 8, 0, 0, false};
   if (name == kStoppedOutSet || name == kStoppedInSet) return {name, 0, kMarkType, 4, 0, 0, true};
   if (name == kFlow4Set) return {name, 0, kAddress4Type << 6 | kAddress4Type, 8, 0, 0, false};
   if (name == kFlow6Set) return {name, 0, kAddress6Type << 6 | kAddress6Type, 32, 0, 0, false};
@@ -201,30 +219,52 @@ void Builder::fixed_set(const std::string& name, uint32_t type, uint32_t bytes, 
 }
 
 void Builder::sets() {
-  for (const char* one : {kPassSet, kStoppedOutSet, kStoppedInSet, kFlow4Set, kFlow6Set, kBookSet}) set(form_of(one));
-  for (const Layout& header : {kHeader4, kHeader6})
+  for (const char* one : {kStoppedOutSet, kStoppedInSet, kFlow4Set, kFlow6Set, kBookSet}) set(form_of(one));
+  for (const Layout& header : {kHeader4, kHeader6}) {
+    if (lengths(header).empty()) continue;
+    const uint32_t type = header.family == Family::v4 ? kAddress4Type : kAddress6Type;
+    const auto keys = [&](const std::string& name) { set({name, 0, type, header.address, 0, 0, false}); };
+    const auto carriers = [&](const std::string& name) {
+      set({name, 0, type << 6 | kDeviceType, header.address + 4, 0, 0, false});
+    };
+    const uint8_t near = near_length(header.family, lengths(header));
+    keys(near_set_name(header.family, near));
+    carriers(sole_set_name(header.family, near));
     for (const uint8_t length : lengths(header)) {
-      const uint32_t type = header.family == Family::v4 ? kAddress4Type : kAddress6Type;
-      set({hit_set_name(header.family, length), 0, type, header.address, 0, 0, false});
+      keys(hit_set_name(header.family, length));
+      carriers(pass_set_name(header.family, length));
       set({net_map_name(header.family, length), NFT_SET_MAP, type, header.address, kMarkType << 6 | kMarkType, 8,
            false});
     }
+  }
   fixed_set(kPorts, kPortType, 2, {{0x01, 0xf4}, {0x11, 0x94}});  // 500, 4500
   fixed_set(kErrors4, kIcmpType, 1, {{3}, {11}, {12}});
 }
 
-// The most specific key that an address has decides. Most packets have none: a look-up a length is all that they pay.
+// The most specific key that an address has decides. Most packets have none near, and most others are carried by the
+// device of a sole key: one look-up or two are all that they pay.
 void Builder::ask(const Way& way, const Layout& header) {
-  const std::string name = std::string(way.name) + header.digit;
+  const std::string name = std::string(way.name) + header.digit, near = name + "_near";
+  const auto goes_on = [&](const std::string& chain) {
+    if (way.next) put(chain, passes(in(chain), way, header));
+  };
   chain(name);
-  const uint32_t address = way.to ? header.destination : header.source;
-  for (const uint8_t length : std::views::reverse(lengths(header))) {
-    stop(way, header, length);
-    NftRule rule = in(name);
-    key(rule, header, address, length);
-    rule.in_set(hit_set_name(header.family, length), kAddressWord);
-    put(name, rule.verdict(NFT_GOTO, fmt::format("{}_{}", name, length)));
+  if (lengths(header).empty()) return goes_on(name);
+  chain(near);
+  const uint8_t length = near_length(header.family, lengths(header));
+  const std::string sole = sole_set_name(header.family, length);
+  if (way.carried_first) put(name, carried(in(name), way, header, length, sole));
+  put(name, keyed(name, way, header, length, near_set_name(header.family, length)).verdict(NFT_GOTO, near));
+  if (!way.carried_first) put(near, carried(in(near), way, header, length, sole));
+  for (const uint8_t one : std::views::reverse(lengths(header))) {
+    const std::string own = fmt::format("{}_{}", name, one);
+    stop(way, header, one);
+    for (const auto& from : {name, near})
+      if (from == near || one < length)
+        put(from, keyed(from, way, header, one, hit_set_name(header.family, one)).verdict(NFT_GOTO, own));
   }
+  goes_on(name);
+  goes_on(near);
 }
 
 // For packets of which an address has a key of that length.
@@ -232,15 +272,16 @@ void Builder::stop(const Way& way, const Layout& header, uint8_t length) {
   const std::string name = fmt::format("{}{}_{}", way.name, header.digit, length);
   const uint32_t address = way.to ? header.destination : header.source;
   chain(name);
-  NftRule passes = closed(name, header, address, length);
-  put(name, way.device(passes).in_set(kPassSet, kNumberWord).verdict(way.passes));
+  put(name, carried(in(name), way, header, length, pass_set_name(header.family, length)));
   if (way.device == routed_to) {
     NftRule own = in(name);
     own.fib(NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR, kScratchWord).unequal(kScratchWord, word(RTN_UNICAST));
     put(name, own.verdict(NF_ACCEPT));
   }
   if (way.outer) put(name, in(name).verdict(NFT_JUMP, fmt::format("outer_{}{}", way.name, header.digit)));
-  put(name, closed(name, header, address, length).equal(kNumberWord, word(0)).verdict(way.passes));
+  NftRule inside = closed(name, header, address, length);
+  inside.equal(kNumberWord, word(0));
+  put(name, passes(std::move(inside), way, header));
   const auto marked = [&](uint32_t mark, const std::string& then) {
     NftRule rule = closed(name, header, address, length);
     rule.mask(kNumberWord, word(mark)).equal(kNumberWord, word(mark));
@@ -372,22 +413,32 @@ void Builder::incoming(const std::string& name, const Layout& header) {
   errors(name, header);
 }
 
+// Of what was forwarded most goes into a tunnel, or none: one look-up is all that the first pays here, and one more
+// than usual the other.
+void Builder::forwarded_first(const std::string& name, const Layout& header) {
+  if (lengths(header).empty()) return;
+  const uint8_t length = near_length(header.family, lengths(header));
+  NftRule rule = of_family(name, header);
+  rule.meta(NFT_META_IIF, kScratchWord).unequal(kScratchWord, word(0));
+  put(name, carried(std::move(rule), kOut, header, length, sole_set_name(header.family, length)));
+}
+
 // Where a forwarded packet goes is asked for at forward, too: behind it a flowtable of others may take the flow past
 // postrouting, and an IPv6 route may encapsulate (ioam6, ila).
 void Builder::hooks() {
-  const auto of4 = [&](const char* chain, int code, const char* then) {
-    put(chain, of_family(chain, kHeader4).verdict(code, then));
+  const auto of4 = [&](const char* chain, const char* then) {
+    put(chain, of_family(chain, kHeader4).verdict(NFT_GOTO, then));
   };
   base_chain("forward", NF_INET_FORWARD, kFirst);
-  of4("forward", NFT_JUMP, "from4");
-  of4("forward", NFT_GOTO, "to4");
-  put("forward", in("forward").verdict(NFT_JUMP, "from6"));
-  put("forward", in("forward").verdict(NFT_GOTO, "to6"));
+  of4("forward", "from4");
+  put("forward", in("forward").verdict(NFT_GOTO, "from6"));
   base_chain("postrouting", NF_INET_POST_ROUTING, kLast);
-  of4("postrouting", NFT_GOTO, "out4");
+  forwarded_first("postrouting", kHeader4);
+  of4("postrouting", "out4");
+  forwarded_first("postrouting", kHeader6);
   put("postrouting", in("postrouting").verdict(NFT_GOTO, "out6"));
   base_chain("input", NF_INET_LOCAL_IN, kFirst);
-  of4("input", NFT_GOTO, "in4");
+  of4("input", "in4");
   put("input", in("input").verdict(NFT_GOTO, "in6"));
 }
 

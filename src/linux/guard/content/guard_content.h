@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "linux/guard/content/guard_layout.h"
+#include "linux/guard/content/guard_layout_near.h"
 #include "linux/platform/guard_plan.h"
 
 namespace adit::platform {
@@ -16,15 +17,18 @@ namespace adit::platform {
 // By which lengths of keys closed networks are looked up.
 using GuardLengths = std::array<std::set<uint8_t>, 2>;  // IPv4, IPv6
 
-// Sets that every table has; and for each length of keys two more: hit4_24 (the keys) and net4_24 (the keys -> 0 . the
-// number of their network, 0 for what is inside).
-constexpr const char* kPassSet = "pass";               // number . interface index: this device may carry it
+// Sets that every table has. For each length of keys three more: hit4_24 (the keys), pass4_24 (key . interface
+// index: this device may carry it) and net4_24 (the keys -> 0 . the number of their network, 0 for what is inside).
+// For near_length() two more: near4_24 and sole4_24 (guard_layout_near.h).
 constexpr const char* kStoppedOutSet = "stopped_out";  // number, with a counter and the network as a comment: what was
 constexpr const char* kStoppedInSet = "stopped_in";    // stopped on its way there, and from there
 constexpr const char* kFlow4Set = "flow4";             // local . remote: outer packets
 constexpr const char* kFlow6Set = "flow6";
 constexpr const char* kBookSet = "book";  // generation, with the book's root as a comment
 std::string hit_set_name(net::Family family, uint8_t length);
+std::string pass_set_name(net::Family family, uint8_t length);
+std::string near_set_name(net::Family family, uint8_t length);
+std::string sole_set_name(net::Family family, uint8_t length);
 std::string net_map_name(net::Family family, uint8_t length);
 
 // Marks the number of a network that covers half of all addresses or more: what a link needs to live (DHCP, neighbour
@@ -71,9 +75,17 @@ class GuardContent {
     uint32_t number;
     std::set<int> devices;
   };
+  using Networks = std::map<net::Prefix, Network>;
   void close(const net::Prefix& network, const std::vector<int>& devices, LayoutStep& layout, ElementStep& step);
   void open(const net::Prefix& network, LayoutStep& layout, ElementStep& step);
-  void put_keys(const LayoutStep& layout, const std::map<net::Prefix, uint32_t>& numbers, ElementStep& step) const;
+  // `before`: networks that this step changes, as they were.
+  void put_keys(const LayoutStep& layout, const Networks& before, ElementStep& step) const;
+  using Passes = std::set<std::pair<net::Prefix, int>>;  // key, device
+  struct PassStep {
+    Passes gone, come;
+  };
+  [[nodiscard]] PassStep passes(const LayoutStep& layout, const Networks& before) const;
+  void follow_near(net::Family family, const LayoutStep& layout, const PassStep& passes, ElementStep& step);
   [[nodiscard]] uint32_t new_number(const net::Prefix& network);
   [[nodiscard]] GuardElement book_element() const;
 
@@ -82,7 +94,8 @@ class GuardContent {
   uint32_t mark_ = 0, uid_ = 0;
   GuardLayout layout_;
   GuardLengths lengths_;
-  std::map<net::Prefix, Network> networks_;
+  std::array<GuardNear, 2> near_;
+  Networks networks_;
   std::set<OuterFlow> flows_;
   GuardNumbers known_;  // before their networks are there
   uint32_t last_number_ = 0;

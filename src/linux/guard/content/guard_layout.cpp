@@ -98,6 +98,13 @@ std::set<LaidKey> GuardLayout::keys() const {
   return all;
 }
 
+std::set<LaidKey> GuardLayout::keys(const net::Prefix& network) const {
+  std::set<LaidKey> its;
+  for (const auto& key : keys_of(network))
+    if (const auto one = decided(key); one && one->network == network) its.insert(*one);
+  return its;
+}
+
 const std::vector<net::Prefix>& link_networks(net::Family family) {
   static const std::vector<net::Prefix> v4{known("0.0.0.0/8"), known("127.0.0.0/8"), known("224.0.0.0/24"),
                                            known("255.255.255.255/32")};

@@ -42,6 +42,7 @@ class GuardLayout {
   void remove_inside(const net::Prefix& network, LayoutStep& step) { mark(network, kInside, false, step); }
 
   [[nodiscard]] std::set<LaidKey> keys() const;
+  [[nodiscard]] std::set<LaidKey> keys(const net::Prefix& network) const;  // that this one decides
 
  private:
   enum Why : uint8_t { kClosed = 1, kInside = 2 };

@@ -247,7 +247,7 @@ TEST_F(GuardianTest, KilledItLeavesTwoLayersAndTheNextTakesThemOver) {
     const auto state = client->state();
     return state.rule && state.lasting && state.owned;
   }));
-  EXPECT_TRUE(holds("nft list set inet adit-own pass | grep -q t0")) << "it has the whole plan again";
+  EXPECT_TRUE(holds("nft list set inet adit-own pass4_24 | grep -q t0")) << "it has the whole plan again";
   datagram("10.0.1.5");
   forwarded("10.0.1.5");
   EXPECT_EQ(seen(), 0);
@@ -297,7 +297,9 @@ TEST_F(GuardianTest, ARunDirectoryThatIsLostComesBackAndItIsReachedAgain) {
 
 TEST_F(GuardianTest, AsItsOwnUserItIsHeardByWhoeverAsksAndAnotherUserIsNot) {
   const auto own = find_user(kGuardianRole.user);
-  if (own) ASSERT_EQ(chown(run_dir.c_str(), own->uid, own->gid), 0);
+  if (own) {
+    ASSERT_EQ(chown(run_dir.c_str(), own->uid, own->gid), 0);
+  }
   start_guardian(std::nullopt, {}, own);
   const auto done = client->replace(closing({"10.0.1.0/24"}));
   EXPECT_TRUE(done) << done.error().text;
@@ -321,8 +323,8 @@ TEST_F(GuardianTest, ADeviceThatVanishedLosesItsPassAtOnce) {
   const std::string number = std::to_string(index_of("t1"));
   run("ip link del t1");
   EXPECT_TRUE(eventually([&] {
-    return holds("! nft list table inet adit-own | grep -A3 'set pass' | grep -q '\\b" + number + "\\b'") &&
-           holds("! nft list table inet adit-guard | grep -A3 'set pass' | grep -q '\\b" + number + "\\b'");
+    return holds("! nft list table inet adit-own | grep -A3 'set pass4_24' | grep -q '\\b" + number + "\\b'") &&
+           holds("! nft list table inet adit-guard | grep -A3 'set pass4_24' | grep -q '\\b" + number + "\\b'");
   }));
   expect_standing();
 }

@@ -175,7 +175,7 @@ TEST_F(GuardLayersTest, FaultsOfTheLastingTableArePutBackAndTold) {
   for (const char* act :
        {"nft flush ruleset", "nft delete table inet adit-guard", "nft add table inet adit-guard '{ flags dormant; }'",
         "nft insert rule inet adit-guard forward accept", "nft flush chain inet adit-guard postrouting",
-        "nft add element inet adit-guard pass '{ 0x1 . \"near0\" }'"})
+        "nft add element inet adit-guard pass4_24 '{ 1.2.3.0 . \"near0\" }'"})
     EXPECT_NE(after(act).find("adit-guard"), std::string::npos) << act;
   EXPECT_EQ(after("nft add table inet others; nft delete table inet others"), "");
 }
@@ -413,7 +413,7 @@ TEST_F(GuardLayersTest, ANetworkOfALengthThatNoneHadComesInPlaceAndTheOthersStay
     EXPECT_EQ(seen(), 0) << host;
   }
   // Where somebody meddles just then, it is seen as ever.
-  run("nft add element inet adit-guard pass '{ 0x1 . \"near0\" }'");
+  run("nft add element inet adit-guard pass4_24 '{ 1.2.3.0 . \"near0\" }'");
   GuardChange last;
   last.generation = ++generation;
   last.close[prefix("10.4.0.0/20")] = {};

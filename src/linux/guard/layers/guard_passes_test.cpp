@@ -268,7 +268,32 @@ TEST_F(GuardPasses, ForwardedPacketsFromAClosedNetworkComeByItsDeviceOnly) {
   EXPECT_TRUE(std::ranges::any_of(*leaks, [](const LeakCount& leak) { return !leak.outbound && leak.packets == 1; }));
 }
 
-// --- each kind of packet, with layers broken on purpose
+TEST_F(GuardPasses, OfNestedNetworksTheMostSpecificDecidesWhatEachTableLetsThrough) {
+  GuardPlan plan = closing({"10.0.1.0/24", "2001:db8:1::/48"});
+  plan.closed[prefix("10.0.1.16/28")] = {};
+  plan.closed[prefix("2001:db8:1:16::/64")] = {};
+  plan.inside = {prefix("10.0.1.32/28"), prefix("2001:db8:1:32::/64")};
+  replace(plan);
+  run("ip rule del lookup 174 && ip -6 rule del lookup 174");  // the tables alone
+  run("ip route add 10.0.1.0/24 dev t0 && ip -6 route add 2001:db8:1::/48 dev t0");
+  run("ip route add 10.0.1.32/28 via 192.0.2.2 && ip -6 route add 2001:db8:1:32::/64 via 2001:db8::2");
+  for (const char* flushed : {"", "nft delete table inet adit-guard"}) {
+    if (*flushed) run(flushed);
+    count_far("udp dport 9999");
+    const auto sent = [&](const char* to) {
+      datagram(to);
+      forwarded(to);
+    };
+    const int before = through_tunnel();
+    for (const char* to : {"10.0.1.5", "2001:db8:1:20::5"}) sent(to);
+    EXPECT_EQ(through_tunnel() - before, 4) << flushed;
+    for (const char* to : {"10.0.1.20", "2001:db8:1:16::5"}) sent(to);
+    EXPECT_EQ(through_tunnel() - before, 4) << "closed for everything " << flushed;
+    EXPECT_EQ(seen(), 0);
+    for (const char* to : {"10.0.1.33", "2001:db8:1:32::5"}) sent(to);
+    EXPECT_EQ(seen(), 4) << flushed;
+  }
+}
 
 }  // namespace
 }  // namespace adit::platform

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <random>
 
 #include "linux/process/testing/own_namespace.h"
 
@@ -52,6 +54,22 @@ class GuardTableTest : public OwnNamespace {
   static std::string fault(GuardTable& one, const GuardContent& content) {
     const auto fault = one.fault(content);
     return fault ? *fault : "error: " + fault.error().text;
+  }
+  using Standing = std::pair<GuardShape, GuardElements>;
+  static Standing standing(const GuardTable& one) {
+    auto nfnetlink = Netlink::open(NETLINK_NETFILTER);
+    EXPECT_TRUE(nfnetlink);
+    const auto shape = read_guard_shape(*nfnetlink, one.name());
+    EXPECT_TRUE(shape && *shape) << one.name();
+    if (!shape || !*shape) return {};
+    Standing now{**shape, {}};
+    for (const auto& [set, form] : now.first.sets) {
+      auto elements = read_guard_elements(*nfnetlink, one.name(), set);
+      EXPECT_TRUE(elements) << set;
+      if (elements) now.second[set] = std::move(*elements);
+      std::ranges::sort(now.second[set]);
+    }
+    return now;
   }
   NftGeneration generation;
   std::unique_ptr<GuardTable> table, owned;
@@ -113,8 +131,15 @@ TEST_F(GuardTableTest, AnyTouchOfTheLastingTableIsSeen) {
             "}'"),
            ("nft 'delete element inet adit-guard net4_24 { 10.0.1.0 }; "
             "add element inet adit-guard net4_24 { 10.0.1.0 : 0x0 . 0x1 }'"),
-           ("nft 'delete element inet adit-guard pass { 0x3 . 9 }; add element inet adit-guard pass { 0x3 . 1 }'"),
-           ("nft add element inet adit-guard pass '{ 0x1 . 1 }'"),
+           ("nft 'delete element inet adit-guard pass4_24 { 10.0.1.0 . 9 }; "
+            "add element inet adit-guard pass4_24 { 10.0.1.0 . 1 }'"),
+           ("nft add element inet adit-guard pass4_24 '{ 1.2.3.0 . 1 }'"),
+           ("nft 'flush set inet adit-guard near4_24'"),
+           ("nft 'delete element inet adit-guard near4_24 { 10.0.1.0 }; add element inet adit-guard near4_24 { "
+            "10.0.2.0 }'"),
+           ("nft 'delete element inet adit-guard sole4_24 { 10.0.1.0 . 9 }; "
+            "add element inet adit-guard sole4_24 { 10.0.1.0 . 1 }'"),
+           ("nft add element inet adit-guard sole4_24 '{ 10.0.1.0 . 1 }'"),
            ("nft add element inet adit-guard ports '{ 53 }'"),
            ("nft 'delete element inet adit-guard ports { 500 }; add element inet adit-guard ports { 53 }'"),
            ("nft 'delete element inet adit-guard flow4 { 1.2.3.4 . 5.6.7.8 }; "
@@ -196,7 +221,7 @@ TEST_F(GuardTableTest, NobodyElseCanTouchTheOwnedTable) {
   for (const char* touch :
        {"nft delete table inet adit-own", "nft flush table inet adit-own",
         "nft add table inet adit-own '{ flags dormant; }'", "nft insert rule inet adit-own forward accept",
-        "nft add element inet adit-own pass '{ 0x1 . 1 }'", "nft flush chain inet adit-own forward"})
+        "nft add element inet adit-own pass4_24 '{ 1.2.3.0 . 1 }'", "nft flush chain inet adit-own forward"})
     EXPECT_FALSE(holds(touch)) << touch;
   EXPECT_TRUE(holds("nft flush ruleset"));
   EXPECT_EQ(fault(*owned, content), "");
@@ -252,6 +277,38 @@ TEST_F(GuardTableTest, ChangesLeadToWhatAWholeReplacementMakes) {
   advance(now, change);
   auto sorted = content.all(), fresh = GuardContent(now).all();
   for (const auto& [set, elements] : sorted) EXPECT_EQ(elements.size(), fresh[set].size()) << set;
+}
+
+// One network after another, each of a length that none had, in any order: near ones of others come last, and first.
+TEST_F(GuardTableTest, ATableGrownNetworkByNetworkIsTheTableBuiltWhole) {
+  std::vector<std::string> order{"10.0.1.0/24", "2001:db8:1::/48",   "10.0.0.0/8",   "10.0.1.16/28",      "::/0",
+                                 "10.0.0.0/20", "2001:db8:1:7::/64", "224.0.0.0/4",  "2001:db8::1/128",   "0.0.0.0/0",
+                                 "10.0.0.0/16", "2001:db8::/32",     "10.0.1.17/32", "2001:db8:4000::/36"};
+  std::mt19937 random(5);
+  for (int run = 0; run < 6; ++run, std::ranges::shuffle(order, random)) {
+    GuardPlan now = plan();
+    now.closed = {{prefix(order.front()), {7}}};
+    GuardContent content(now);
+    for (auto* one : {table.get(), owned.get()}) replace(*one, content);
+    int device = 7;
+    for (const auto& network : order) {
+      GuardChange change;
+      change.generation = now.generation + 1;
+      change.close[prefix(network)] = {device++, 7};
+      const ElementStep step = content.change(change);
+      for (auto* one : {table.get(), owned.get()}) ASSERT_TRUE(one->change(step, content, true)) << network;
+      advance(now, change);
+      for (auto* one : {table.get(), owned.get()}) ASSERT_EQ(fault(*one, content), "") << network << " " << run;
+    }
+    const Standing grown[] = {standing(*table), standing(*owned)};
+    const GuardContent whole(now, content.numbers());
+    for (auto* one : {table.get(), owned.get()}) {
+      ASSERT_TRUE(one->remove());
+      replace(*one, whole);
+      EXPECT_TRUE(standing(*one) == grown[one == owned.get()]) << one->name() << " " << run;
+      ASSERT_TRUE(one->remove());
+    }
+  }
 }
 
 TEST_F(GuardTableTest, WhileNobodyElseChangesTablesNoContentNeedsToBeRead) {

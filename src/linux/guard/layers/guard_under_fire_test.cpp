@@ -126,7 +126,7 @@ TEST_F(GuardLayersUnderFire, TheLastingTableAloneIsMendedWithNothingLetThrough) 
       "nft 'add chain inet adit-guard forward { policy drop; }'",
       "nft 'delete chain inet adit-guard input; add chain inet adit-guard input "
       "{ type filter hook input priority 10; }'",
-      "nft add element inet adit-guard pass '{ 0x1 . 1 }'",
+      "nft add element inet adit-guard pass4_24 '{ 1.2.3.0 . 1 }'",
       "nft add element inet adit-guard ports '{ 53 }'",
   };
   for (int i = often(9); i > 0; --i) {
