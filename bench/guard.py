@@ -21,6 +21,7 @@ from lab import Lab                                  # found by tunnels
 
 BUILD = pathlib.Path(os.environ.get("ADIT_BUILD", pathlib.Path(__file__).resolve().parents[1] / "build" / "release"))
 DRIVER, COST = BUILD / "bench" / "path_driver", BUILD / "bench" / "guard_cost"
+BEFORE = pathlib.Path(__file__).resolve().with_name("guard_before.py")
 ENDS = (("a", "192.0.2.1", "192.0.2.2", "10.0.1.1", "10.0.2.1"), ("b", "192.0.2.2", "192.0.2.1", "10.0.2.1", "10.0.1.1"))
 
 
@@ -172,7 +173,7 @@ def main():
     for networks in (10,) if chosen.smoke else (1, 1000):
         with patience(60 + rounds * 2 * (10 + 5 * seconds)):
             through_the_tunnel(networks, rounds, seconds)
-        print(run_alone(COST, "packets", networks, 1 if chosen.smoke else 15), end="", flush=True)
+        print(run_alone(COST, "packets", networks, 1 if chosen.smoke else 15, BEFORE), end="", flush=True)
     many = 100 if chosen.smoke else 10000
     print(run_alone(COST, "one-more", many), end="", flush=True)
     with patience(120 + many // 10):

@@ -1,7 +1,7 @@
 // What the guard costs in the kernel: a host between two others, packets of 64 bytes, with and without the guard's
 // layers in turn; and what one network more costs beside many. Root; namespaces of its own.
 //
-//   guard_cost packets [NETWORKS] [ROUNDS]
+//   guard_cost packets [NETWORKS] [ROUNDS] [OTHER]  OTHER: a program for another guard, in turn with ours
 //   guard_cost one-more [NETWORKS]
 //   guard_cost hold NETWORKS DEVICE LOCAL REMOTE NETWORK
 //                                                   the layers in this namespace, until standard input ends
@@ -204,39 +204,81 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// What is measured must go on to the far side.
-void none_may_be_stopped(GuardLayers& layers) {
-  for (const auto& leak : must(layers.leak_counts()))
-    if (leak.packets != 0) give_up(fmt::format("{} packets to {} were stopped", leak.packets, leak.network.str()));
-}
+// Our layers, as they stand in the machine's own network namespace, or in another, where packets are asked for before a
+// route can encapsulate them, too (lwtunnel_hooks.h).
+class Ours {
+ public:
+  Ours()
+      : lasting_(must(GuardTable::open(GuardTable::Kind::lasting, generation_))),
+        owned_(must(GuardTable::open(GuardTable::Kind::owned, generation_))),
+        rule_(must(GuardRule::open())) {}
+  void stand(const GuardPlan& plan, bool ask_before_routing) {
+    const GuardContent content(plan);
+    must(lasting_.replace(content, false));
+    must(owned_.replace(content, ask_before_routing));
+    must(rule_.replace(plan));
+    run("ip route replace " + route_);
+  }
+  void go() {
+    for (GuardTable* table : {&lasting_, &owned_}) {
+      for (const auto& leak : must(table->leaks()))  // what is measured must go on to the far side
+        if (leak.packets != 0) give_up(fmt::format("{} packets to {} were stopped", leak.packets, leak.network.str()));
+      must(table->remove());
+    }
+    must(rule_.replace({}));
+    run("ip route del " + route_);
+  }
 
-int packets(uint32_t networks, int rounds) {
+ private:
+  const std::string route_ = "11.0.0.0/24 dev tun0 via 10.9.0.2 table 174 proto 173";  // as aditd has it
+  NftGeneration generation_;
+  GuardTable lasting_, owned_;
+  GuardRule rule_;
+};
+
+// `other`: a program that puts another guard there and takes it away (OTHER up NETWORKS, OTHER down NETWORKS), in turn
+// with ours.
+int packets(uint32_t networks, int rounds, const std::string& other) {
   const World world;
   const OuterFlow flow{*net::Address::parse("192.0.2.1"), *net::Address::parse("192.0.2.2")};
   const GuardPlan closed = plan_of(networks, world.device(), flow);
-  auto layers = must(GuardLayers::open(true));
-  run("ip route add 11.0.0.0/24 dev tun0 via 10.9.0.2 table 174 proto 173");  // as aditd places its routes
-  std::map<std::string, std::array<std::vector<double>, 2>> all;
+  Ours ours;
+  enum Guard : size_t { nobody, on_the_machine, in_a_namespace, others };
+  const auto stand = [&](Guard guard, bool up) {
+    if (guard == others) run(fmt::format("{} {} {}", other, up ? "up" : "down", networks));
+    if (guard == nobody || guard == others) return;
+    if (up)
+      ours.stand(closed, guard == in_a_namespace);
+    else
+      ours.go();
+  };
+  std::map<std::string, std::array<std::vector<double>, 4>> all;
   for (int round = 0; round < rounds; ++round)
-    for (const bool guarded : {false, true}) {
-      GuardPlan none = closed;
-      none.closed.clear();
-      if (!guarded) none_may_be_stopped(*layers);
-      must(layers->replace(guarded ? closed : none));
-      for (const auto& kind : kKinds)
-        all[kind.name][guarded].push_back(cost(world, kind, std::chrono::milliseconds(60)));
+    for (const Guard guard : {nobody, on_the_machine, in_a_namespace, others}) {
+      if (guard == others && other.empty()) continue;
+      stand(guard, true);
+      for (const auto& kind : kKinds) all[kind.name][guard].push_back(cost(world, kind, std::chrono::milliseconds(60)));
+      stand(guard, false);
     }
   fmt::print("{} networks, 64-byte packets, microseconds each: least and median of {} turns\n", networks, rounds);
   for (const auto& kind : kKinds) {
-    const auto& [without, with] = all[kind.name];
-    const double least = std::ranges::min(without), guarded = std::ranges::min(with);
-    fmt::print("  {:26} without {:5.2f} {:5.2f}   with {:5.2f} {:5.2f}   {:+.2f}, times {:.3f}\n", kind.name, least,
-               median(without), guarded, median(with), guarded - least, guarded / least);
+    const auto& turns = all[kind.name];
+    fmt::print("  {}\n", kind.name);
+    const auto line = [&](const char* name, Guard guard) {
+      const auto& its = turns[guard];
+      const double least = std::ranges::min(its);
+      fmt::print("    {:34} {:6.2f} {:6.2f}   {:+.2f}", name, least, median(its),
+                 least - std::ranges::min(turns[nobody]));
+      if (guard != others && guard != nobody && !other.empty())
+        fmt::print("   times the other {:.3f} {:.3f}", least / std::ranges::min(turns[others]),
+                   median(its) / median(turns[others]));
+      fmt::print("\n");
+    };
+    line("without", nobody);
+    line("in the machine's own namespace", on_the_machine);
+    line("in another namespace", in_a_namespace);
+    if (!other.empty()) line("the other guard", others);
   }
-  none_may_be_stopped(*layers);
-  GuardPlan none = closed;
-  none.closed.clear();
-  must(layers->replace(none));
   return 0;
 }
 
@@ -365,14 +407,15 @@ int hold(uint32_t networks, const std::string& device, const std::string& local,
 int main(int argc, char** argv) try {
   const std::string verb = argc > 1 ? argv[1] : "";
   const auto number = [&](int at, int usual) { return argc > at ? std::atoi(argv[at]) : usual; };
-  if (verb == "packets") return packets(static_cast<uint32_t>(number(2, 1000)), number(3, 15));
+  if (verb == "packets") return packets(static_cast<uint32_t>(number(2, 1000)), number(3, 15), argc > 4 ? argv[4] : "");
   if (verb == "one-more") return one_more(static_cast<uint32_t>(number(2, 10000)));
   if (verb == "send" && argc >= 4) return send(argv[2], number(3, 1000), number(4, 0));
   if (verb == "hold" && argc == 7) return hold(static_cast<uint32_t>(number(2, 1)), argv[3], argv[4], argv[5], argv[6]);
-  fmt::print(stderr,
-             "usage: guard_cost packets [NETWORKS] [ROUNDS] | one-more [NETWORKS] | hold NETWORKS DEVICE LOCAL REMOTE "
-             "NETWORK | "
-             "send ADDRESS MILLISECONDS [RATE]\n");
+  fmt::print(
+      stderr,
+      "usage: guard_cost packets [NETWORKS] [ROUNDS] [OTHER] | one-more [NETWORKS] | hold NETWORKS DEVICE LOCAL REMOTE "
+      "NETWORK | "
+      "send ADDRESS MILLISECONDS [RATE]\n");
   return 2;
 } catch (const GaveUp& gave_up) {
   fmt::print(stderr, "guard_cost: {}\n", gave_up.why);
