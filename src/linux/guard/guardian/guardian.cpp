@@ -43,6 +43,11 @@ bool is_still(const std::string& path, ino_t inode) {
   return lstat(path.c_str(), &found) == 0 ? found.st_ino == inode : errno == EACCES;
 }
 
+bool has_hung_up(int socket) {
+  pollfd one{socket, 0, 0};
+  return poll(&one, 1, 0) > 0 && (one.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+}
+
 }  // namespace
 
 // --- starting
@@ -331,7 +336,10 @@ void Guardian::accept_clients() {
   }
 }
 
+// What somebody asked for and did not wait for has failed for him, and is told again, whole: it is not carried out
+// later.
 bool Guardian::serve(Client& client) {
+  if (has_hung_up(client.socket.get())) return false;
   const auto request = receive_guard_message(client.socket.get());
   if (!request) return false;
   if (!*request) return true;

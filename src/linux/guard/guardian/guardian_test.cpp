@@ -253,6 +253,26 @@ TEST_F(GuardianTest, KilledItLeavesTwoLayersAndTheNextTakesThemOver) {
   EXPECT_EQ(seen(), 0);
 }
 
+// A guardian that hangs has requests waiting of which aditd has said by then that they failed.
+TEST_F(GuardianTest, WhatAditdHasGivenUpIsNotCarriedOutLater) {
+  start_guardian();
+  ASSERT_TRUE(client->replace(closing({"10.0.1.0/24", "10.0.2.0/24"})));
+  kill(guardian, SIGSTOP);
+  GuardChange change;
+  change.generation = 2;
+  change.open = {prefix("10.0.1.0/24")};
+  const auto given_up = client->change(change);
+  ASSERT_FALSE(given_up);
+  EXPECT_EQ(given_up.error().code, ETIMEDOUT) << given_up.error().text;
+  kill(guardian, SIGCONT);
+  run("sleep 1");
+  const auto stand = [](const char* network) { return holds(std::string("nft list ruleset | grep -q ") + network); };
+  EXPECT_TRUE(stand("10.0.1.0/24"));
+  ASSERT_TRUE(client->change(change)) << "asked again it is done";
+  EXPECT_FALSE(stand("10.0.1.0/24"));
+  EXPECT_TRUE(stand("10.0.2.0/24"));
+}
+
 TEST_F(GuardianTest, StoppedItTakesItsOwnTableAndNothingElse) {
   start_guardian();
   ASSERT_TRUE(client->replace(closing({"10.0.1.0/24"})));
