@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "aditd/notify.h"
+#include "control/step_log.h"
 #include "guard/book/book_file.h"
 #include "linux/guard/guardian/guardian.h"
 #include "linux/process/cage.h"
@@ -132,6 +133,8 @@ Result<int> stop_signals() {
 }
 
 Result<> serve(const Options& options) {
+  const SystemClock clock;
+  auto steps = engine::StepLog::from_environment("guardian", clock);  // before the cage closes
   TRY_ASSIGN(const int stop, stop_signals());
   TRY_ASSIGN(const int again, hangup_signal());
   auto own = platform::own_user(platform::kGuardianRole);
@@ -145,6 +148,10 @@ Result<> serve(const Options& options) {
   settings.root = options.root;
   settings.run = options.run;
   settings.say = say;
+  if (steps.on())
+    settings.opening = [&](const net::Prefix& network) {
+      for (const engine::Layer layer : engine::kLayers) steps.layer_opens(layer, network);
+    };
   settings.read_book = [options] { return read_book(options); };
   settings.give_up_rights = [&]() -> Result<std::vector<std::string>> {
     if (!own.why_not.empty()) missing.push_back(own.why_not);

@@ -116,6 +116,7 @@ REFUSED = {
         START + CLOSED + "book+ 10.0.1.0/24 bob0 user:vpn policy\nrecord 1 release 10.0.1.0/24 bob0 user:vpn *\nlayer rule opens 10.0.1.0/24",
         START + CLOSED + "book+ 10.0.1.0/24 bob0 operator kept\nrecord 1 delete 10.0.1.0/24 bob0 operator route\nlayer rule opens 10.0.1.0/24",
         START + ROUTED + "route- 10.0.1.0/24 bob0\nrecord 1 undo 10.0.1.0/24 bob0 operator *\nlayer rule opens 10.0.1.0/24",
+        START + ROUTED + "guardian: layer owned opens 10.0.1.0/24",                # what nobody has asked it for
     ],
     "stale-record": [START + ROUTED + LEFT + CLOSED + "book- 10.0.1.0/24 bob0 operator route record=1"],
     "foreign-record": [

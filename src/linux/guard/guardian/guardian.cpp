@@ -374,7 +374,7 @@ GuardMessage Guardian::answer(Client& client, const GuardMessage& request) {
     else if (!client.sends_plans)
       done = fail(ESTALE, "a change without a plan before it");
     else
-      done = layers_->change(*change);
+      done = take_change(*change);
     changed_ = Clock::now();
   }
   return done ? reply(GuardWord::done) : reply(GuardWord::failed, encode_error(done.error()));
@@ -384,10 +384,20 @@ Result<> Guardian::take_plan(ByteSpan body) {
   TRY_ASSIGN(const GuardPlan plan, decode_plan(body));
   if (plan.book != settings_.root)
     return fail(EBUSY, "this guardian keeps the guard of the Adit with root {}, not of {}", settings_.root, plan.book);
+  if (settings_.opening)
+    for (const auto& [network, devices] : layers_->plan().closed)
+      if (!plan.closed.contains(network)) settings_.opening(network);
   TRY(layers_->replace(plan));
   owed_.reset();
   opened_inside_.clear();
   return {};
+}
+
+Result<> Guardian::take_change(const GuardChange& change) {
+  if (settings_.opening)
+    for (const auto& network : change.open)
+      if (layers_->plan().closed.contains(network)) settings_.opening(network);
+  return layers_->change(change);
 }
 
 }  // namespace adit::platform

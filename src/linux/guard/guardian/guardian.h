@@ -37,6 +37,8 @@ struct GuardianSettings {
   // nullopt: there is no book. Called at the start, and whenever what aditd knew is to be known without it.
   std::function<Result<std::optional<GuardianBook>>()> read_book;
   std::function<void(const std::string&)> say;  // to the log
+  // Called right before the layers let go of a network that they close, by aditd's word.
+  std::function<void(const net::Prefix&)> opening;
   std::string saved_rules = "/etc/nftables.conf";
   // Gives up what only the files and the socket of `run` need; sentences about what could not be. Called once, before
   // anything is read.
@@ -74,6 +76,7 @@ class Guardian {
   bool serve(Client& client);  // false: it is gone
   GuardMessage answer(Client& client, const GuardMessage& request);
   Result<> take_plan(ByteSpan body);
+  Result<> take_change(const GuardChange& change);
   void tend();
   [[nodiscard]] bool alone() const;  // no aditd says what is to be
   void let_go_of_gone(const std::vector<pollfd>& ready);

@@ -100,6 +100,12 @@ class GuardianTest : public GuardedHost {
                                 .run = run_dir,
                                 .read_book = [book]() -> Result<std::optional<GuardianBook>> { return book; },
                                 .say = {},
+                                .opening =
+                                    [this](const net::Prefix& network) {
+                                      const bool stands = holds("nft list ruleset | grep -q " + network.str());
+                                      std::ofstream(run_dir + "/opening", std::ios::app)
+                                          << network.str() << (stands ? " stands\n" : " is open\n");
+                                    },
                                 .saved_rules = run_dir + "/nftables.conf"};
       if (as && !drop_privileges(kGuardianRole, as)) _exit(1);
       auto made = Guardian::start(std::move(settings));
@@ -251,6 +257,18 @@ TEST_F(GuardianTest, KilledItLeavesTwoLayersAndTheNextTakesThemOver) {
   datagram("10.0.1.5");
   forwarded("10.0.1.5");
   EXPECT_EQ(seen(), 0);
+}
+
+TEST_F(GuardianTest, WhatItOpensByAditdsWordIsToldRightBefore) {
+  start_guardian();
+  ASSERT_TRUE(client->replace(closing({"10.0.1.0/24", "10.0.2.0/24", "10.0.3.0/24"})));
+  GuardChange change;
+  change.generation = 2;
+  change.open = {prefix("10.0.1.0/24"), prefix("10.0.9.0/24")};
+  change.close[prefix("10.0.4.0/24")] = {};
+  ASSERT_TRUE(client->change(change));
+  ASSERT_TRUE(client->replace(closing({"10.0.2.0/24", "10.0.5.0/24"})));
+  EXPECT_EQ(output("cat " + run_dir + "/opening"), "10.0.1.0/24 stands\n10.0.3.0/24 stands\n10.0.4.0/24 stands\n");
 }
 
 // A guardian that hangs has requests waiting of which aditd has said by then that they failed.
