@@ -96,7 +96,7 @@ Result<> StaticRoutes::remove(const RouteCommand& command) const {
 
 Result<std::string> StaticRoutes::take_out(const std::vector<RouteCommand>& commands) const {
   TRY_ASSIGN(auto before, read_file(path_));
-  const std::string text = before.value_or("");
+  std::string text = before.value_or("");
   std::vector<std::string> left;
   const auto lines = lines_of(text);
   for (const std::string& line : lines) {

@@ -42,7 +42,7 @@ bool is_shortage(int error) {
 Result<std::shared_ptr<Listener>> Listener::open(asio::io_context& io, const std::string& path, int type, mode_t mode,
                                                  Adopt adopt) {
   TRY_ASSIGN(const int fd, make_socket(path, type, mode));
-  const std::shared_ptr<Listener> listener(new Listener(io, fd, path, std::move(adopt)));
+  std::shared_ptr<Listener> listener(new Listener(io, fd, path, std::move(adopt)));
   listener->wait();
   return listener;
 }

@@ -175,6 +175,7 @@ Answers extended_register(KeyMessage& message, KeySession& session, KeyAccess& a
   session.extended = true;
   session.registered = *message.extended_register;
   std::vector<KeyAnswer> answers;
+  answers.reserve(session.registered.size());
   for (const uint8_t satype : session.registered)
     answers.push_back({register_answer(message, satype, access), Audience::sender});
   repeat_acquires(session, access, std::nullopt, answers);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "server/door.h"
@@ -122,7 +123,8 @@ struct PolicyServer::Impl : std::enable_shared_from_this<PolicyServer::Impl> {
 
   void stop() {
     listener->close();
-    for (const auto& connection : std::set(connections)) connection->close();
+    const auto open = std::exchange(connections, {});  // each takes itself out as it closes
+    for (const auto& connection : open) connection->close();
   }
 
   engine::PolicyAccess& access;

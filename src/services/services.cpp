@@ -103,8 +103,8 @@ void Services::log(const Service& service, const std::string& text) const {
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
   std::ofstream file(path, std::ios::app);
-  std::filesystem::permissions(path, std::filesystem::perms(0600),
-                               ignored);  // errors quote files that root alone may read
+  using std::filesystem::perms;  // errors quote files that root alone may read
+  std::filesystem::permissions(path, perms::owner_read | perms::owner_write, ignored);
   file << "[ " << log_time(context_.clock.wall_seconds()) << ' ' << text << " ]\n";
 }
 

@@ -78,6 +78,7 @@ std::vector<AddressInfo> AddressBook::of(const net::Address& address) const {
 
 std::vector<AddressInfo> AddressBook::in_networks() const {
   std::vector<AddressInfo> found;
+  found.reserve(in_networks_.size());
   for (const Key& key : in_networks_) found.push_back(all_.at(key));
   return found;
 }

@@ -32,7 +32,6 @@ Change::What kind_of(uint16_t type) {
       return Change::What::address;
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
-      return Change::What::route;
     case RTM_NEWNEXTHOP:
     case RTM_DELNEXTHOP:
       return Change::What::route;

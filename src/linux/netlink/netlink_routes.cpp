@@ -136,7 +136,7 @@ std::string describe_route(const Route& route) {
 }
 
 std::optional<Route> parse_route(const nlmsghdr& message) {
-  const auto route = parse_any_route(message);
+  auto route = parse_any_route(message);
   if (!route) return std::nullopt;
   const auto* header = static_cast<const rtmsg*>(nlmsg_data(&message));
   if (header->rtm_flags & RTM_F_CLONED) return std::nullopt;

@@ -219,7 +219,7 @@ Truth RuleMatcher::fib(const json& fib, const json& right) const {
   const std::string result = text_at(fib, "result");
   if (has("saddr") && (result == "oif" || result == "oifname")) {
     const auto routed = has("iif") ? packet_.source_routed_in : packet_.source_routed;
-    const bool missing = right == false || right == 0 || right == "";
+    const bool missing = right == false || right == 0 || right == json("");
     const bool exists = right == true || right == 1;
     if (!routed || (!missing && !exists)) return Truth::maybe;
     return truth(*routed == exists);

@@ -56,8 +56,8 @@ void allow_fragmenting(WireSocket& socket, bool allow) {
   const int level = socket.is_v4() ? IPPROTO_IP : IPPROTO_IPV6;
   const int option = socket.is_v4() ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER;
   const int allowed = socket.is_v4() ? IP_PMTUDISC_DONT : IPV6_PMTUDISC_WANT;
-  const int refused = socket.is_v4() ? IP_PMTUDISC_DO : IPV6_PMTUDISC_DO;
-  const int value = allow ? allowed : refused;
+  static_assert(IP_PMTUDISC_DO == IPV6_PMTUDISC_DO);
+  const int value = allow ? allowed : IP_PMTUDISC_DO;
   if (setsockopt(socket.fd.get(), level, option, &value, sizeof value) == 0) socket.may_fragment = allow;
 }
 

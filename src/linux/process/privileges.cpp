@@ -43,8 +43,11 @@ Result<bool> choose(std::span<const int> wanted, capng_type_t sets, std::span<co
 Result<> apply(const std::optional<User>& user, bool may_narrow) {
   int code = 0;
   if (user) {
-    const int flags = CAPNG_DROP_SUPP_GRP | (may_narrow ? CAPNG_CLEAR_BOUNDING : 0);
-    code = capng_change_id(static_cast<int>(user->uid), static_cast<int>(user->gid), static_cast<capng_flags_t>(flags));
+    // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange): the library's flags are bits, and their sum is no
+    // name
+    const auto both = static_cast<capng_flags_t>(CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
+    code = capng_change_id(static_cast<int>(user->uid), static_cast<int>(user->gid),
+                           may_narrow ? both : CAPNG_DROP_SUPP_GRP);
   } else {
     code = capng_apply(may_narrow ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS);
   }

@@ -72,6 +72,7 @@ void make_reachable(const Role& role, OwnUser& own, const std::vector<std::strin
   };
   if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return failed();
   std::vector<Descriptor> real;
+  real.reserve(blocked.size());
   for (const auto& folder : blocked) real.emplace_back(open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   for (size_t i = 0; i < blocked.size(); ++i)
     if (!stand_in(blocked[i], real[i], user)) return failed();

@@ -107,7 +107,7 @@ template <std::optional<SensitivityExtension> KeyMessage::* Field>
 D read_sensitivity(ByteSpan bytes, KeyMessage& message) {
   if (bytes.size() < sizeof(sadb_sens)) return D::bad_label;
   const auto header = wire<sadb_sens>(bytes);
-  if (bytes.size() != sizeof header + 8u * header.sadb_sens_sens_len + 8u * header.sadb_sens_integ_len)
+  if (bytes.size() != sizeof header + size_t{8} * header.sadb_sens_sens_len + size_t{8} * header.sadb_sens_integ_len)
     return D::bad_label;
   const ByteSpan rest = bytes.subspan(sizeof(sadb_ext));
   message.*Field = SensitivityExtension{{rest.begin(), rest.end()}};

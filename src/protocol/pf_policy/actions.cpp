@@ -150,7 +150,7 @@ PolicyResult<std::vector<spd::Action>> decode_actions(const PolicyActions& from,
     else if (attribute.tag == SPD_ATTR_NEXT || attribute.tag == SPD_ATTR_END) {
       auto action = finish(current, tunnel_mode);
       if (!action) return std::unexpected(action.error());
-      actions.push_back(std::move(*action));
+      actions.push_back(*action);
       current = {};
       ended = attribute.tag == SPD_ATTR_END;
     } else if (!take(attribute, current)) {

@@ -126,7 +126,7 @@ PolicyResult<PolicyMessage> PolicyClient::command(PolicyCommand command, uint8_t
 }
 
 PolicyResult<std::pair<std::vector<DumpedRule>, bool>> PolicyClient::dump_once(PolicyMessage request) {
-  auto first = ask(request);
+  auto first = ask(std::move(request));
   if (!first) return std::unexpected(first.error());
   std::vector<DumpedRule> rules;
   for (;;) {

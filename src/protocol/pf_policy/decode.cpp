@@ -53,7 +53,7 @@ struct Extension {
     const ByteSpan rest = bytes.subspan(at);
     const auto end = std::ranges::find(rest, uint8_t{0});
     if (end == rest.end()) return malformed("its text does not end");
-    const std::string found(rest.begin(), end);
+    std::string found(rest.begin(), end);
     if (found.size() > limit) return malformed(fmt::format("its text is longer than {} bytes", limit));
     const bool sentences = type == SPD_EXT_DIAGNOSTIC;  // a line each; names are in listings, where a line is a rule
     if (std::ranges::any_of(found,

@@ -20,7 +20,7 @@ using nlohmann::json;
 // An answer is an error, or the parameters.
 Result<json> unwrap(const json& answer) {
   const auto found = answer.find("parameters");
-  const json parameters = found != answer.end() && found->is_object() ? *found : json::object();
+  json parameters = found != answer.end() && found->is_object() ? *found : json::object();
   const auto error = optional_text(answer, "error");
   if (!error) return parameters;
   if (*error != kVarlinkFailed) return fail(EPROTO, "{} {}", *error, parameters.dump());

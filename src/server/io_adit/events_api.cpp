@@ -82,7 +82,7 @@ void add_event_methods(VarlinkMethods& methods, engine::Engine& engine) {
   methods.add("io.adit.events.Missing", Access::read,
               [&engine](const json&, const Caller&) -> Result<json> { return json{{"sentences", engine.missing()}}; });
   methods.add_stream("io.adit.events.Monitor", Access::read,
-                     [&log, &rights](const json& in, const Caller& caller, Emit emit) -> Result<Unsubscribe> {
+                     [&log, &rights](const json& in, const Caller& caller, const Emit& emit) -> Result<Unsubscribe> {
                        TRY_ASSIGN(const auto after, number_parameter(in, "after", kAnyNumber));
                        const auto resumed =
                            after ? log.resume(*after, optional_text(in, "instance").value_or("")) : engine::Resumed{};

@@ -88,7 +88,8 @@ class Reader {
     good_ &= family == 4 || family == 6;
     if (!ok()) return {};
     const auto taken = bytes_.take(family == 4 ? 4 : 16);
-    return taken ? net::Address::from_bytes(static_cast<net::Family>(family), taken->data()) : net::Address();
+    const auto of = family == 4 ? net::Family::v4 : net::Family::v6;
+    return taken ? net::Address::from_bytes(of, taken->data()) : net::Address();
   }
   net::Prefix prefix() {
     const net::Address start = address();

@@ -24,7 +24,7 @@ std::vector<std::string> included(const std::string& path, const std::string& te
   static const std::regex kInclude("(^|[\\n;])[ \\t]*include[ \\t]+[\"']([^\"'\\n]{1,4096})[\"']");
   for (std::sregex_iterator at(text.begin(), text.end(), kInclude), end; at != end; ++at) {
     std::string pattern = (*at)[2];
-    if (!pattern.starts_with('/')) pattern = path.substr(0, path.rfind('/') + 1) + pattern;
+    if (!pattern.starts_with('/')) pattern.insert(0, path, 0, path.rfind('/') + 1);
     glob_t found{};
     if (glob(pattern.c_str(), 0, nullptr, &found) == 0)
       for (size_t i = 0; i < found.gl_pathc && files.size() < kMostFiles; ++i) files.emplace_back(found.gl_pathv[i]);

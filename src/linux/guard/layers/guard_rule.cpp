@@ -104,14 +104,13 @@ std::optional<RouteHead> head_of(const nlmsghdr& message) {
 std::optional<GuardRoute> guard_route(const RouteHead& head) {
   if (head.protocol != RTPROT_KERNEL) return std::nullopt;
   GuardRoute route{head.destination, Kind::unreachable};
+  const bool throws = head.type == RTN_THROW, unreachable = head.type == RTN_UNREACHABLE;
   if (head.nexthop == kGuardNexthop)
     route.kind = Kind::blackhole;
-  else if (head.nexthop != 0)
+  else if (head.nexthop != 0 || (!throws && !unreachable))
     return std::nullopt;
-  else if (head.type == RTN_THROW)
+  else if (throws)
     route.kind = Kind::elsewhere;
-  else if (head.type != RTN_UNREACHABLE)
-    return std::nullopt;
   return head.metric == metric(route) ? std::optional(route) : std::nullopt;
 }
 
@@ -221,7 +220,8 @@ Result<> GuardRule::remove(const GuardRoute& route) {
 }
 
 // What the kernel has told, as an order of ours: without what it tells only.
-Result<> GuardRule::send_again(uint16_t type, const std::vector<uint8_t>& body, size_t header, std::set<int> kept) {
+Result<> GuardRule::send_again(uint16_t type, const std::vector<uint8_t>& body, size_t header,
+                               const std::set<int>& kept) {
   const bool adding = type == RTM_NEWRULE;
   NetlinkMessage message(type, adding ? NLM_F_CREATE : 0, NetlinkMessage::kUsualRoom + body.size());
   std::memcpy(message.append_header(header), body.data(), header);

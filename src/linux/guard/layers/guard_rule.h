@@ -66,7 +66,7 @@ class GuardRule {
   [[nodiscard]] std::set<GuardRoute> wanted(net::Family family);
   Result<> add(const GuardRoute& route);
   Result<> remove(const GuardRoute& route);
-  Result<> send_again(uint16_t type, const std::vector<uint8_t>& body, size_t header, std::set<int> kept);
+  Result<> send_again(uint16_t type, const std::vector<uint8_t>& body, size_t header, const std::set<int>& kept);
   enum class Ours : uint8_t { guard, errors };
   Result<> change_rule(uint16_t type, net::Family family, Ours which);
 

@@ -314,6 +314,7 @@ std::vector<LeakCount> sum_of_leaks(const std::vector<std::vector<LeakCount>>& t
       sum = {leak.network, leak.outbound, sum.packets + leak.packets, sum.bytes + leak.bytes};
     }
   std::vector<LeakCount> all;
+  all.reserve(sums.size());
   for (const auto& [key, sum] : sums) all.push_back(sum);
   return all;
 }

@@ -378,6 +378,7 @@ std::vector<std::string> FakePlatform::notices() {
 
 Result<std::vector<InterfaceInfo>> FakePlatform::interfaces() {
   std::vector<InterfaceInfo> all;
+  all.reserve(links.size());
   for (const auto& [name, link] : links) all.push_back(link.info);
   std::ranges::sort(all, {}, &InterfaceInfo::index);
   return all;
