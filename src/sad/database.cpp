@@ -184,7 +184,7 @@ KeyResult<SaPtr> Database::add(SaRequest request, const Requester& who) {
   apply_lifetimes(request);
   auto made = Sa::make(std::move(request.spec));
   if (!made) return refuse(EINVAL, D::alg_not_in_framework, made.error().text);
-  const SaPtr sa = std::move(*made);
+  SaPtr sa = std::move(*made);
   Entry* other = nullptr;
   if (sa->pair != 0) {
     TRY_ASSIGN(other, check_pair(*sa));
@@ -215,7 +215,7 @@ KeyResult<SaPtr> Database::complete(Entry& larval, SaRequest request) {
   apply_lifetimes(request);
   auto made = Sa::make(std::move(request.spec));
   if (!made) return refuse(EINVAL, D::alg_not_in_framework, made.error().text);
-  const SaPtr sa = std::move(*made);
+  SaPtr sa = std::move(*made);
   Entry* other = nullptr;
   if (sa->pair != 0) {
     TRY_ASSIGN(other, check_pair(*sa));
@@ -251,7 +251,7 @@ KeyResult<> Database::change_lifetimes(Entry& entry, const SaRequest& request) {
 }
 
 KeyResult<SaPtr> Database::change(Entry& entry, const SaRequest& request) {
-  const SaPtr sa = entry.sa;
+  SaPtr sa = entry.sa;
   if (!request.spec.auth_key.empty()) return refuse(EINVAL, D::auth_key_not_needed);
   if (!request.spec.encr_key.empty()) return refuse(EINVAL, D::encr_key_not_needed);
   if (request.state != SaState::mature && request.state != SaState::dying) return refuse(EINVAL, D::bad_state);
@@ -282,7 +282,7 @@ KeyResult<SaPtr> Database::update_pair(SaRequest request, const Requester& who) 
   const SaName name{request.spec.type, request.spec.spi, request.spec.destination};
   TRY_ASSIGN(Entry * entry, owned(name, who));
   if (request.spec.pair) return refuse(EINVAL, D::pair_unsuitable, "the SPI of the pair is not given with update-pair");
-  const SaPtr sa = entry->sa;
+  SaPtr sa = entry->sa;
   TRY_ASSIGN(Entry * other, pair_of(*sa));
   const SaPtr other_sa = other->sa;
   if (!may_touch(*other_sa, who)) return not_yours(*other_sa);
@@ -341,6 +341,7 @@ size_t Database::size_of(const std::string& name_space) const {
 
 std::vector<std::string> Database::namespaces() const {
   std::vector<std::string> names;
+  names.reserve(counts_.size());
   for (const auto& [name, count] : counts_) names.push_back(name);
   return names;
 }

@@ -58,7 +58,7 @@ void Database::erase(const SaName& name) {
 
 KeyResult<SaPtr> Database::remove(const SaName& name, const Requester& who) {
   TRY_ASSIGN(const Entry* entry, owned(name, who));
-  const SaPtr sa = entry->sa;
+  SaPtr sa = entry->sa;
   erase(name);
   events_.push_back(SaDeleted{sa});
   return sa;
@@ -66,7 +66,7 @@ KeyResult<SaPtr> Database::remove(const SaName& name, const Requester& who) {
 
 KeyResult<SaPtr> Database::remove_pair(const SaName& name, const Requester& who) {
   TRY_ASSIGN(const Entry* entry, owned(name, who));
-  const SaPtr sa = entry->sa;
+  SaPtr sa = entry->sa;
   TRY_ASSIGN(const Entry* other, pair_of(*sa));
   const SaPtr other_sa = other->sa;
   TRY(owned(name_of(*other_sa), who));

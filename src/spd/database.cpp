@@ -11,6 +11,7 @@ namespace {
 
 std::vector<const Rule*> pointers_to(const std::vector<Rule>& rules) {
   std::vector<const Rule*> pointers;
+  pointers.reserve(rules.size());
   for (const Rule& rule : rules) pointers.push_back(&rule);
   return pointers;
 }

@@ -35,6 +35,7 @@ std::vector<const Rule*> Draft::rule_pointers(std::string_view head) const {
 
 std::vector<std::string> Draft::heads() const {
   std::vector<std::string> names;
+  names.reserve(shelves_.size());
   for (const auto& [head, shelf] : shelves_) names.push_back(head);
   return names;
 }

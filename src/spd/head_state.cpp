@@ -75,7 +75,8 @@ Result<> shelve(Shelf& shelf, HeadState& state, std::string_view head, std::stri
 std::vector<uint64_t> matching(const Shelf& shelf, const std::vector<Rule>& like) {
   std::vector<uint64_t> found;
   for (const auto& [index, rule] : shelf.rules())
-    if (std::ranges::any_of(like, [&](const Rule& one) { return same_traffic(one, *rule); })) found.push_back(index);
+    if (std::ranges::any_of(like, [&mine = *rule](const Rule& one) { return same_traffic(one, mine); }))
+      found.push_back(index);
   return found;
 }
 

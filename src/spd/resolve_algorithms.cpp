@@ -89,7 +89,7 @@ ActionResult<std::vector<Action>> resolve_one(const Action& wish, const crypto::
                       .unique = wish.unique};
         if (one_encr && crypto::is_combined(one_encr->alg) && wish.espa && wish.espa->alg == AuthAlg::none)
           action.espa.reset();
-        actions.push_back(std::move(action));
+        actions.push_back(action);
       }
     }
   return actions;
@@ -109,7 +109,7 @@ ActionResult<std::vector<Action>> resolve_algorithms(std::span<const Action> act
                       {E2BIG, fmt::format("the rule has more than {} alternatives after 'any' is spelled out; name the "
                                           "algorithms",
                                           kMaxActions)}});
-    for (Action& action : *resolved) all.push_back(std::move(action));
+    all.insert(all.end(), resolved->begin(), resolved->end());
   }
   return all;
 }

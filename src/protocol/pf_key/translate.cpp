@@ -112,7 +112,7 @@ KeyResult<> read_natt(const KeyMessage& message, SaSpec& spec) {
     if (!message.natt_remote->address.is_unspecified()) nat.remote = message.natt_remote->address;
     if (message.natt_remote->port != 0) nat.remote_port = message.natt_remote->port;
   }
-  spec.nat = std::move(nat);
+  spec.nat = nat;
   return {};
 }
 
