@@ -14,6 +14,7 @@
 #include "namespaces/namespaces.h"
 #include "notify.h"
 #include "path/dataplane.h"
+#include "path/ike_sockets.h"
 #include "policy/policy.h"
 #include "server/door.h"
 #include "server/io_adit/addresses_api.h"
@@ -79,6 +80,7 @@ Result<> Daemon::open() {
              protocol::KeyServer::listen(io_, run_dir + "/pf_key.sock", engine_.keys(), kOpenSocket, admission_));
   TRY_ASSIGN(policy_, protocol::PolicyServer::listen(io_, run_dir + "/pf_policy.sock", engine_.policy(), kOpenSocket,
                                                      admission_));
+  TRY_ASSIGN(key_manager_, protocol::KeyManagerDoor::open(io_, run_dir + "/ike.sock", engine_.ike_sockets()));
   TRY_ASSIGN(varlink_, protocol::VarlinkServer::listen(io_, run_dir + "/adit.sock", methods_, kOpenSocket, admission_));
   return {};
 }

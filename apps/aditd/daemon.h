@@ -10,6 +10,7 @@
 
 #include "engine/engine.h"
 #include "server/admission.h"
+#include "server/key_manager_door.h"
 #include "server/pf_key_server.h"
 #include "server/pf_policy_server.h"
 #include "server/varlink_server.h"
@@ -52,6 +53,7 @@ class Daemon {
   std::unique_ptr<protocol::VarlinkServer> varlink_;
   std::unique_ptr<protocol::KeyServer> keys_;
   std::unique_ptr<protocol::PolicyServer> policy_;
+  std::unique_ptr<protocol::KeyManagerDoor> key_manager_;
 };
 
 }  // namespace adit

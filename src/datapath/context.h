@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "crypto/transform.h"
 #include "datapath/shared.h"
+#include "ike/door/relay.h"
 #include "net/icmp.h"
 #include "ports/ports.h"
 
@@ -28,6 +29,7 @@ struct Context {
   uint64_t now_ns = 0;                       // monotonic
   bool tracing = false;
 
+  ike::Relay ike;  // of UDP port 4500
   net::TokenBucket rare{10, 10};
 
   [[nodiscard]] TunPort* tun(tunnel::LinkId id) const {

@@ -126,13 +126,11 @@ bool Inbound::peel_udp(const WireReceived& item, uint8_t* data, uint32_t length)
     case esp::UdpPayload::esp:
       return false;
     case esp::UdpPayload::ike:
-      if (!context_.shared.ike_sink) {
-        reason = DropReason::no_ike;
-        break;
-      }
-      context_.shared.ike_sink(
-          {item.source, item.destination, item.source_port, ByteSpan{data, length}.subspan(esp::kNonEspMarkerBytes)});
-      return true;
+      reason = context_.ike.give(
+          {item.destination, item.source, item.source_port, ByteSpan{data, length}.subspan(esp::kNonEspMarkerBytes)},
+          context_.now());
+      if (reason == DropReason::none) return true;
+      break;
     case esp::UdpPayload::keepalive:
       return true;
     case esp::UdpPayload::malformed:

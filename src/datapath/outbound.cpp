@@ -383,6 +383,13 @@ void Outbound::send() {
   if (failed) note_failures(results);
 }
 
+size_t Outbound::carry_ike() {
+  return context_.ike.carry(context_.wire, [this](int error, DropReason reason) {
+    context_.unlinked.oerrors.add();
+    context_.unlinked.drops_out[static_cast<size_t>(error == 0 ? reason : reason_of_send(error))].add();
+  });
+}
+
 // For the link's state, after its packets of this burst were counted.
 void Outbound::note_failures(std::span<const WireResult> results) {
   for (uint32_t s = 0; s < results.size(); ++s) {

@@ -26,6 +26,8 @@ class Outbound {
   // Carries what the device has, up to a bound that keeps rounds short. What was carried may wait for flush().
   Read carry_from(tunnel::LinkId id, TunPort& tun);
   void flush();
+  // Sends what in.iked asks for, some of it; returns how many messages it took.
+  size_t carry_ike();
 
   // After a new snapshot: parked packets try again. Each round: those whose wait is over go.
   void retry_parked();

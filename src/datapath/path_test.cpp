@@ -1,8 +1,10 @@
 // What real networks do to packets: SAs that come late, MTUs, ECN, fragments, ICMP; and what the operator sees of it.
+#include <chrono>
 #include <thread>
 
 #include "datapath/fragment_memo.h"
 #include "datapath/testing/two_sites.h"
+#include "ike/door/testing/fake_port.h"
 #include "net/segment.h"
 
 namespace adit::datapath {
@@ -518,24 +520,132 @@ TEST(OuterErrors, UnreachableOfAClearTunnelReachesTheInnerSender) {
 
 // ---- UDP port 4500
 
-TEST(Port4500, IkeGoesToItsSinkAndKeepalivesNowhere) {
+FakeNode::Datagram ike_datagram(const TwoSites& sites, const Bytes& message) {
+  FakeNode::Datagram datagram{WireKind::udp, sites.a, sites.b, 4500, 4500};
+  datagram.bytes = made::operator+(Bytes(4), message);
+  return datagram;
+}
+
+uint64_t unlinked(const Site& site, DropReason reason) {
+  return site.worker->unlinked().drops_in[static_cast<size_t>(reason)].get();
+}
+
+TEST(Port4500, IkeGoesToItsPortAndKeepalivesNowhere) {
   TwoSites sites;
-  Bytes seen;
-  sites.bob.shared.ike_sink = [&](const IkeDatagram& ike) {
-    EXPECT_EQ(ike.source, sites.a);
-    seen.assign(ike.bytes.begin(), ike.bytes.end());
-  };
+  const auto port = std::make_shared<ike::FakePort>();
+  ASSERT_TRUE(sites.bob.worker->attach_ike(port, true));
   sites.protect({.udp = true});
   const Bytes message = made::pattern(40);
-  FakeNode::Datagram ike{WireKind::udp, sites.a, sites.b, 4500, 4500};
-  ike.bytes = made::operator+(Bytes(4), message);
-  sites.bob.node->deliver(ike);
+  sites.bob.node->deliver(ike_datagram(sites, message));
   FakeNode::Datagram keepalive{WireKind::udp, sites.a, sites.b, 4500, 4500};
   keepalive.bytes = {0xff};
   sites.bob.node->deliver(keepalive);
   sites.run();
-  EXPECT_EQ(seen, message);
+  const auto received = port->received();
+  ASSERT_EQ(received.size(), 1u);
+  EXPECT_EQ(received[0].bytes, message);
+  EXPECT_EQ(received[0].peer, sites.a);
+  EXPECT_EQ(received[0].local, sites.b);
+  EXPECT_EQ(received[0].peer_port, 4500);
   EXPECT_EQ(sites.bob.counters().ierrors.get() + sites.bob.worker->unlinked().ierrors.get(), 0u);
+}
+
+// As GRO joins them: the kernel keeps a train's datagrams equally long, but for the last.
+TEST(Port4500, EachDatagramOfATrainIsToldApart) {
+  TwoSites sites;
+  const auto port = std::make_shared<ike::FakePort>();
+  ASSERT_TRUE(sites.bob.worker->attach_ike(port, true));
+  sites.protect({.udp = true});
+  sites.alice.node->connect(nullptr);
+  for (int i = 0; i < 20; ++i) sites.alice.host->send(datagram(100));
+  sites.run();
+  const auto sent = sites.alice.node->sent();
+  ASSERT_EQ(sent.size(), 1u);
+  FakeNode::Datagram train = sent[0];
+  const size_t step = train.segment_bytes;
+  const auto ike_of = [step](uint8_t octet) { return made::operator+(Bytes(4), Bytes(step - 4, octet)); };
+  const auto at = [step](int datagram) { return static_cast<ptrdiff_t>(step) * datagram; };
+  for (const int place : {15, 7, 0}) {
+    const Bytes message = ike_of(static_cast<uint8_t>(place + 1));
+    train.bytes.insert(train.bytes.begin() + at(place), message.begin(), message.end());
+  }
+  const Bytes last = made::operator+(Bytes(4), Bytes(40, 99));
+  train.bytes.insert(train.bytes.end(), last.begin(), last.end());
+  sites.bob.node->deliver(train);
+  sites.run();
+  const auto received = port->received();
+  ASSERT_EQ(received.size(), 4u);
+  EXPECT_EQ(received[0].bytes, Bytes(step - 4, 1));
+  EXPECT_EQ(received[1].bytes, Bytes(step - 4, 8));
+  EXPECT_EQ(received[2].bytes, Bytes(step - 4, 16));
+  EXPECT_EQ(received[3].bytes, Bytes(40, 99));
+  EXPECT_EQ(sites.bob.counters().ipackets.get(), 20u) << "and all of the ESP came in";
+}
+
+TEST(Port4500, IkeThatNobodyTakesIsCounted) {
+  TwoSites sites;
+  sites.protect({.udp = true});
+  sites.bob.node->deliver(ike_datagram(sites, Bytes(40)));
+  sites.run();
+  EXPECT_EQ(unlinked(sites.bob, DropReason::no_ike), 1u);
+  const auto port = std::make_shared<ike::FakePort>(2);
+  ASSERT_TRUE(sites.bob.worker->attach_ike(port, true));
+  for (int i = 0; i < 5; ++i) sites.bob.node->deliver(ike_datagram(sites, Bytes(40)));
+  sites.run();
+  EXPECT_EQ(port->received().size(), 2u);
+  EXPECT_EQ(unlinked(sites.bob, DropReason::ike_queue_full), 3u);
+  ASSERT_TRUE(sites.bob.worker->attach_ike(nullptr, true));
+  sites.bob.node->deliver(ike_datagram(sites, Bytes(40)));
+  sites.run();
+  EXPECT_EQ(port->received().size(), 0u);
+  EXPECT_EQ(unlinked(sites.bob, DropReason::no_ike), 2u);
+  EXPECT_EQ(sites.bob.worker->unlinked().ierrors.get(), 5u);
+}
+
+TEST(Port4500, WhatInIkedSendsLeavesBehindTheMarkerOrIsCounted) {
+  TwoSites sites;
+  const auto port = std::make_shared<ike::FakePort>();
+  ASSERT_TRUE(sites.bob.worker->attach_ike(port, true));
+  sites.protect({.udp = true});
+  const Bytes message = made::pattern(300);
+  port->send({sites.b, sites.a, 4500, message});
+  port->send({sites.b, sites.a, 0, message});
+  sites.run();
+  const auto sent = sites.bob.node->sent();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].bytes, made::operator+(Bytes(4), message));
+  EXPECT_EQ(unlinked(sites.alice, DropReason::no_ike), 1u) << "there it is IKE too";
+  sites.bob.node->fail_sends(EPERM);
+  port->send({sites.b, sites.a, 4500, message});
+  sites.run();
+  const auto& out = sites.bob.worker->unlinked().drops_out;
+  EXPECT_EQ(out[static_cast<size_t>(DropReason::bad_header)].get(), 1u);
+  EXPECT_EQ(out[static_cast<size_t>(DropReason::send_refused)].get(), 1u);
+  EXPECT_EQ(sites.bob.worker->unlinked().oerrors.get(), 2u);
+}
+
+TEST(Port4500, ARunningWorkerSendsAndDoesNotSpinOnAClosedPair) {
+  TwoSites sites;
+  const auto port = std::make_shared<ike::FakePort>();
+  sites.protect({.udp = true});
+  sites.bob.worker->start();
+  ASSERT_TRUE(sites.bob.worker->attach_ike(port, true));
+  port->send({sites.b, sites.a, 4500, Bytes(40, 1)});
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  size_t left = 0;
+  while (left == 0 && std::chrono::steady_clock::now() < until) left = sites.bob.node->sent().size();
+  EXPECT_EQ(left, 1u);
+  port->close();
+  const auto spent = [&] {
+    timespec now{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+  };
+  const double before = spent();
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  EXPECT_LT(spent() - before, 0.2) << "the worker sleeps";
+  ASSERT_TRUE(sites.bob.worker->attach_ike(nullptr, true));
+  sites.bob.worker->stop();
 }
 
 TEST(Devices, ALoopOrABrokenDeviceDoesNotFloodTheEventQueue) {
@@ -621,16 +731,6 @@ TEST(Nat, AnotherAddressIsToldToTheSAsLink) {
   sites.alice.host->send(datagram(100));
   sites.run();
   EXPECT_EQ(sites.bob.dropped_in(DropReason::wrong_outer), 1u);
-}
-
-TEST(Port4500, IkeThatNobodyTakesIsCounted) {
-  TwoSites sites;
-  sites.protect({.udp = true});
-  FakeNode::Datagram ike{WireKind::udp, sites.a, sites.b, 4500, 4500};
-  ike.bytes = Bytes(40);
-  sites.bob.node->deliver(ike);
-  sites.run();
-  EXPECT_EQ(sites.bob.worker->unlinked().drops_in[static_cast<size_t>(DropReason::no_ike)].get(), 1u);
 }
 
 // ---- devices

@@ -28,7 +28,7 @@ namespace {
 
 constexpr size_t kReadyAtOnce = 64;
 // What epoll says became ready; a link's queue is its LinkId.
-constexpr uint64_t kWakeTag = uint64_t{1} << 32, kWireTag = uint64_t{2} << 32;
+constexpr uint64_t kWakeTag = uint64_t{1} << 32, kWireTag = uint64_t{2} << 32, kIkeTag = uint64_t{3} << 32;
 
 uint64_t clock_ns(clockid_t clock) {
   timespec now{};
@@ -71,6 +71,8 @@ struct Worker::Impl {
   size_t round(int timeout_ms);
   size_t carry_ready(std::span<const epoll_event> ready);
   size_t carry_link(tunnel::LinkId id);
+  size_t carry_ike();
+  void watch_ike_no_more();
   void begin_round();
   void run_tasks();
   int sleep_ms() const;
@@ -88,6 +90,7 @@ struct Worker::Impl {
   std::vector<tunnel::LinkId> without_fd;  // fakes that cannot be waited for are read each round
 
   int poll_fd, wake_fd;
+  int ike_fd = -1;        // what in.iked asks to send; -1: another worker, or nobody, sends it
   uint64_t ahead_ns = 0;  // tests
   std::thread thread;
   std::atomic<bool> stopping{false};
@@ -174,6 +177,8 @@ size_t Worker::Impl::carry_ready(std::span<const epoll_event> ready) {
       run_tasks();
     } else if (event.data.u64 == kWireTag) {
       wire_ready = true;
+    } else if (event.data.u64 == kIkeTag) {
+      moved += carry_ike();
     } else {
       moved += carry_link(tunnel::LinkId{static_cast<uint32_t>(event.data.u64)});
     }
@@ -195,6 +200,17 @@ size_t Worker::Impl::carry_link(tunnel::LinkId id) {
     context.report(LinkIoFailed{id, -read.error});
   }
   return read.packets;
+}
+
+size_t Worker::Impl::carry_ike() {
+  const size_t taken = outbound.carry_ike();
+  if (!context.ike.open()) watch_ike_no_more();
+  return taken;
+}
+
+void Worker::Impl::watch_ike_no_more() {
+  if (ike_fd >= 0) epoll_ctl(poll_fd, EPOLL_CTL_DEL, ike_fd, nullptr);
+  ike_fd = -1;
 }
 
 void Worker::Impl::run_tasks() {
@@ -260,6 +276,21 @@ void Worker::detach(tunnel::LinkId id) {
     // May be out of the set already, after a failed read.
     if (gone->fd() >= 0) epoll_ctl(impl.poll_fd, EPOLL_CTL_DEL, gone->fd(), nullptr);
   });
+}
+
+Result<> Worker::attach_ike(std::shared_ptr<ike::Port> port, bool sends) {
+  Result<> result;
+  std::shared_ptr<ike::Port> before;  // goes here, not on the worker's time
+  impl_->on_worker([this, &port, &before, sends, &result] {
+    Impl& impl = *impl_;
+    impl.watch_ike_no_more();
+    if (port != nullptr && sends) {
+      if (result = impl.watch(port->fd(), kIkeTag); !result) return;
+      impl.ike_fd = port->fd();
+    }
+    before = impl.context.ike.set_port(std::move(port));
+  });
+  return result;
 }
 
 void Worker::start() {

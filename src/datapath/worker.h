@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "crypto/transform.h"
 #include "datapath/shared.h"
+#include "ike/door/port.h"
 #include "ports/ports.h"
 
 namespace adit::datapath {
@@ -22,6 +23,10 @@ class Worker {
   // ENOSPC, ENOMEM: it cannot be watched; the port is gone.
   Result<> attach(tunnel::LinkId id, std::unique_ptr<TunPort> port);
   void detach(tunnel::LinkId id);
+
+  // Engine thread, at any time: where IKE on port 4500 goes; null: nowhere. One worker `sends` what in.iked asks for.
+  // Returns when the worker has let go of the one before. ENOSPC, ENOMEM: it cannot be watched.
+  Result<> attach_ike(std::shared_ptr<ike::Port> port, bool sends);
 
   void start();  // a thread: a brief spin, then it sleeps in epoll until something comes
   void stop();

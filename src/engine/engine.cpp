@@ -17,6 +17,7 @@
 #include "linux/guard/layers/guard_switch.h"
 #include "namespaces/namespaces.h"
 #include "path/dataplane.h"
+#include "path/ike_sockets.h"
 #include "policy/algorithms.h"
 #include "policy/policy.h"
 #include "services/services.h"
@@ -54,6 +55,7 @@ struct Engine::Parts {
         context{settings, platform, clock, events, steps, &names, &told},
         algorithms(context),
         dataplane(context),
+        ike_sockets(context, dataplane),
         guard(context, view),
         namespaces(context),
         policy(context, algorithms, guard, view, namespaces),
@@ -105,6 +107,7 @@ struct Engine::Parts {
   RunLock lock;
   Algorithms algorithms;
   Dataplane dataplane;
+  IkeSockets ike_sockets;
   Guard guard;
   Namespaces namespaces;
   Policy policy;
@@ -280,6 +283,7 @@ void Engine::tick() {
     p.routes.reassert();
   }
   look_for_missing();
+  p.ike_sockets.tick();
   if (p.ticks % kLeakPollTicks == 0) p.guard.poll_leaks();
   if (p.ticks % kGuardCheckTicks == 0) p.guard.reassert(true, true);
 }
@@ -304,6 +308,9 @@ Explainer& Engine::explainer() {
 }
 Guard& Engine::guard() {
   return parts_->guard;
+}
+IkeSockets& Engine::ike_sockets() {
+  return parts_->ike_sockets;
 }
 Keys& Engine::keys() {
   return parts_->keys;

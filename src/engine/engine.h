@@ -28,6 +28,7 @@ class Consequences;        // what commands do to tunnels: control/consequences.
 class Explainer;           // adit explain: engine/explain.h
 class Dataplane;           // workers, snapshots: path/dataplane.h
 class Guard;               // I7:           guard/guard.h
+class IkeSockets;          // who has port 500, and IKE on port 4500: path/ike_sockets.h
 class Keys;                // SAD:          keys/keys.h
 class Links;               // dladm:        links/links.h
 class Names;               // look-ups:     control/names.h
@@ -74,6 +75,7 @@ class Engine {
   Dataplane& dataplane();
   Explainer& explainer();
   Guard& guard();
+  IkeSockets& ike_sockets();
   Keys& keys();
   Links& links();
   Namespaces& namespaces();

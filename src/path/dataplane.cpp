@@ -119,6 +119,17 @@ void Dataplane::detach(tunnel::LinkId id) {
   for (auto& worker : workers_) worker->detach(id);
 }
 
+// The first worker sends for it: any of them can, and one keeps the order.
+Result<> Dataplane::attach_ike(const std::shared_ptr<ike::Port>& port) {
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    if (auto attached = workers_[i]->attach_ike(port, i == 0); !attached) {
+      (void)attach_ike(nullptr);
+      return attached;
+    }
+  }
+  return {};
+}
+
 size_t Dataplane::run_once() {
   size_t moved = 0;
   for (auto& worker : workers_) moved += worker->run_once();

@@ -40,6 +40,9 @@ class Dataplane {
   Result<> attach(tunnel::LinkId id, std::vector<std::unique_ptr<datapath::TunPort>> ports);
   void detach(tunnel::LinkId id);
 
+  // Where IKE on port 4500 goes; null: nowhere. On failure nowhere, either. ENOSPC, ENOMEM: it cannot be watched.
+  Result<> attach_ike(const std::shared_ptr<ike::Port>& port);
+
   // Tests: one round of every worker.
   size_t run_once();
 

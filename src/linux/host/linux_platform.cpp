@@ -6,6 +6,8 @@
 
 #include "linux/guard/guardian/guardian_client.h"
 #include "linux/guard/layers/guard_switch.h"
+#include "linux/ike_door/pair.h"
+#include "linux/ike_door/port_500.h"
 #include "linux/netlink/address_book.h"
 #include "linux/netlink/monitor.h"
 #include "linux/netlink/netlink_addresses.h"
@@ -52,6 +54,11 @@ class LinuxPlatform final : public Platform {
   }
   std::vector<std::string> notices() override { return std::exchange(notices_, {}); }
   std::vector<std::string> retry_wires() override;
+
+  // --- IKE
+  int socket_of_500(net::Family family) override { return port_500_.fd(family); }
+  void listen_on_500(bool on) override { on ? port_500_.listen() : port_500_.stop_listening(); }
+  Result<std::shared_ptr<ike::Port>> make_ike_pair(const HandIkePair& hand) override;
 
   // --- netlink
   Result<std::vector<InterfaceInfo>> interfaces() override;
@@ -118,6 +125,7 @@ class LinuxPlatform final : public Platform {
   std::set<int> up_;       // interfaces, by what was told of them
   std::vector<std::string> notices_;
   LateUdp late_udp_;
+  Port500 port_500_;
   AddressBook addresses_;
 };
 
@@ -266,7 +274,16 @@ std::vector<std::string> LinuxPlatform::retry_wires() {
         "started; "
         "restart aditd");
   for (auto& sentence : late_udp_.retry(kOuterMark)) all.push_back(std::move(sentence));
+  for (auto& sentence : port_500_.open(kOuterMark)) all.push_back(std::move(sentence));
   return all;
+}
+
+// --- IKE
+
+Result<std::shared_ptr<ike::Port>> LinuxPlatform::make_ike_pair(const HandIkePair& hand) {
+  TRY_ASSIGN(auto pair, platform::make_ike_pair());
+  TRY(hand(pair.port, pair.far.get()));
+  return std::move(pair.port);
 }
 
 // --- changes

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "ike/door/port.h"
 #include "linux/platform/guard_plan.h"
 #include "linux/platform/mark.h"
 #include "net/address.h"
@@ -152,9 +153,20 @@ class Platform {
   // Sentences for the operator about what had to be done without; each once.
   virtual std::vector<std::string> notices() = 0;
 
-  // Tries again to get what open_wire had to do without because others hold it, and gives it to the ports. What is
-  // still missing: a sentence each, the same one as long as it lasts.
+  // Tries again to get what open_wire had to do without because others hold it, and gives it to the ports; and UDP port
+  // 500. What is still missing: a sentence each, the same one as long as it lasts.
   virtual std::vector<std::string> retry_wires() { return {}; }
+
+  // --- the sockets of IKE. Port 500 is made by retry_wires() and stays the platform's; -1: it is missing.
+  virtual int socket_of_500(net::Family) { return -1; }
+  // While it does not listen, nobody who has a copy of it receives, and what comes is gone.
+  virtual void listen_on_500(bool) {}
+  // The pair for port 4500. `hand` gets both ends; the far one is closed when it returns, and all of it when that is an
+  // error, which is passed on. EMFILE, ENFILE, ENOMEM.
+  using HandIkePair = std::function<Result<>(const std::shared_ptr<ike::Port>& port, int far)>;
+  virtual Result<std::shared_ptr<ike::Port>> make_ike_pair(const HandIkePair&) {
+    return fail(ENOTSUP, "there are no sockets for IKE here");
+  }
 
   // --- netlink
   virtual Result<std::vector<InterfaceInfo>> interfaces() = 0;

@@ -78,6 +78,11 @@ class FakePlatform final : public Platform {
   std::vector<std::shared_ptr<FakeQueue>> wires;  // by worker
   std::map<net::Address, uint32_t> path_mtus;     // by outer destination
   std::vector<std::string> notice_list, missing_wires;
+  // IKE.
+  std::map<net::Family, int> sockets_of_500;  // those that there are
+  bool listens_on_500 = false;
+  std::shared_ptr<ike::Port> ike_port;  // the pair's end here; null: none can be made
+  int ike_far = 1000;                   // and the other
 
   // --- Platform
   Result<std::vector<std::unique_ptr<datapath::TunPort>>> open_tun(const std::string& name, uint32_t queues,
@@ -91,6 +96,16 @@ class FakePlatform final : public Platform {
   Result<std::unique_ptr<datapath::WirePort>> open_wire(uint32_t worker, uint32_t workers) override;
   std::vector<std::string> notices() override;
   std::vector<std::string> retry_wires() override { return missing_wires; }
+  int socket_of_500(net::Family family) override {
+    const auto found = sockets_of_500.find(family);
+    return found == sockets_of_500.end() ? -1 : found->second;
+  }
+  void listen_on_500(bool on) override { listens_on_500 = on; }
+  Result<std::shared_ptr<ike::Port>> make_ike_pair(const HandIkePair& hand) override {
+    if (ike_port == nullptr) return fail(EMFILE, "no descriptor is free");
+    TRY(hand(ike_port, ike_far));
+    return ike_port;
+  }
   Result<std::vector<InterfaceInfo>> interfaces() override;
   Result<InterfaceInfo> interface(const std::string& name) override;
   Result<InterfaceInfo> interface(int index) override;
