@@ -55,6 +55,8 @@ class LinkView {
   [[nodiscard]] virtual std::optional<TunnelView> tunnel(
       const std::string& name) const = 0;                             // nullopt: not a tunnel of ours
   [[nodiscard]] virtual std::vector<TunnelView> tunnels() const = 0;  // by name
+  // Whose device that is; empty: not one of ours that stands.
+  [[nodiscard]] virtual std::string name_at(int device) const = 0;
   // Whether packets might pass if it had rules, or had none, and all else were as it is. False: not a tunnel of ours.
   [[nodiscard]] virtual bool up_with(const std::string& tunnel, bool policy) const = 0;
 };

@@ -15,6 +15,7 @@
 #include "keys/keys.h"
 #include "links/links.h"
 #include "linux/guard/layers/guard_switch.h"
+#include "linux/platform/mark.h"
 #include "namespaces/namespaces.h"
 #include "path/dataplane.h"
 #include "path/ike_sockets.h"
@@ -40,6 +41,9 @@ struct Engine::Parts {
     }
     [[nodiscard]] std::vector<TunnelView> tunnels() const override {
       return links == nullptr ? std::vector<TunnelView>{} : links->tunnels();
+    }
+    [[nodiscard]] std::string name_at(int device) const override {
+      return links == nullptr ? std::string() : links->name_at(device);
     }
     [[nodiscard]] bool up_with(const std::string& name, bool policy) const override {
       return links != nullptr && links->up_with(name, policy);
@@ -189,6 +193,8 @@ const std::set<std::string>& Engine::missing() const {
 void Engine::stop() {
   Parts& p = *parts_;
   p.links.stop();
+  p.addresses.write_stored();
+  p.routes.write_stored();
   p.dataplane.stop();
   p.keys.stop();
   p.steps.stop();
@@ -221,23 +227,64 @@ void Engine::handle_worker_events() {
   p.keys.save_numbers();
 }
 
+// Most news is of what was just done here. It costs itself, however much there is of everything; all else is a reason
+// to look at all there is.
+bool Engine::is_as_wanted(const platform::Change& change) {
+  Parts& p = *parts_;
+  using What = platform::Change::What;
+  if (change.what == What::link) {
+    p.guard.link_touched(change.interface_index);
+    if (!p.links.is_as_wanted(change)) return false;
+    if (change.gone) p.guard.link_taken_away(change.interface_index);
+    return true;
+  }
+  const bool gone_with_it = change.gone && p.links.took_away(change.interface_index);
+  if (change.what == What::address && change.address) {
+    const std::string link = p.links.name_at(change.interface_index);
+    if (!gone_with_it && (link.empty() || p.addresses.wants(link, *change.address) == change.gone)) return false;
+    p.keys.address_changed(*change.address, change.gone);
+    if (change.gone) p.routes.source_gone(change.address->local.address());
+    return true;
+  }
+  if (change.what != What::route || !change.route) return false;
+  if (gone_with_it) return true;
+  const std::string link = p.links.name_at(change.interface_index);
+  if (link.empty()) return false;
+  const platform::Route& route = *change.route;
+  if (route.protocol == platform::kKernelProtocol) return route.destination.is_host();  // an address's own: closes none
+  if (route.protocol != platform::kRouteProtocol || !route.more_hops.empty()) return false;
+  const bool wanted = p.guard.wants(route) || p.addresses.wants(link, route) || p.routes.wants(route);
+  return wanted != change.gone;
+}
+
+void Engine::warn(const Result<>& of_the_guard) {
+  if (!of_the_guard) parts_->events.add(Severity::warning, EventKind::guard_failed, "", of_the_guard.error().text);
+}
+
 // The guard first: while devices and routes are put back, what they carried is closed.
 void Engine::handle_platform_changes() {
   Parts& p = *parts_;
   using What = platform::Change::What;
   std::set<What> changed;
-  bool underlay_route = false, own_links = false;
+  std::set<What> own;
+  std::vector<int> gone;
+  bool underlay_route = false;
   for (const auto& change : p.context.platform.poll_changes()) {
-    if (change.what == What::link) p.guard.link_touched(change.interface_index);
-    if (change.what == What::link && p.links.is_as_wanted(change)) {
-      own_links = true;
+    if (change.what == What::link && change.interface_index == 0) p.links.notices_were_lost();
+    if (change.what == What::link && change.gone) gone.push_back(change.interface_index);
+    if (is_as_wanted(change)) {
+      own.insert(change.what);
       continue;
     }
     changed.insert(change.what);
     underlay_route |=
         change.what == What::route && (change.interface_index == 0 || p.links.is_underlay(change.interface_index));
   }
-  if (changed.empty() && own_links) p.properties.reassert();
+  for (const int device : gone) p.links.heard_gone(device);
+  p.routes.give_way();
+  if (own.contains(What::link)) p.properties.reassert();
+  if (own.contains(What::address) && !changed.contains(What::address)) p.routes.place_waiting();
+  if (own.contains(What::address)) warn(p.guard.own_addresses_changed());
   if (changed.empty()) return;
   const bool link = changed.contains(What::link), address = changed.contains(What::address);
   p.guard.reassert(link || changed.contains(What::route), changed.contains(What::nftables));
@@ -248,8 +295,7 @@ void Engine::handle_platform_changes() {
     p.properties.reassert();
     if (address) {
       p.guard.addresses_changed();
-      if (auto applied = p.guard.reapply(); !applied)
-        p.events.add(Severity::warning, EventKind::guard_failed, "", applied.error().text);
+      warn(p.guard.reapply());
     }
   }
   if (underlay_route) p.links.underlay_changed();
@@ -277,6 +323,8 @@ void Engine::tick() {
   p.policy.tick();
   p.namespaces.tick();
   p.links.tick();
+  p.addresses.tick();
+  p.routes.tick();
   p.guard.tick();
   if (p.addresses.owes() || p.routes.owes()) {  // what no notice tells the end of: IPv6 that is switched on again
     p.addresses.reassert();

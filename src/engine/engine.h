@@ -87,6 +87,8 @@ class Engine {
 
  private:
   void look_for_missing();
+  bool is_as_wanted(const platform::Change& change);
+  void warn(const Result<>& of_the_guard);
   struct Parts;
   std::unique_ptr<Parts> parts_;
 };

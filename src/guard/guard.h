@@ -107,10 +107,13 @@ class Guard final : public GuardDoor, public FirewallDoor {
   // The device, the outer addresses or the state of these tunnels: before a carrier goes on.
   Result<> tunnels_changed(const std::vector<std::string>& names);
   void addresses_changed();
-  void link_touched(int index);  // a device came, went, rose or fell
+  void link_touched(int index);     // a device came, went, rose or fell
+  void link_taken_away(int index);  // a tunnel's, by a command: others' routes went with it
+  [[nodiscard]] bool wants(const platform::Route& route) const;  // put it there: a copy of others', or a carried one
 
   // ---- FirewallDoor: the host's own table
   Result<> reapply() override;
+  Result<> own_addresses_changed();  // of tunnels: the host's table names them where the host model is strong
 
   // ---- answers
   [[nodiscard]] bool guards(const net::Prefix& network) const override { return book_.holds(network); }
@@ -222,6 +225,7 @@ class Guard final : public GuardDoor, public FirewallDoor {
   bool any_book_ = false;     // a file of the book was there at the start
   bool starting_ = false;     // between restore and assert_table
   bool table_stands_ = true;  // the host's; or may, from an earlier daemon
+  bool names_own_addresses_ = true;
   std::optional<std::string> saved_table_;  // what the file holds; nullopt: not read yet
   std::map<std::string, Ends> ends_;
   std::map<platform::OuterFlow, int> flows_;  // counted

@@ -41,6 +41,10 @@ bool says_nothing(const platform::Firewall& whole) {
          whole.model_v6 == platform::HostModel::weak;
 }
 
+bool is_strong(const platform::Firewall& firewall) {
+  return firewall.model_v4 == platform::HostModel::strong || firewall.model_v6 == platform::HostModel::strong;
+}
+
 }  // namespace
 
 void Guard::reassert(bool routes_changed, bool nftables_changed) {
@@ -159,6 +163,18 @@ void Guard::link_touched(int index) {
     if (key.second == index) seen.missing_since.reset();
 }
 
+void Guard::link_taken_away(int index) {
+  for (auto& [key, seen] : seen_)
+    if (key.second == index) seen.stands = false;
+}
+
+bool Guard::wants(const Route& route) const {
+  if (route.table != platform::kGuardTable || route.metric != platform::kCopyMetric) return false;
+  const auto carried = carried_.find(route.destination);
+  return (carried != carried_.end() && carried->second == route.interface_index) ||
+         seen_.contains({route.destination, route.interface_index});
+}
+
 void Guard::let_withdrawn_go() {
   const MonoTime now = context_.clock.now();
   std::vector<std::pair<net::Prefix, int>> gone;
@@ -250,14 +266,14 @@ void Guard::carry_rule_networks(const std::vector<net::Prefix>& changed, Carry w
 platform::Firewall Guard::firewall() const {
   platform::Firewall firewall;
   for (const auto* part : parts_) part->contribute(firewall);
-  const bool strong =
-      firewall.model_v4 == platform::HostModel::strong || firewall.model_v6 == platform::HostModel::strong;
-  if (strong && firewall.own_addresses.empty()) firewall.own_addresses = tunnel_addresses(context_.platform, links_);
+  if (is_strong(firewall) && firewall.own_addresses.empty())
+    firewall.own_addresses = tunnel_addresses(context_.platform, links_);
   return firewall;
 }
 
 Result<> Guard::apply_host_table() {
   const auto whole = firewall();
+  names_own_addresses_ = is_strong(whole);
   if (!says_nothing(whole)) {
     TRY(context_.platform.apply_firewall(whole));
     table_stands_ = true;
@@ -280,6 +296,10 @@ Result<> Guard::save_host_table() {
   TRY(replace_file(context_.in_root(kTableFile), text, 0644, Lasting::disk, "guard.nft"));
   saved_table_ = text;
   return {};
+}
+
+Result<> Guard::own_addresses_changed() {
+  return names_own_addresses_ ? reapply() : Result<>{};
 }
 
 Result<> Guard::reapply() {

@@ -27,7 +27,7 @@ std::vector<LocalNetwork> local_networks(platform::Platform& platform, const Lin
   std::map<int, std::string> devices;  // by index; of tunnels: no name
   for (const auto& address : *addresses) {
     const auto [known, fresh] = devices.try_emplace(address.interface_index);
-    if (fresh)
+    if (fresh && links.name_at(address.interface_index).empty())
       if (const auto device = platform.interface(address.interface_index);
           device && !device->ours && !links.tunnel(device->name))
         known->second = device->name;

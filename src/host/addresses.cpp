@@ -15,6 +15,7 @@ using net::Address;
 using net::Family;
 using net::Prefix;
 
+constexpr const char* kTemporaryFile = "ipadm.active";
 constexpr size_t kMaxObjectName = 31;
 constexpr uint32_t kPeerMetricV6 = 256;  // the kernel's for connected routes
 
@@ -60,7 +61,11 @@ Error within(std::string_view context, Error error) {
 }  // namespace
 
 Addresses::Addresses(const Context& context, const LinkView& links, GuardDoor& guard)
-    : context_(context), links_(links), guard_(guard) {}
+    : context_(context),
+      links_(links),
+      guard_(guard),
+      stored_{{context.in_root(kIpadmConfPath), Lasting::disk, "ipadm.conf"}, true, {}},
+      temporary_{{context.in_run(kTemporaryFile), Lasting::boot, "ipadm.active"}, false, {}} {}
 
 // ---- what may be
 
@@ -94,8 +99,8 @@ Result<AddressRecord> Addresses::checked(const AddressRequest& request) const {
     return fail(EINVAL, "Invalid address type {}; static and addrconf are there", request.type);
   }
   TRY_ASSIGN(const auto wanted, target(record));
-  for (const auto& [name, other] : records_)
-    if (other.interface == record.interface && other.placed == wanted)
+  for (const auto& [name, other] : on(record.interface))
+    if (other.placed == wanted)
       return fail(EADDRINUSE, "Could not create address: Address already in use; {} has it", name);
   return record;
 }
@@ -264,8 +269,8 @@ Result<> Addresses::take_out(AddressRecord& record) {
 Result<> Addresses::release(const std::string& interface, const std::optional<AddressRecord::Placed>& was,
                             Outcome& outcome) {
   if (!was || !was->peer || !links_.tunnel(interface)) return {};
-  for (const auto& [name, other] : records_)  // another object's peer is the same: its guard stays
-    if (other.interface == interface && other.placed && other.placed->peer == was->peer) return {};
+  for (const auto& [name, other] : on(interface))  // another object's peer is the same: its guard stays
+    if (other.placed && other.placed->peer == was->peer) return {};
   TRY_ASSIGN(const bool open, guard_.release(Prefix::host(*was->peer), interface, GuardSource::address));
   if (open)
     outcome.notes.push_back(
@@ -295,7 +300,21 @@ void Addresses::place_all() {
   for (auto& [name, record] : records_) place_again(record);
 }
 
-// One look at the kernel, whatever the number of objects: this runs after every change, our own too.
+bool Addresses::wants(const std::string& link, const platform::AddressInfo& address) const {
+  return std::ranges::any_of(on(link), [&](const auto& object) {
+    const auto& placed = object.second.placed;
+    return placed && placed->local.address() == address.local.address() && placed->peer == address.peer;
+  });
+}
+
+bool Addresses::wants(const std::string& link, const platform::Route& route) const {
+  return std::ranges::any_of(on(link), [&](const auto& object) {
+    const auto way = object.second.placed ? peer_route(link, *object.second.placed) : std::nullopt;
+    return way && way->destination == route.destination && way->table == route.table && way->metric == route.metric;
+  });
+}
+
+// One look at the kernel, whatever the number of objects: this runs after every change that others made.
 void Addresses::reassert() {
   const auto interfaces = context_.platform.interfaces();
   const auto addresses = context_.platform.addresses();
@@ -333,19 +352,23 @@ void Addresses::reassert() {
 
 Result<Outcome> Addresses::create_address(const AddressRequest& request) {
   TRY_ASSIGN(AddressRecord record, checked(request));
-  const auto interfaces_before = interfaces_;
+  const auto plumbed = interfaces_.find(record.interface);
+  const auto interface_before = plumbed == interfaces_.end() ? std::nullopt : std::optional(plumbed->second);
   interfaces_[record.interface].persistent |= record.persistent;
   AddressRecord& kept = records_.emplace(record.name, record).first->second;
   // The file first: what is in the kernel and in no file would be nobody's after a crash.
-  Result<> done = save();
+  Result<> done = save({record.interface});
   const bool saved = done.has_value();
   if (!saved) done = std::unexpected(within("Could not create address", done.error()));
   crash_point("address:stored");
   if (saved) done = guard_and_place(kept, By::command);
   if (!done) {
     records_.erase(request.object);
-    interfaces_ = interfaces_before;
-    if (auto back = saved ? save() : Result<>{}; !back)
+    if (interface_before)
+      interfaces_[record.interface] = *interface_before;
+    else
+      interfaces_.erase(record.interface);
+    if (auto back = saved ? save({record.interface}) : Result<>{}; !back)
       context_.events.add(Severity::alert, EventKind::address_failed, request.object, back.error().text);
     return std::unexpected(done.error());
   }
@@ -368,7 +391,7 @@ Result<Outcome> Addresses::delete_address(const std::string& object) {
   if (auto gone = take_out(going); !gone) return std::unexpected(within("could not delete address", gone.error()));
   crash_point("address:taken");
   records_.erase(object);
-  if (auto saved = save(); !saved) {
+  if (auto saved = save({before.interface}); !saved) {
     AddressRecord& back = records_.emplace(object, going).first->second;
     if (auto placed = guard_and_place(back, By::put_back); !placed)
       context_.events.add(Severity::alert, EventKind::address_failed, object, placed.error().text);
@@ -390,7 +413,7 @@ Result<Outcome> Addresses::set_address_up(const std::string& object, bool up, bo
   if (!temporary) record->persistent_up = up;
   Outcome outcome;
   auto done = up ? guard_and_place(*record, By::command) : unplace(*record, outcome);
-  if (done && !temporary && record->persistent) done = save();
+  if (done && !temporary && record->persistent) done = save({record->interface});
   if (!done) {
     record->up = before.up;
     record->persistent_up = before.persistent_up;
@@ -442,7 +465,7 @@ Result<Outcome> Addresses::create_interface(const std::string& interface, bool t
   if (interfaces_.contains(interface)) return could_not(EEXIST, "Interface already exists");
   if (!exists(interface)) return could_not(ENOENT, "Interface does not exist; make the link first");
   interfaces_[interface] = {.persistent = !temporary};
-  if (auto saved = save(); !saved) {
+  if (auto saved = save({interface}); !saved) {
     interfaces_.erase(interface);
     return could_not(saved.error().code, saved.error().text);
   }
@@ -458,13 +481,12 @@ Result<Outcome> Addresses::delete_interface(const std::string& interface) {
   const auto plumbed = interfaces_.find(interface);
   if (plumbed == interfaces_.end())
     return could_not({ENOENT, "Interface does not exist; ipadm made none of that name"});
-  const auto records_before = records_;
+  const Objects records_before(on(interface).begin(), on(interface).end());
   Undo undo;
   if (auto gone = take_off(interface, undo); !gone) return could_not(gone.error());
   undo.keep();
   Outcome outcome;
   for (const auto& [name, record] : records_before) {
-    if (record.interface != interface) continue;
     if (auto opened = release(interface, record.placed, outcome); !opened) outcome.notes.push_back(opened.error().text);
   }
   context_.events.add(Severity::info, EventKind::interface_deleted, interface,
@@ -483,8 +505,7 @@ Result<Outcome> Addresses::enable_interface(const std::string& interface, bool e
     return fail(EINVAL, "{}: Operation not supported; {} is temporary, nothing would be left of it", what, interface);
   plumbed->second.active = enable;
   Outcome outcome;
-  for (auto& [name, record] : records_) {
-    if (record.interface != interface) continue;
+  for (auto& [name, record] : on(interface)) {
     if (auto done = enable ? guard_and_place(record, By::command) : unplace(record, outcome); !done)
       outcome.notes.push_back(fmt::format("{}: {}", name, done.error().text));
   }
@@ -495,17 +516,13 @@ Result<Outcome> Addresses::enable_interface(const std::string& interface, bool e
 
 // ---- told by Links
 
-// The names of its objects begin with its own.
 void Addresses::link_ready(const std::string& link) {
-  const std::string begin = link + "/";
-  for (auto object = records_.lower_bound(begin); object != records_.end() && object->first.starts_with(begin);
-       ++object)
-    place_again(object->second);
+  for (auto& [name, record] : on(link)) place_again(record);
 }
 
 void Addresses::link_gone(const std::string& link) {
   if (interfaces_.erase(link) == 0) return;
-  if (auto saved = save(); !saved)
+  if (auto saved = save({link}); !saved)
     context_.events.add(Severity::warning, EventKind::address_failed, link, saved.error().text);
 }
 
@@ -515,15 +532,14 @@ void Addresses::link_renamed(const std::string& from, const std::string& to) {
     interfaces_.insert(std::move(node));
   }
   std::vector<std::string> names;
-  for (const auto& [name, record] : records_)
-    if (record.interface == from) names.push_back(name);
+  for (const auto& [name, record] : on(from)) names.push_back(name);
   for (const std::string& name : names) {
     auto node = records_.extract(name);
     node.key() = node.mapped().name = to + name.substr(from.size());
     node.mapped().interface = to;
     records_.insert(std::move(node));
   }
-  if (auto saved = save(); !saved)
+  if (auto saved = save({from, to}); !saved)
     context_.events.add(Severity::warning, EventKind::address_failed, to, saved.error().text);
 }
 
@@ -538,10 +554,8 @@ bool Addresses::point_to_point(const std::string& interface) const {
 }
 
 std::optional<platform::InterfaceInfo> Addresses::interface_info(const std::string& name) const {
-  const auto all = context_.platform.interfaces();
-  if (!all) return std::nullopt;
-  const auto found = std::ranges::find(*all, name, &platform::InterfaceInfo::name);
-  return found == all->end() ? std::nullopt : std::optional(*found);
+  auto found = context_.platform.interface(name);
+  return found ? std::optional(std::move(*found)) : std::nullopt;
 }
 
 }  // namespace adit::engine

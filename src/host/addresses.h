@@ -4,12 +4,14 @@
 
 #include <map>
 #include <memory>
+#include <ranges>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/line_file.h"
 #include "control/seams.h"
-#include "host/ipadm_conf.h"
+#include "host/files/ipadm_conf.h"
 
 namespace adit::engine {
 
@@ -42,6 +44,12 @@ class Addresses final : public LinkUser {
   void reassert();
   [[nodiscard]] bool owes() const { return owes_; }  // something could not be put back: reassert again by and by
 
+  void tick();
+  void write_stored();  // the files take up their journals
+  // Put it on that link, whose tunnel stands.
+  [[nodiscard]] bool wants(const std::string& link, const platform::AddressInfo& address) const;
+  [[nodiscard]] bool wants(const std::string& link, const platform::Route& route) const;
+
   // ---- LinkUser. may_delete: EBUSY while the link has an address object.
   Result<> may_delete(const std::string& link) const override;
   [[nodiscard]] std::vector<Obstacle> standing_on(const std::string& link) const override;
@@ -69,6 +77,14 @@ class Addresses final : public LinkUser {
   struct Interface {
     bool persistent = false, active = true;
   };
+  using Objects = std::map<std::string, AddressRecord>;
+  // Those of a link: their names begin with its own and a slash, which '0' follows.
+  auto on(const std::string& link) {
+    return std::ranges::subrange(records_.lower_bound(link + "/"), records_.lower_bound(link + "0"));
+  }
+  [[nodiscard]] auto on(const std::string& link) const {
+    return std::ranges::subrange(records_.lower_bound(link + "/"), records_.lower_bound(link + "0"));
+  }
 
   Result<AddressRecord> checked(const AddressRequest& request) const;
   Result<> checked_static(const AddressRequest& request, bool point_to_point, AddressRecord& record) const;
@@ -88,9 +104,18 @@ class Addresses final : public LinkUser {
                    Outcome& outcome);  // guard only
   void place_again(AddressRecord& record);
   void place_all();
-  Result<> save() const;
-  [[nodiscard]] IpadmConf configuration(IpadmConf conf, bool persistent) const;
-  void load(const std::string& path, bool persistent);
+  // What stands of addresses in a file: ipadm.conf, or that of the temporary ones in the run directory.
+  struct Stored {
+    LineFile file;
+    bool persistent;
+    std::map<std::string, LineFile::Lines> held;  // by link
+  };
+  Result<> save(const std::vector<std::string>& links);
+  Result<> save(Stored& stored, const std::vector<std::string>& links);
+  Result<LineFile::Lines> whole(const Stored& stored) const;
+  void add_interface(IpadmConf& conf, const std::string& link, bool persistent) const;
+  void add_objects(IpadmConf& conf, const std::string& link, bool persistent) const;
+  void load(Stored& stored);
   void load_object(const std::string& object, const IpadmConf::Line& line, bool persistent);
   Result<AddressRecord*> find(const std::string& object, const char* what);
   [[nodiscard]] bool exists(const std::string& interface) const;
@@ -105,9 +130,11 @@ class Addresses final : public LinkUser {
   const Context& context_;
   const LinkView& links_;
   GuardDoor& guard_;
-  std::map<std::string, Interface> interfaces_;   // those that create-if or create-addr plumbed
-  std::map<std::string, AddressRecord> records_;  // by name
+  std::map<std::string, Interface> interfaces_;  // those that create-if or create-addr plumbed
+  Objects records_;                              // by name
   bool owes_ = false;
+  Stored stored_, temporary_;
+  MonoTime stored_at_{};
 };
 
 }  // namespace adit::engine

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "host/ipadm_conf.h"
+#include "host/files/ipadm_conf.h"
 #include "host/testing/fake_host.h"
 
 namespace adit::engine {

@@ -5,7 +5,7 @@
 #include <functional>
 #include <span>
 
-#include "host/ipadm_conf.h"
+#include "host/files/ipadm_conf.h"
 
 namespace adit::engine {
 namespace {

@@ -42,18 +42,18 @@ Result<std::vector<RouteRow>> Routes::table(std::optional<Family> family, bool a
   TRY_ASSIGN(const auto addresses, context_.platform.addresses());
   std::map<int, std::string> names;
   for (const auto& interface : interfaces) names[interface.index] = interface.name;
+  std::map<int, std::vector<platform::AddressInfo>> addresses_of;
+  for (const auto& address : addresses) addresses_of[address.interface_index].push_back(address);
   const auto own_address = [&](const Route& route) -> std::string {
-    for (const auto& address : addresses)
-      if (address.interface_index == route.interface_index && address.local.family() == route.destination.family())
-        return address.local.address().str();
+    for (const auto& address : addresses_of[route.interface_index])
+      if (address.local.family() == route.destination.family()) return address.local.address().str();
     return {};
   };
   // An address of the host itself, which the kernel lists beside the networks: with `all` only, as on illumos.
   const auto leads_home = [&](const Route& route) {
     return route.destination.is_host() && !route.gateway &&
-           std::ranges::any_of(addresses, [&](const platform::AddressInfo& address) {
-             return address.interface_index == route.interface_index &&
-                    address.local.address() == route.destination.address();
+           std::ranges::any_of(addresses_of[route.interface_index], [&](const platform::AddressInfo& address) {
+             return address.local.address() == route.destination.address();
            });
   };
   std::vector<std::pair<Prefix, RouteRow>> rows;
@@ -62,12 +62,13 @@ Result<std::vector<RouteRow>> Routes::table(std::optional<Family> family, bool a
     TRY_ASSIGN(const auto routes, context_.platform.routes(each));
     for (const Route& route : routes) {
       const bool ours_to_list = route.table == kMainTable || route.table == platform::kGuardTable;
-      const auto wanted = std::ranges::find_if(wanted_, [&](const Wanted& ours) {
-        return ours.placed && ours.placed->destination == route.destination && ours.placed->gateway == route.gateway &&
-               ours.placed->table == route.table && ours.placed->interface_index == route.interface_index &&
-               route.metric != platform::kCopyMetric;
+      const auto known = to(route.destination);
+      const auto wanted = std::ranges::find_if(known, [&](const auto& item) {
+        const auto& ours = item.second.placed;
+        return ours && ours->gateway == route.gateway && ours->table == route.table &&
+               ours->interface_index == route.interface_index && route.metric != platform::kCopyMetric;
       });
-      const bool guard = route.table == platform::kGuardTable && wanted == wanted_.end();
+      const bool guard = route.table == platform::kGuardTable && wanted == known.end();
       if (!ours_to_list || ((guard || leads_home(route)) && !all)) continue;
       RouteRow row{.destination = destination_of(route.destination),
                    .flags = flags_of(route),
@@ -77,8 +78,8 @@ Result<std::vector<RouteRow>> Routes::table(std::optional<Family> family, bool a
                    .metric = route.metric,
                    .table = route.table};
       row.gateway = route.gateway ? route.gateway->str() : route.interface_index == 0 ? "" : own_address(route);
-      row.ours = wanted != wanted_.end();
-      row.persistent = row.ours && wanted->persistent;
+      row.ours = wanted != known.end();
+      row.persistent = row.ours && wanted->second.persistent;
       rows.emplace_back(route.destination, std::move(row));
     }
   }

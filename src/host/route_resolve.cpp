@@ -12,17 +12,11 @@ namespace {
 using net::Address;
 using net::Prefix;
 using platform::AddressInfo;
-using platform::InterfaceInfo;
 using platform::Route;
 
 // Below the kernel's own default of 1024, so that an operator's route wins over one that was learned; LAB: of equals
 // the older.
 constexpr uint32_t kMetricV6 = 512;
-
-const InterfaceInfo* by_index(const std::vector<InterfaceInfo>& all, int index) {
-  const auto found = std::ranges::find(all, index, &InterfaceInfo::index);
-  return found == all.end() ? nullptr : &*found;
-}
 
 // "Bob" for v4_bob0: the guide names a tunnel by the outer family and by who is at its end. Empty: another kind of
 // name.
@@ -39,38 +33,49 @@ std::string peer_named_by(const std::string& tunnel) {
 
 std::string Routes::interface_name(int index) const {
   if (index == 0) return {};
-  const auto all = context_.platform.interfaces();
-  const InterfaceInfo* found = all ? by_index(*all, index) : nullptr;
-  return found == nullptr ? "" : found->name;
+  if (std::string tunnel = links_.name_at(index); !tunnel.empty()) return tunnel;
+  const auto found = context_.platform.interface(index);
+  return found ? found->name : std::string();
+}
+
+// Those that say something about the way to a gateway: whose peer it is, and where it is nobody's, that are it, or
+// whose network may hold it.
+Result<std::vector<AddressInfo>> Routes::addresses_about(const Address& gateway, bool as_interface) const {
+  std::vector<AddressInfo> found;
+  if (!as_interface) {
+    TRY_ASSIGN(found, context_.platform.addresses_with_peer(gateway));
+    if (!found.empty()) return found;
+  }
+  TRY_ASSIGN(const auto own, context_.platform.addresses_like(gateway));
+  TRY_ASSIGN(const auto around, context_.platform.addresses_in_networks());
+  found.insert(found.end(), own.begin(), own.end());
+  found.insert(found.end(), around.begin(), around.end());
+  return found;
 }
 
 Result<std::string> Routes::interface_of_gateway(const RouteCommand& command) const {
-  TRY_ASSIGN(const auto interfaces, context_.platform.interfaces());
   const auto named = [&](const std::string& name) -> Result<std::string> {
-    if (std::ranges::find(interfaces, name, &InterfaceInfo::name) != interfaces.end()) return name;
+    if (context_.platform.interface(name)) return name;
     return fail(ENODEV, "there is no interface {}", name);
   };
   if (command.interface) return named(*command.interface);
   if (command.gateway_is_interface && !command.gateway) return named(command.gateway_text);
-  TRY_ASSIGN(const auto addresses, context_.platform.addresses());
+  TRY_ASSIGN(const auto addresses, addresses_about(*command.gateway, command.gateway_is_interface));
   // The remote address of a secured tunnel leads into that tunnel or nowhere: a lease may claim it while that is away.
   const bool kept_to_a_tunnel = guard_.guards(Prefix::host(*command.gateway));
-  const auto is_tunnel = [&](const InterfaceInfo& interface) {
-    const auto tunnel = links_.tunnel(interface.name);
-    return tunnel && tunnel->device == interface.index;
-  };
   std::set<std::string> peers;
   std::optional<std::string> own, connected;
   uint8_t longest = 0;
   for (const AddressInfo& address : addresses) {
-    const InterfaceInfo* interface = by_index(interfaces, address.interface_index);
-    if (interface == nullptr || (kept_to_a_tunnel && !is_tunnel(*interface))) continue;
-    if (address.peer == command.gateway) peers.insert(interface->name);
-    if (address.local.address() == *command.gateway) own = interface->name;
+    if (kept_to_a_tunnel && links_.name_at(address.interface_index).empty()) continue;
+    const std::string interface = interface_name(address.interface_index);
+    if (interface.empty()) continue;
+    if (address.peer == command.gateway) peers.insert(interface);
+    if (address.local.address() == *command.gateway) own = interface;
     const bool nearer = !connected || address.local.length() > longest;
     if (address.peer || address.local.is_host() || !address.local.masked().contains(*command.gateway) || !nearer)
       continue;
-    connected = interface->name;
+    connected = interface;
     longest = address.local.length();
   }
   if (command.gateway_is_interface) {
@@ -128,19 +133,17 @@ Result<Route> Routes::resolve(const RouteCommand& command) const {
 // A network of this host, sent elsewhere: nearly always a slip of one digit, and it cuts off the hosts of that network.
 Result<> Routes::refuse_slips(const RouteCommand& command, const Route& route) const {
   if (command.host || route.destination.length() == 0 || route.interface_index == 0) return {};
-  TRY_ASSIGN(const auto interfaces, context_.platform.interfaces());
-  TRY_ASSIGN(const auto addresses, context_.platform.addresses());
+  TRY_ASSIGN(const auto addresses, context_.platform.addresses_in_networks());
   const bool slip = command.destination.has_host_bits();
   for (const AddressInfo& address : addresses) {
     const Prefix own = address.local.masked();
-    const InterfaceInfo* interface = by_index(interfaces, address.interface_index);
-    if (interface == nullptr || address.peer || own.is_host() || address.interface_index == route.interface_index)
-      continue;
+    if (address.peer || own.is_host() || address.interface_index == route.interface_index) continue;
     if (own != route.destination && !(slip && own.contains(route.destination))) continue;
-    std::string text =
-        slip ? fmt::format("{} is {}, this host's own network on {}", command.destination.str(),
-                           route.destination.str(), interface->name)
-             : fmt::format("{} is this host's own network on {}", route.destination.str(), interface->name);
+    const std::string interface = interface_name(address.interface_index);
+    if (interface.empty()) continue;
+    std::string text = slip ? fmt::format("{} is {}, this host's own network on {}", command.destination.str(),
+                                          route.destination.str(), interface)
+                            : fmt::format("{} is this host's own network on {}", route.destination.str(), interface);
     const std::string peer = peer_named_by(interface_name(route.interface_index));
     const std::string whose = peer.empty() ? "the network of " + command.gateway_text : peer + "'s network";
     const Prefix meant = command.gateway ? Prefix(*command.gateway, route.destination.length()).masked() : own;

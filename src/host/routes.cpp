@@ -11,6 +11,7 @@ using net::Family;
 using platform::Route;
 
 constexpr uint32_t kMainTable = 254;
+constexpr Seconds kUntilWritten{1};  // without a change: then the file takes up its journal
 
 // The suffix that route(8) of illumos prints, where there is one.
 std::string reason(const Error& error) {
@@ -98,8 +99,10 @@ Result<bool> Routes::unplace(Wanted& wanted) {
   const std::string tunnel = std::exchange(wanted.tunnel, "");
   if (tunnel.empty()) return false;
   context_.steps.route_removed(was.destination, tunnel);
-  for (const Wanted& other : wanted_)  // another gateway behind the same tunnel keeps the network closed
-    if (other.placed && other.tunnel == tunnel && other.placed->destination == was.destination) return false;
+  if (const auto known = towards_.find(tunnel); known != towards_.end() && known->second.erase(was.destination) > 0)
+    for (const auto& [destination, other] : to(was.destination)) note(other);
+  for (const auto& [destination, other] : to(was.destination))  // another gateway behind the tunnel keeps it closed
+    if (other.placed && other.tunnel == tunnel) return false;
   return guard_.release(was.destination, tunnel, GuardSource::route);
 }
 
@@ -113,26 +116,29 @@ Result<> Routes::unplace(Wanted& wanted, std::vector<std::string>& notes) {
 }
 
 // any_gateway: a command without a gateway matches the first route to its destination.
-std::vector<Routes::Wanted>::iterator Routes::find(const RouteCommand& command, bool any_gateway) {
-  return std::ranges::find_if(wanted_, [&](const Wanted& wanted) {
-    if (wanted.command.destination.masked() != command.destination.masked()) return false;
+Routes::All::iterator Routes::find(const RouteCommand& command, bool any_gateway) {
+  const auto range = to(command.destination);
+  const auto found = std::ranges::find_if(range, [&](const auto& item) {
+    const Wanted& wanted = item.second;
     if (any_gateway && command.gateway_text.empty() && !command.interface) return true;
     if (command.interface && wanted.command.interface && command.interface != wanted.command.interface) return false;
     if (any_gateway && command.gateway_text.empty()) return wanted.command.interface == command.interface;
     return wanted.command.gateway ? wanted.command.gateway == command.gateway
                                   : wanted.command.gateway_text == command.gateway_text;
   });
+  return found == range.end() ? wanted_.end() : found;
 }
 
 // ---- the commands
 
 Result<RouteLine> Routes::write_added(const RouteCommand& command, bool added_now) {
+  stored_at_ = context_.clock.now();
   auto written = file_.add(command);
   if (written || written.error().code == EEXIST) return line("add persistent", command, written);
   if (added_now) {
     const auto added = find(command, false);
-    if (added != wanted_.end() && added->placed) (void)unplace(*added);
-    if (added != wanted_.end()) wanted_.erase(added);
+    if (added != wanted_.end() && added->second.placed) (void)unplace(added->second);
+    if (added != wanted_.end()) forget(added);
   }
   return fail(written.error().code, "{}: {}", said("add persistent", command), written.error().text);
 }
@@ -146,24 +152,25 @@ Result<RouteReport> Routes::add(std::span<const std::string> words, bool persist
 
   RouteReport report;
   auto known = find(command, false);
-  const bool waits = known != wanted_.end() && !known->placed;
+  const bool waits = known != wanted_.end() && !known->second.placed;
   Result<> done;
   if (known != wanted_.end() && !waits) {
     done = fail(EEXIST, "entry exists");
   } else {
     Wanted wanted{.command = command};
     done = guard_and_place(wanted, *route, By::command);
-    if (done && waits)
-      *known = {command, wanted.placed, wanted.tunnel, known->persistent};
-    else if (done)
-      wanted_.push_back(std::move(wanted));
+    if (done && waits) {
+      wanted.persistent = known->second.persistent;
+      forget(known);
+    }
+    if (done) keep(std::move(wanted));
   }
   if (!done && done.error().code == ELOOP) return std::unexpected(done.error());
   report.lines.push_back(line("add", command, done));
   if (!persistent || (!done && done.error().code != EEXIST)) return report;
   TRY_ASSIGN(RouteLine written, write_added(command, done.has_value() && !waits));
   report.lines.push_back(std::move(written));
-  if (known = find(command, false); known != wanted_.end()) known->persistent = true;
+  if (known = find(command, false); known != wanted_.end()) known->second.persistent = true;
   return report;
 }
 
@@ -188,11 +195,12 @@ Result<RouteReport> Routes::remove(std::span<const std::string> words, bool pers
   if (known == wanted_.end()) {
     done = remove_foreign(command);
   } else {
-    done = known->placed ? unplace(*known, report.notes) : fail(ESRCH, "not in table");
-    if (done || (persistent && !known->placed)) wanted_.erase(known);
+    done = known->second.placed ? unplace(known->second, report.notes) : fail(ESRCH, "not in table");
+    if (done || (persistent && !known->second.placed)) forget(known);
   }
   report.lines.push_back(line("delete", command, done));
   if (!persistent || (!done && done.error().code != ESRCH)) return report;
+  stored_at_ = context_.clock.now();
   Result<> unwritten = file_.remove(command);
   if (!unwritten && unwritten.error().code == ENOENT) unwritten.error().text = "not in file";
   report.lines.push_back(line("delete persistent", command, unwritten));
@@ -203,10 +211,9 @@ Result<RouteReport> Routes::remove(std::span<const std::string> words, bool pers
 Result<RouteReport> Routes::change(std::span<const std::string> words, bool force) {
   TRY_ASSIGN(const RouteCommand command, parse_route_command(words, true));
   RouteReport report;
-  const auto old = std::ranges::find_if(wanted_, [&](const Wanted& wanted) {
-    return wanted.placed && wanted.command.destination.masked() == command.destination.masked();
-  });
-  if (old == wanted_.end()) {
+  const auto known = to(command.destination);
+  const auto old = std::ranges::find_if(known, [](const auto& item) { return item.second.placed.has_value(); });
+  if (old == known.end()) {
     report.lines.push_back(line("change", command, fail(ESRCH, "not in table")));
     return report;
   }
@@ -214,14 +221,15 @@ Result<RouteReport> Routes::change(std::span<const std::string> words, bool forc
   if (!route) return fail(route.error().code, "{}: {}", said("change", command), route.error().text);
   if (!force) TRY(refuse_slips(command, *route));
   if (!force) TRY(refuse_self_carriage(*route));
-  if (is_same_route(*route, *old->placed)) {
+  if (is_same_route(*route, *old->second.placed)) {
     report.lines.push_back(line("change", command, {}));
     return report;
   }
   Wanted next{.command = command};
   Result<> done = guard_and_place(next, *route, By::command);
   if (done) {
-    Wanted gone = std::exchange(*old, next);
+    Wanted gone = std::exchange(old->second, next);
+    note(old->second);
     done = unplace(gone, report.notes);
   }
   report.lines.push_back(line("change", command, done));
@@ -230,28 +238,38 @@ Result<RouteReport> Routes::change(std::span<const std::string> words, bool forc
 
 Result<RouteReport> Routes::flush(std::optional<Family> family) {
   RouteReport report;
-  std::vector<Wanted> left;
-  for (auto& wanted : wanted_) {
+  for (auto at = wanted_.begin(); at != wanted_.end();) {
+    Wanted& wanted = at->second;
     if (!wanted.placed || (family && wanted.command.family() != *family)) {
-      left.push_back(wanted);
+      ++at;
       continue;
     }
     Wanted going = wanted;
     wanted.placed.reset();  // so that it does not count as another holder of its own network
     const auto done = unplace(going, report.notes);
-    if (!done) {
-      wanted.placed = going.placed;
-      left.push_back(wanted);
-    }
     report.lines.push_back({fmt::format("{:<20} {:<20} {}", wanted.command.destination_text,
                                         wanted.command.gateway_text, done ? "done" : reason(done.error())),
                             !done});
+    if (!done) wanted.placed = going.placed;
+    at = done ? forget(at) : std::next(at);
   }
-  wanted_ = std::move(left);
   return report;
 }
 
-Result<std::vector<std::string>> Routes::persistent_lines() const {
+// Nobody has to read a journal to know which routes there are.
+void Routes::write_stored() {
+  if (!file_.owes()) return;
+  if (auto written = file_.write(); !written)
+    context_.events.add(Severity::warning, EventKind::route_failed, "", written.error().text);
+}
+
+void Routes::tick() {
+  if (!file_.owes() || context_.clock.now() - stored_at_ < kUntilWritten) return;
+  stored_at_ = context_.clock.now();
+  write_stored();
+}
+
+Result<std::vector<std::string>> Routes::persistent_lines() {
   TRY_ASSIGN(const auto commands, file_.load());
   std::vector<std::string> lines;
   for (const Family family : {Family::v4, Family::v6}) {
@@ -304,7 +322,7 @@ void Routes::adopt() {
         else
           context_.events.add(Severity::alert, EventKind::route_failed, route.destination.str(), held.error().text);
       }
-      wanted_.push_back(std::move(wanted));
+      keep(std::move(wanted));
     }
   }
 }
@@ -316,17 +334,17 @@ void Routes::restore() {
   if (!commands) bad.push_back(commands.error().text);
   for (const std::string& sentence : bad) context_.events.add(Severity::warning, EventKind::route_failed, "", sentence);
   if (!commands) return;
-  std::ranges::stable_partition(*commands, [](const RouteCommand& command) { return command.gateway_is_interface; });
   for (RouteCommand& command : *commands) {
     if (const auto known = find(command, false); known != wanted_.end()) {
-      known->command = command;
-      known->persistent = true;
+      known->second.command = command;
+      known->second.persistent = true;
+      note(known->second);
     } else {
-      wanted_.push_back({.command = std::move(command), .persistent = true});
+      keep({.command = std::move(command), .persistent = true});
     }
   }
   place_waiting();
-  for (const Wanted& wanted : wanted_) {
+  for (const auto& [destination, wanted] : wanted_) {
     if (wanted.placed) continue;
     const auto why = resolve(wanted.command);
     context_.events.add(Severity::warning, EventKind::route_waiting, wanted.command.destination_text,
@@ -336,22 +354,49 @@ void Routes::restore() {
 }
 
 void Routes::place_waiting() {
-  for (Wanted& wanted : wanted_) {
-    if (wanted.placed) continue;
-    const auto route = resolve(wanted.command);
-    if (!route) continue;
-    if (auto placed = guard_and_place(wanted, *route, By::put_back);
-        !placed && placed.error().code != EEXIST && placed.error().code != ENETDOWN)
-      context_.events.add(Severity::warning, EventKind::route_failed, wanted.command.destination_text,
-                          placed.error().text);
+  for (const bool direct : {true, false}) place_waiting(direct);  // a gateway may stand behind a route to an interface
+}
+
+void Routes::place_waiting(bool direct) {
+  for (const net::Prefix& destination : std::set(waiting_)) {
+    bool waits = false;
+    for (auto& [prefix, wanted] : to(destination)) {
+      waits |= !wanted.placed;
+      if (wanted.placed || wanted.command.gateway_is_interface != direct) continue;
+      const auto route = resolve(wanted.command);
+      const auto placed = route ? guard_and_place(wanted, *route, By::put_back) : Result<>{};
+      if (!placed && placed.error().code != EEXIST && placed.error().code != ENETDOWN)
+        context_.events.add(Severity::warning, EventKind::route_failed, wanted.command.destination_text,
+                            placed.error().text);
+      note(wanted);
+    }
+    if (!waits) waiting_.erase(destination);
   }
+}
+
+bool Routes::wants(const Route& route) const {
+  return std::ranges::any_of(to(route.destination), [&](const auto& item) {
+    return item.second.placed && is_same_route(*item.second.placed, route);
+  });
+}
+
+void Routes::give_way() {
+  for (const net::Prefix& destination : before_others_)
+    for (const auto& [prefix, wanted] : to(destination))
+      if (wanted.placed && wanted.placed->table == platform::kGuardTable &&
+          !stands_before_others(wanted.tunnel, wanted.placed->destination))
+        return reassert();
+}
+
+void Routes::source_gone(const net::Address& address) {
+  if (sources_.contains(address)) reassert();
 }
 
 void Routes::reassert() {
   const auto v4 = context_.platform.routes(Family::v4), v6 = context_.platform.routes(Family::v6);
   if (!v4 || !v6) return;
   const bool again = std::exchange(owes_, false);
-  for (Wanted& wanted : wanted_) {
+  for (auto& [destination, wanted] : wanted_) {
     if (wanted.placed && wanted.placed->table == platform::kGuardTable &&
         !stands_before_others(wanted.tunnel, wanted.placed->destination)) {  // a network closed around it since
       (void)context_.platform.remove_route(*wanted.placed);
@@ -362,6 +407,7 @@ void Routes::reassert() {
     owes_ |= !route;
     if (!route) continue;  // its link or address is away: tried again when that comes back
     const auto placed = guard_and_place(wanted, *route, By::put_back);
+    note(wanted);
     owes_ |= !placed;
     const std::string& text = wanted.command.destination_text;
     if (placed)
@@ -375,23 +421,32 @@ void Routes::reassert() {
 
 // The kernel's routes are asked for only where some of ours may have gone with the link's last device.
 void Routes::link_ready(const std::string& link) {
-  if (std::ranges::any_of(wanted_, [&](const Wanted& wanted) { return wanted.tunnel == link; })) return reassert();
+  const auto known = leading_into(link);
+  if (std::ranges::any_of(known, [&](const auto at) { return at->second.tunnel == link; })) return reassert();
   place_waiting();
 }
 
 void Routes::link_gone(const std::string& link) {
-  for (Wanted& wanted : wanted_) {
-    if (!wanted.placed || wanted.tunnel != link) continue;
+  const auto known = leading_into(link);
+  towards_.erase(link);
+  for (const auto at : known) {
+    Wanted& wanted = at->second;
     wanted.placed.reset();  // the kernel's went with the device; the guard was told by Links
     wanted.tunnel.clear();
+    if (wanted.persistent)
+      note(wanted);
+    else
+      forget(at);
   }
-  std::erase_if(wanted_, [](const Wanted& wanted) { return !wanted.placed && !wanted.persistent; });
 }
 
 // Routes name gateways, not links, so the file stays; the device keeps its index and the kernel its routes.
 void Routes::link_renamed(const std::string& from, const std::string& to) {
-  for (Wanted& wanted : wanted_)
-    if (wanted.tunnel == from) wanted.tunnel = to;
+  for (const auto at : leading_into(from)) {
+    if (at->second.tunnel != from) continue;
+    at->second.tunnel = to;
+    note(at->second);
+  }
 }
 
 }  // namespace adit::engine

@@ -4,13 +4,16 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
+#include <ranges>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "control/seams.h"
-#include "host/route_command.h"
-#include "host/static_routes.h"
+#include "host/files/route_command.h"
+#include "host/files/static_routes.h"
 
 namespace adit::engine {
 
@@ -46,6 +49,12 @@ class Routes final : public LinkUser {
   // Somebody changed routes, addresses or links: puts back what is gone, the guard first.
   void reassert();
   [[nodiscard]] bool owes() const { return owes_; }  // something could not be put back: reassert again by and by
+  void place_waiting();                              // an address came: routes that waited for their gateway
+  void give_way();  // what was closed may hold a route that stands before the guard's: it moves behind
+  void source_gone(const net::Address& address);  // the kernel takes routes away with the address they send from
+  [[nodiscard]] bool wants(const platform::Route& route) const;  // put it there
+  void tick();
+  void write_stored();  // the file takes up its journal
 
   // ---- LinkUser: routes do not keep a link from going; they go with it, the file's wait for its return.
   Result<> may_delete(const std::string&) const override { return {}; }
@@ -63,7 +72,7 @@ class Routes final : public LinkUser {
   Result<RouteAnswer> get(std::span<const std::string> words) const;
   // Every route that was made by `route add` goes from the table; the file stays.
   Result<RouteReport> flush(std::optional<net::Family> family);
-  Result<std::vector<std::string>> persistent_lines() const;  // route -p show
+  Result<std::vector<std::string>> persistent_lines();  // route -p show
 
   // all: the guard's entries and the host's own addresses too.
   Result<std::vector<RouteRow>> table(std::optional<net::Family> family, bool all) const;
@@ -76,9 +85,19 @@ class Routes final : public LinkUser {
     bool persistent = false;                // stands in the file: waits while its gateway is away
   };
 
+  using All = std::multimap<net::Prefix, Wanted>;  // by destination; of equals the older first
+
+  All::iterator keep(Wanted wanted);
+  All::iterator forget(All::iterator at);
+  void note(const Wanted& wanted);  // whenever it was placed, or is not any more
+  [[nodiscard]] std::ranges::subrange<All::iterator> to(const net::Prefix& destination);
+  [[nodiscard]] std::ranges::subrange<All::const_iterator> to(const net::Prefix& destination) const;
+  [[nodiscard]] std::vector<All::iterator> leading_into(const std::string& link);
+
   // ---- route_resolve.cpp
   Result<platform::Route> resolve(const RouteCommand& command) const;
   Result<std::string> interface_of_gateway(const RouteCommand& command) const;
+  Result<std::vector<platform::AddressInfo>> addresses_about(const net::Address& gateway, bool as_interface) const;
   Result<> refuse_slips(const RouteCommand& command, const platform::Route& route) const;
   Result<> refuse_self_carriage(const platform::Route& route) const;
   Result<> carries_itself_now(const platform::Route& route) const;
@@ -90,12 +109,12 @@ class Routes final : public LinkUser {
   Result<> guard_and_place(Wanted& wanted, const platform::Route& route, By by);  // guard, then kernel
   Result<bool> unplace(Wanted& wanted);  // kernel, then guard: true when the network is open
   Result<> unplace(Wanted& wanted, std::vector<std::string>& notes);
-  void place_waiting();
   [[nodiscard]] bool stands_before_others(const std::string& interface, const net::Prefix& destination) const;
   [[nodiscard]] bool is_operators(const platform::Route& route) const;
+  void place_waiting(bool direct);
   static bool leads_into(const Wanted& wanted, const std::string& link);
   void adopt();
-  std::vector<Wanted>::iterator find(const RouteCommand& command, bool any_gateway);
+  All::iterator find(const RouteCommand& command, bool any_gateway);
   Result<> remove_foreign(const RouteCommand& command);
   Result<RouteLine> write_added(const RouteCommand& command, bool added_now);
 
@@ -103,8 +122,13 @@ class Routes final : public LinkUser {
   const LinkView& links_;
   GuardDoor& guard_;
   StaticRoutes file_;
-  std::vector<Wanted> wanted_;
+  All wanted_;
+  // Where to look, so that a question costs what it is about: what is not there any more may still stand here.
+  std::map<std::string, std::set<net::Prefix>> towards_;  // by link: destinations of what leads, or would lead, into it
+  std::set<net::Prefix> waiting_, before_others_;
+  std::set<net::Address> sources_;
   bool owes_ = false;
+  MonoTime stored_at_{};
 };
 
 }  // namespace adit::engine

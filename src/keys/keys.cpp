@@ -156,7 +156,16 @@ void Keys::addresses_changed() {
   const auto addresses = context_.platform.addresses();
   if (!addresses) return;
   local_addresses_.clear();
-  for (const auto& address : *addresses) local_addresses_.insert(address.local.address());
+  for (const auto& address : *addresses) address_changed(address, false);
+}
+
+void Keys::address_changed(const platform::AddressInfo& address, bool gone) {
+  auto& places = local_addresses_[address.local.address()];
+  if (gone)
+    places.erase({address.interface_index, address.peer});
+  else
+    places.emplace(address.interface_index, address.peer);
+  if (places.empty()) local_addresses_.erase(address.local.address());
 }
 
 void Keys::tick() {

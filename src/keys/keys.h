@@ -70,6 +70,7 @@ class Keys final : public KeyAccess, public LinkUser, public NamespacePart {
   void restore() { sequences_.restore(); }  // before the first key is loaded
   void stop() { sequences_.stop(); }        // no packet is on its way any more
   void addresses_changed();
+  void address_changed(const platform::AddressInfo& address, bool gone);
   void names_changed();  // of the file as it was loaded last, SAs that waited for a name come in
   void tick();           // lifetimes; limits of sequence numbers
 
@@ -86,7 +87,7 @@ class Keys final : public KeyAccess, public LinkUser, public NamespacePart {
   const LinkView& links_;
   const TunnelPolicy& policy_;
   Namespaces& namespaces_;
-  std::set<net::Address> local_addresses_;
+  std::map<net::Address, std::set<std::pair<int, std::optional<net::Address>>>> local_addresses_;  // device, peer
   sad::Database database_;
   SequenceStore sequences_;
   std::vector<sad::SaPtr> wanting_;     // numbers

@@ -66,7 +66,7 @@ Result<> Links::open_device(Tunnel& tunnel) {
   TRY_ASSIGN(auto ports,
              context_.platform.open_tun(tunnel.active.name, dataplane_.workers(), platform::DeviceName::recorded));
   TRY_ASSIGN(const auto made, context_.platform.interface(tunnel.active.name));
-  tunnel.index = made.index;
+  had_device(tunnel, made.index);
   context_.steps.device_added(tunnel.active.name, made.index, tunnel.active.secured);
   begin_losses(tunnel);
   tunnel.carrier = false;
@@ -97,6 +97,12 @@ void Links::device_failed(Tunnel& tunnel, const Error& error) {
   if (tunnel.broken_device == error.text) return;
   tunnel.broken_device = error.text;
   context_.events.add(Severity::alert, EventKind::link_failed, tunnel.active.name, state_of(tunnel).why_closed);
+}
+
+void Links::had_device(Tunnel& tunnel, int index) {
+  devices_.erase(tunnel.index);
+  devices_.insert_or_assign(index, tunnel.active.id);
+  tunnel.index = index;
 }
 
 void Links::lose_device(Tunnel& tunnel) {
@@ -175,6 +181,7 @@ bool Links::look_at_device(Tunnel& tunnel, const platform::InterfaceInfo* device
 }
 
 bool Links::is_as_wanted(const platform::Change& change) const {
+  if (change.gone) return took_away(change.interface_index);
   if (change.fell || !change.link) return false;
   const auto found = tunnels_.find(change.link->name);
   if (found == tunnels_.end()) return false;

@@ -129,6 +129,7 @@ void Links::enter(std::vector<Birth>& births, Undo& undo) {
   undo.add([this, &births] {
     for (const Birth& birth : births) {
       names_.erase(static_cast<uint32_t>(birth.tunnel->active.id));
+      devices_.erase(birth.tunnel->index);
       forget_pair(*birth.tunnel);
       tunnels_.erase(birth.request->name);
     }
@@ -171,7 +172,7 @@ Result<> Links::open_born(Birth& birth, Undo& undo) {
   });
   TRY_ASSIGN(birth.ports, context_.platform.open_tun(name, dataplane_.workers(), platform::DeviceName::fresh));
   TRY_ASSIGN(const auto made, context_.platform.interface(name));
-  tunnel.index = made.index;
+  had_device(tunnel, made.index);
   context_.steps.device_added(name, made.index, tunnel.active.secured);
   crash_point("create:opened");
   tunnel.underlay_mtu = underlay_mtu(tunnel.ends);

@@ -230,5 +230,111 @@ TEST(ManyLinksTest, APropertyThatCannotTakeEffectIsTakenBackAlone) {
   EXPECT_TRUE(world.engine->guard().guards(prefix_of("10.9.0.0/16")));
 }
 
+// Dressed: with an address of its own and a network behind it.
+struct ManyDressed : ManyLinks {
+  ManyDressed() {
+    for (int i = 0; i < 40; ++i) EXPECT_TRUE(dress(i));
+    run_until_quiet();
+  }
+  static std::string name(int i) { return fmt::format("t{}", i); }
+  static std::string peer(int i) { return fmt::format("10.1.0.{}", i + 1); }
+  static std::string network(int i) { return fmt::format("10.2.{}.0/24", i); }
+  bool dress(int i) {
+    return create_address(name(i), peer(i).c_str()).has_value() && add_route({network(i), peer(i)}).has_value();
+  }
+  [[nodiscard]] bool address_stands(int i) const {
+    return std::ranges::any_of(platform.address_list,
+                               [&](const auto& one) { return one.peer == address_of(peer(i).c_str()); });
+  }
+  [[nodiscard]] bool route_stands(int i) const {
+    return std::ranges::any_of(platform.route_list, [&](const auto& route) {
+      return route.destination == prefix_of(network(i).c_str()) && !route.unreachable;
+    });
+  }
+  [[nodiscard]] bool dressed(int i) const { return address_stands(i) && route_stands(i); }
+};
+
+// Counted, not timed: no list of the host's is asked for, whatever stands in it.
+TEST(ManyLinksTest, AnAddressARouteAndADeletionAskForNoList) {
+  ManyDressed world;
+  const auto one = [&](int i) {
+    ASSERT_TRUE(world.engine->links().create(ManyLinks::request(i)));
+    world.run_until_quiet();
+    ASSERT_TRUE(world.dress(i));
+    world.run_until_quiet();
+    EXPECT_TRUE(world.dressed(i));
+    EXPECT_TRUE(world.engine->guard().guards(prefix_of(world.network(i).c_str())));
+    ASSERT_TRUE(world.engine->links().remove(world.name(i), false, false, true));
+    world.run_until_quiet();
+    EXPECT_FALSE(world.has_device(world.name(i)));
+    EXPECT_FALSE(world.dressed(i));
+    EXPECT_FALSE(world.engine->guard().guards(prefix_of(world.network(i).c_str())));
+  };
+  world.platform.listed = 0;
+  one(90);
+  ASSERT_TRUE(world.engine->addresses().delete_address("t7/v4"));
+  world.run_until_quiet();
+  const std::vector<std::string> words{world.network(8), world.peer(8)};
+  ASSERT_FALSE(world.engine->routes().remove(words, true)->failed());
+  world.run_until_quiet();
+  EXPECT_EQ(world.platform.listed, 0u);
+}
+
+TEST(ManyLinksTest, WhatOthersTakeFromOneOfManyIsPutBack) {
+  ManyDressed world;
+  const auto index = world.platform.links.at("t5").info.index;
+  std::erase_if(world.platform.journal, [](const auto&) { return true; });
+  world.platform.others_remove_address("t5", prefix_of("10.0.0.1/32"));
+  world.run_until_quiet();
+  EXPECT_TRUE(world.dressed(5));
+  const auto route = std::ranges::find_if(world.platform.route_list, [&](const auto& one) {
+    return one.interface_index == index && one.destination == prefix_of("10.2.5.0/24");
+  });
+  ASSERT_NE(route, world.platform.route_list.end());
+  world.platform.others_remove_route(platform::Route(*route));
+  EXPECT_FALSE(world.dressed(5));
+  world.run_until_quiet();
+  EXPECT_TRUE(world.dressed(5));
+  world.platform.others_delete_link("t5");
+  world.run_until_quiet();
+  EXPECT_TRUE(world.dressed(5));
+  EXPECT_TRUE(world.carrier("t5"));
+}
+
+TEST(ManyLinksTest, WhereverTheDaemonDiesAnAddressAndARouteAmongManyAreThereOrNot) {
+  for (const char* point : {"ipadm.conf.journal:opened", "ipadm.conf.journal:written", "ipadm.conf.journal:synced",
+                            "static_routes.journal:opened", "static_routes.journal:written",
+                            "static_routes.journal:synced", "ipadm.conf:renamed", "static_routes:renamed"}) {
+    SCOPED_TRACE(point);
+    ManyDressed world;
+    const std::string_view at = point;
+    for (int i = 40; i < 70; ++i) ASSERT_TRUE(world.dress(i));  // so many that routes have a journal too
+    many_crash_at = point;
+    set_crash_hook([](std::string_view name) {
+      if (name == many_crash_at) throw Killed{};
+    });
+    EXPECT_THROW(
+        {
+          (void)world.dress(70);
+          world.clock.advance(Seconds(2));
+          world.engine->tick();
+        },
+        Killed);
+    set_crash_hook(nullptr);
+    world.kill();
+    ASSERT_TRUE(world.start());
+    for (int i = 0; i < 70; ++i) ASSERT_TRUE(world.dressed(i)) << i;
+    const bool address = at != "ipadm.conf.journal:opened";
+    EXPECT_EQ(world.address_stands(70), address);
+    EXPECT_EQ(world.route_stands(70), address && !at.starts_with("ipadm.conf.journal")) << "the kernel keeps it";
+    world.reboot();
+    ASSERT_TRUE(world.start());
+    for (int i = 0; i < 70; ++i) ASSERT_TRUE(world.dressed(i)) << i;
+    EXPECT_EQ(world.address_stands(70), address);
+    EXPECT_EQ(world.route_stands(70),
+              address && !at.starts_with("ipadm.conf.journal") && at != "static_routes.journal:opened");
+  }
+}
+
 }  // namespace
 }  // namespace adit::engine

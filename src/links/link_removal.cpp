@@ -53,6 +53,7 @@ Result<> Links::may_delete(const std::string& name) const {
 void Links::unmake(Tunnel& tunnel) {
   const tunnel::LinkId id = tunnel.active.id;
   names_.erase(static_cast<uint32_t>(id));
+  devices_.erase(tunnel.index);
   forget_pair(tunnel);
   dataplane_.take_link(id);
   dataplane_.publish();
@@ -175,6 +176,7 @@ Result<Outcome> Links::remove(const std::string& name, bool temporary, bool keep
       !gone && (tunnel->device || gone.error().code != EEXIST))
     return std::unexpected(gone.error());
   undo.keep();
+  if (tunnel->device) taken_away_.insert(tunnel->index);
   context_.steps.device_removed(name, tunnel->index);
   crash_point("delete:device");
 

@@ -207,6 +207,14 @@ std::optional<TunnelView> Links::tunnel(const std::string& name) const {
   return view_of(found->second);
 }
 
+std::string Links::name_at(int device) const {
+  const auto id = devices_.find(device);
+  if (id == devices_.end()) return {};
+  const std::string name = name_of(id->second);
+  const auto found = tunnels_.find(name);
+  return found != tunnels_.end() && found->second.device && found->second.index == device ? name : std::string();
+}
+
 std::vector<TunnelView> Links::tunnels() const {
   std::vector<TunnelView> views;
   views.reserve(tunnels_.size());

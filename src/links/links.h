@@ -75,6 +75,7 @@ class Links final : public LinkView {
   // ---- LinkView
   [[nodiscard]] std::optional<TunnelView> tunnel(const std::string& name) const override;
   [[nodiscard]] std::vector<TunnelView> tunnels() const override;
+  [[nodiscard]] std::string name_at(int device) const override;
   [[nodiscard]] bool up_with(const std::string& name, bool policy) const override;
   [[nodiscard]] std::string why_closed(const std::string& name) const;  // empty: usable, or not a tunnel of ours
   // It is up, and its outer packets do not leave at this moment, or what its peer sends cannot be opened: one sentence.
@@ -106,8 +107,11 @@ class Links final : public LinkView {
   void keep_closed(const std::string& name, const std::string& because);
   void handle(const datapath::PathMtuChanged& event);
   void reassert(bool links_changed, bool addresses_changed);
-  // News of a tunnel's device that tells nothing but what was made so here.
+  // News of a tunnel's device that tells nothing but what was made, or taken away, so here.
   [[nodiscard]] bool is_as_wanted(const platform::Change& change) const;
+  [[nodiscard]] bool took_away(int device) const { return taken_away_.contains(device); }
+  void heard_gone(int device) { taken_away_.erase(device); }  // nothing more is told of it
+  void notices_were_lost() { taken_away_.clear(); }
   // A route or an interface of the underlay changed: the MTUs towards the peers are what they are now.
   void underlay_changed();
   [[nodiscard]] bool is_underlay(int interface_index) const { return underlay_.contains(interface_index); }
@@ -276,6 +280,7 @@ class Links final : public LinkView {
   void bind(Tunnel& tunnel, Endpoints ends);
   [[nodiscard]] std::string unresolved(const Tunnel& tunnel) const;
   [[nodiscard]] std::string waiting_note(const IptunRequest& request, const Endpoints& ends) const;
+  void had_device(Tunnel& tunnel, int index);
   void put_device_back(Tunnel& tunnel);
   Result<> open_device(Tunnel& tunnel);
   void dress_device(const Tunnel& tunnel);
@@ -294,6 +299,8 @@ class Links final : public LinkView {
   std::vector<LinkUser*> users_;
   std::map<std::string, Tunnel> tunnels_;
   std::unordered_map<uint32_t, std::string> names_;  // by id
+  std::unordered_map<int, tunnel::LinkId> devices_;  // by index, those that were had
+  std::set<int> taken_away_;                         // devices that were deleted here and not yet told so
   // Who took a pair of outer addresses last: the only one who may have it.
   std::map<std::pair<net::Address, net::Address>, std::string> pairs_;
   std::vector<std::string> foreign_lines_;  // of datalink.conf

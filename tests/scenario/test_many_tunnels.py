@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 
 def call(host, method, **parameters):
@@ -111,3 +112,55 @@ def test_one_tunnel_more_costs_itself_whatever_their_number(lab, tmp_path):
     for what, first, last in zip(("aditd's system calls", "its bytes", "the guardian's system calls", "its bytes"), few, many):
         assert min(few) > 100 and last <= 1.1 * first, f"{what} for five tunnels: {first} beside 100, {last} beside 700"
     assert length_beside_many < 1.5 * length_beside_few, f"bytes for a network of a new length: {length_beside_few}, then {length_beside_many}"
+
+
+def dress(host, number):
+    call(host, "io.adit.addresses.CreateAddr", object=f"t{number}/v4", type="static", local="10.0.0.1", remote=f"11.0.{number >> 8}.{number & 255}")
+    call(host, "io.adit.routes.Add", words=[f"13.{number >> 8}.{number & 255}.0/24", f"11.0.{number >> 8}.{number & 255}"], persistent=True)
+
+
+def delete(host, number):
+    call(host, "io.adit.links.DeleteIptun", name=f"t{number}", temporary=False, keep_closed=False, recursive=True)
+
+
+def work(host, numbers, each, tmp_path):
+    """Of each of them, the least: what a daemon does each second now and then falls into one."""
+    rounds = []
+    for number in numbers:
+        with Counted(host.daemon.pid, tmp_path / "aditd") as aditd:
+            each(host, number)
+            time.sleep(0.3)  # what the kernel tells of it is heard
+        rounds.append((aditd.calls, aditd.bytes))
+    return [min(column) for column in zip(*rounds)]
+
+
+def test_an_address_and_a_route_cost_themselves_whatever_their_number(lab, tmp_path):
+    host, peer = lab.host("many"), lab.host("peer")
+    lab.wire(host, "net0", peer, "net0")
+    host.add_address("net0", "1.2.3.4/24")
+    host.sh("ip route add default via 1.2.3.1")
+    host.start_aditd("--workers", "1")
+
+    def make(numbers):
+        call(host, "io.adit.links.CreateIptuns", tunnels=[numbered(number) for number in numbers])
+        for number in numbers[5:]:
+            dress(host, number)
+
+    make(range(1000, 1105))
+    few = work(host, range(1000, 1005), dress, tmp_path)
+    for number in range(1000, 1005):
+        delete(host, number)
+    for at in range(1200, 1600, 100):
+        make(range(at, at + 100))
+    many = work(host, range(1200, 1205), dress, tmp_path)
+    for number in range(1200, 1205):
+        delete(host, number)
+    routes = host.sh("ip route show table 174").stdout
+    assert "13.5.100.0/24 via 11.0.5.100 dev t1380" in routes, routes[-2000:]
+    assert host.adit("dladm show-link -p -o class,state").stdout.split().count("iptun:up") == 495
+    for what, first, last in zip(("system calls to dress one", "bytes"), few, many):
+        assert first > 20 and last <= 1.15 * first, f"{what}: {first} beside 100, {last} beside 500"
+    host.kill_aditd(signal.SIGKILL)
+    host.start_aditd("--workers", "1", wait=False)
+    host.wait_ready(120)
+    assert host.adit("ipadm show-addr -p -o addrobj").stdout.split().count("t1380/v4") == 1

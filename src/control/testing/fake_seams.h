@@ -24,6 +24,11 @@ struct FakeLinks final : LinkView {
     for (const auto& [name, view] : all) list.push_back(view);
     return list;
   }
+  std::string name_at(int device) const override {
+    for (const auto& [name, view] : all)
+      if (device != 0 && view.device == device) return name;
+    return {};
+  }
   bool up_with(const std::string& name, bool policy) const override {
     const auto found = tunnel(name);
     return found && (policy || !found->secured);

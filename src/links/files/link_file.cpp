@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "base/line_checksum.h"
+#include "base/journal_groups.h"
 
 namespace adit::engine {
 namespace {
@@ -11,8 +11,7 @@ namespace {
 constexpr mode_t kMode = 0600;      // the property ipsec stands in it: a policy is not told to everybody
 constexpr size_t kFew = 64;         // links, up to which the file is written with each change
 constexpr size_t kLinesKept = 256;  // of a journal, besides as many as twice the links
-constexpr std::string_view kFirstLine = "# adit links journal ", kVersion = "1";
-constexpr std::string_view kEnd = "# end ";  // closes what belongs together, with its checksum
+const JournalGroups kGroups{"links", "1"};
 
 std::string group_of(const std::vector<LinkChange>& changes) {
   DatalinkConf lines;
@@ -23,37 +22,7 @@ std::string group_of(const std::vector<LinkChange>& changes) {
     else
       gone += fmt::format("# gone {}\n", change.name);
   }
-  const std::string text = gone + format_datalink_lines(lines);
-  return fmt::format("{}{}{:08x}\n", text, kEnd, line_checksum(text));
-}
-
-// The text up to and with the next closing line, which is taken off `rest`; empty: there is none.
-std::string_view next_group(std::string_view& rest, bool& fits) {
-  size_t line = 0;
-  while (line < rest.size()) {
-    const size_t end = rest.find('\n', line);
-    if (end == rest.npos) break;
-    const std::string_view one = rest.substr(line, end - line);
-    if (one.starts_with(kEnd)) {
-      const std::string_view group = rest.substr(0, line);
-      fits = one.substr(kEnd.size()) == fmt::format("{:08x}", line_checksum(group));
-      rest.remove_prefix(end + 1);
-      return group;
-    }
-    line = end + 1;
-  }
-  return {};
-}
-
-std::string first_line() {
-  return fmt::format("{}{}\n", kFirstLine, kVersion);
-}
-
-// A first line that is cut says nothing: nothing took effect. None: nobody wrote another version without it.
-bool is_of_another_version(std::string_view journal) {
-  if (!journal.starts_with(kFirstLine)) return false;
-  const size_t end = journal.find('\n');
-  return end != journal.npos && journal.substr(0, end + 1) != first_line();
+  return JournalGroups::closed(gone + format_datalink_lines(lines));
 }
 
 }  // namespace
@@ -104,7 +73,7 @@ void LinkFile::doubt(std::string_view group, DatalinkConf& conf) const {
 Result<DatalinkConf> LinkFile::load() {
   TRY_ASSIGN(const auto text, read_file(path_));
   TRY_ASSIGN(const auto journal, read_file(journal_));
-  if (journal && is_of_another_version(*journal))
+  if (journal && kGroups.is_of_another_version(*journal))
     return fail(
         EPROTONOSUPPORT,
         "{} was written by another version of Adit, which this one cannot read; start and stop that version once, "
@@ -114,10 +83,10 @@ Result<DatalinkConf> LinkFile::load() {
   in_file_ = conf.tunnels.size();
   in_journal_ = 0;
   std::string_view rest = journal ? std::string_view(*journal) : std::string_view();
-  if (rest.starts_with(first_line())) rest.remove_prefix(first_line().size());
+  if (rest.starts_with(kGroups.first_line())) rest.remove_prefix(kGroups.first_line().size());
   while (!rest.empty()) {
     bool fits = false;
-    const std::string_view group = next_group(rest, fits);
+    const std::string_view group = JournalGroups::next(rest, fits);
     if (group.empty()) break;
     if (fits) {
       apply(group, conf);
@@ -143,7 +112,7 @@ Result<> LinkFile::write(const DatalinkConf& whole) {
 
 Result<> LinkFile::change(const std::vector<LinkChange>& changes, const std::function<DatalinkConf()>& whole) {
   if ((in_journal_ == 0 && in_file_ < kFew) || !journal_whole_) return write(whole());
-  const std::string first = in_journal_ == 0 ? first_line() : std::string();
+  const std::string first = in_journal_ == 0 ? kGroups.first_line() : std::string();
   TRY(append_to_file({journal_, kMode, true, lasting_, journal_point_}, first + group_of(changes), journal_whole_));
   in_journal_ += changes.size();
   if (in_journal_ > 2 * in_file_ + kLinesKept) (void)write(whole());  // it is on disk already

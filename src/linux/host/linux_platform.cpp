@@ -66,6 +66,7 @@ class LinuxPlatform final : public Platform {
   Result<InterfaceInfo> interface(int index) override;
   Result<std::vector<AddressInfo>> addresses() override { return list_addresses(*netlink_); }
   Result<std::vector<AddressInfo>> addresses_like(const net::Address& address) override;
+  Result<std::vector<AddressInfo>> addresses_with_peer(const net::Address& peer) override;
   Result<std::vector<AddressInfo>> addresses_in_networks() override;
   Result<> add_address(const std::string& name, const net::Prefix& local, std::optional<net::Address> peer) override;
   Result<> remove_address(const std::string& name, const net::Prefix& local, std::optional<net::Address> peer) override;
@@ -109,8 +110,9 @@ class LinuxPlatform final : public Platform {
   [[nodiscard]] bool is_ours(const LinkDetail& link, DeviceName known) const;
   Result<std::optional<LinkDetail>> find_ours(const std::string& name, DeviceName known);
   Result<> make_ours(const Descriptor& queue, const std::string& name);
+  std::optional<Change> follow(const nlmsghdr& notice);
   Change follow_link(const nlmsghdr& notice);
-  [[nodiscard]] bool is_news(const nlmsghdr& notice) const;
+  [[nodiscard]] bool is_news(const Route& route) const;
 
   [[nodiscard]] Result<Descriptor> tun_device() const;
   [[nodiscard]] NftRunner nft_runner() const;
@@ -218,22 +220,30 @@ Result<InterfaceInfo> LinuxPlatform::interface(int index) {
 Result<std::vector<AddressInfo>> LinuxPlatform::addresses_like(const net::Address& address) {
   TRY(addresses_.catch_up(*netlink_));
   auto found = addresses_.of(address);
-  if (!found.empty()) return found;
+  if (!found.empty() || address.is_v4()) return found;
   TRY(addresses_.ask_again(*netlink_));  // of a new IPv6 address the kernel may tell a moment later
   return addresses_.of(address);
 }
 
+Result<std::vector<AddressInfo>> LinuxPlatform::addresses_with_peer(const net::Address& peer) {
+  TRY(addresses_.catch_up(*netlink_));
+  auto found = addresses_.with_peer(peer);
+  if (!found.empty() || peer.is_v4()) return found;
+  TRY(addresses_.ask_again(*netlink_));
+  return addresses_.with_peer(peer);
+}
+
 Result<std::vector<AddressInfo>> LinuxPlatform::addresses_in_networks() {
   TRY(addresses_.catch_up(*netlink_));
-  auto found = addresses_.in_networks();
-  std::erase_if(found, [&](const AddressInfo& one) { return tunnels_.contains(one.interface_index); });
-  return found;
+  return addresses_.in_networks();
 }
 
 Result<> LinuxPlatform::add_address(const std::string& name, const net::Prefix& local,
                                     std::optional<net::Address> peer) {
   TRY_ASSIGN(const LinkDetail link, get_link(*netlink_, name));
-  return platform::add_address(*netlink_, link.info.index, local, peer);
+  TRY(platform::add_address(*netlink_, link.info.index, local, peer));
+  addresses_.expect({.interface_index = link.info.index, .local = local, .peer = peer});
+  return {};
 }
 
 Result<> LinuxPlatform::remove_address(const std::string& name, const net::Prefix& local,
@@ -307,6 +317,7 @@ Change LinuxPlatform::follow_link(const nlmsghdr& notice) {
     news.fell = up_.erase(index) > 0;
   if (!there) {
     tunnels_.erase(index);
+    news.gone = true;
     return news;
   }
   if (tunnels_.contains(index) && !link->info.ours) (void)change(link->info.name, {.group = kLinkGroup});
@@ -316,19 +327,34 @@ Change LinuxPlatform::follow_link(const nlmsghdr& notice) {
 
 // What the kernel routes by itself into a device of ours, for groups and broadcasts, comes with the device and is
 // nobody's business; what the guard closes with is the guardian's.
-bool LinuxPlatform::is_news(const nlmsghdr& notice) const {
+bool LinuxPlatform::is_news(const Route& route) const {
   constexpr uint32_t kLocalTable = 255;
-  const auto route = parse_route(notice);
-  if (!route) return false;
-  const bool guards = route->table == kGuardTable && route->protocol == kKernelProtocol &&
-                      route->interface_index == 0 && route->more_hops.empty();
-  return !guards && !(route->table == kLocalTable && tunnels_.contains(route->interface_index));
+  const bool guards = route.table == kGuardTable && route.protocol == kKernelProtocol && route.interface_index == 0 &&
+                      route.more_hops.empty();
+  return !guards && !(route.table == kLocalTable && tunnels_.contains(route.interface_index));
+}
+
+std::optional<Change> LinuxPlatform::follow(const nlmsghdr& notice) {
+  const uint16_t type = notice.nlmsg_type;
+  if (type == RTM_NEWADDR || type == RTM_DELADDR) {
+    Change change{Change::What::address};
+    change.address = parse_address(notice);
+    change.gone = type == RTM_DELADDR;
+    if (change.address) change.interface_index = change.address->interface_index;
+    return change;
+  }
+  if (type != RTM_NEWROUTE && type != RTM_DELROUTE) return follow_link(notice);
+  Change change{Change::What::route};
+  change.route = parse_route(notice);
+  if (!change.route || !is_news(*change.route)) return std::nullopt;
+  change.interface_index = change.route->more_hops.empty() ? change.route->interface_index : 0;
+  change.gone = type == RTM_DELROUTE;
+  return change;
 }
 
 std::vector<Change> LinuxPlatform::poll_changes() {
   if (monitor_.fd() < 0) return {};
-  auto changes = monitor_.poll([this](const nlmsghdr& notice) { return is_news(notice); },
-                               [this](const nlmsghdr& notice) { return follow_link(notice); }, [] {});
+  auto changes = monitor_.poll([this](const nlmsghdr& notice) { return follow(notice); });
   for (const Change& one : changes)
     if (one.what == Change::What::nftables) nftables_.distrust();
   return changes;

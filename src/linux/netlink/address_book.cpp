@@ -22,12 +22,14 @@ AddressBook::Key AddressBook::key_of(const AddressInfo& info) {
 void AddressBook::put(const AddressInfo& info) {
   const Key key = key_of(info);
   all_.insert_or_assign(key, info);
+  if (info.peer) by_peer_.emplace(*info.peer, key);
   if (info.in_a_network()) in_networks_.insert(key);
 }
 
 void AddressBook::erase(const AddressInfo& info) {
   const Key key = key_of(info);
   all_.erase(key);
+  if (info.peer) by_peer_.erase({*info.peer, key});
   in_networks_.erase(key);
 }
 
@@ -62,6 +64,7 @@ Result<> AddressBook::catch_up(Netlink& asking) {
 Result<> AddressBook::ask_again(Netlink& asking) {
   TRY_ASSIGN(const auto listed, list_addresses(asking));
   all_.clear();
+  by_peer_.clear();
   in_networks_.clear();
   for (const AddressInfo& info : listed) put(info);
   whole_ = true;
@@ -73,6 +76,13 @@ std::vector<AddressInfo> AddressBook::of(const net::Address& address) const {
   for (auto at = all_.lower_bound({address, 0, 0, std::nullopt}); at != all_.end() && at->first.address == address;
        ++at)
     found.push_back(at->second);
+  return found;
+}
+
+std::vector<AddressInfo> AddressBook::with_peer(const net::Address& peer) const {
+  std::vector<AddressInfo> found;
+  for (auto at = by_peer_.lower_bound({peer, {}}); at != by_peer_.end() && at->first == peer; ++at)
+    found.push_back(all_.at(at->second));
   return found;
 }
 

@@ -17,8 +17,10 @@ class AddressBook {
   // Listens from the first call on; takes in what was told since. Where notices were lost, `asking` is asked for all.
   Result<> catch_up(Netlink& asking);
   Result<> ask_again(Netlink& asking);
+  void expect(const AddressInfo& made) { put(made); }  // the kernel will tell of it
 
   [[nodiscard]] std::vector<AddressInfo> of(const net::Address& address) const;
+  [[nodiscard]] std::vector<AddressInfo> with_peer(const net::Address& peer) const;
   // Those that are in_a_network().
   [[nodiscard]] std::vector<AddressInfo> in_networks() const;
 
@@ -39,6 +41,7 @@ class AddressBook {
   bool whole_ = false;
   std::vector<uint8_t> buffer_;
   std::map<Key, AddressInfo> all_;
+  std::set<std::pair<net::Address, Key>> by_peer_;
   std::set<Key> in_networks_;
 };
 

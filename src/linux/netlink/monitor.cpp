@@ -1,6 +1,5 @@
 #include "linux/netlink/monitor.h"
 
-#include <linux/if_addr.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -13,6 +12,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <tuple>
 
 namespace adit::platform {
 namespace {
@@ -43,13 +43,17 @@ Change::What kind_of(uint16_t type) {
   }
 }
 
-int interface_of(const nlmsghdr& notice, Change::What what) {
-  const int bytes = nlmsg_datalen(&notice);
-  if (what == Change::What::address && bytes >= static_cast<int>(sizeof(ifaddrmsg)))
-    return static_cast<int>(static_cast<const ifaddrmsg*>(nlmsg_data(&notice))->ifa_index);
-  if (what == Change::What::route && !of_nexthop(notice.nlmsg_type))
-    return static_cast<int>(attribute_u32(find_attribute(notice, sizeof(rtmsg), RTA_OIF), 0));
-  return 0;
+using Thing =
+    std::tuple<Change::What, int, std::optional<net::Prefix>, std::optional<net::Address>, uint32_t, uint32_t, uint8_t>;
+
+Thing thing_of(const Change& change) {
+  Thing thing{change.what, change.interface_index, {}, {}, 0, 0, 0};
+  if (change.address)
+    thing = {change.what, change.interface_index, change.address->local, change.address->peer, 0, 0, 0};
+  if (const auto& route = change.route)
+    thing = {change.what,  change.interface_index, route->destination, route->gateway,
+             route->table, route->metric,          route->protocol};
+  return thing;
 }
 
 // Attribute 1 of every nf_tables object is its table's name (NFTA_TABLE_NAME, NFTA_CHAIN_TABLE …).
@@ -127,22 +131,20 @@ bool Monitor::drain(int fd, const std::function<void(const nlmsghdr&)>& each) {
   }
 }
 
-std::vector<Change> Monitor::poll(const std::function<bool(const nlmsghdr&)>& route,
-                                  const std::function<Change(const nlmsghdr&)>& link,
-                                  const std::function<void()>& lost) {
+std::vector<Change> Monitor::poll(const std::function<std::optional<Change>(const nlmsghdr&)>& told) {
   std::vector<Change> changes;
-  std::map<std::pair<Change::What, int>, size_t> places;
+  std::map<Thing, size_t> places;
   const auto add = [&](Change change) {
-    const auto [place, fresh] = places.try_emplace({change.what, change.interface_index}, changes.size());
+    const auto [place, fresh] = places.try_emplace(thing_of(change), changes.size());
     if (fresh) return changes.push_back(std::move(change));
     Change& known = changes[place->second];
-    known.fell |= change.fell;
-    known.link = std::move(change.link);
+    change.fell |= known.fell;
+    known = std::move(change);
   };
   bool whole = drain(routes_.get(), [&](const nlmsghdr& notice) {
     const Change::What what = kind_of(notice.nlmsg_type);
-    if (what == Change::What::route && !of_nexthop(notice.nlmsg_type) && !route(notice)) return;
-    add(what == Change::What::link ? link(notice) : Change{what, interface_of(notice, what)});
+    if (what == Change::What::rule || of_nexthop(notice.nlmsg_type)) return add({what});
+    if (auto change = told(notice)) add(std::move(*change));
   });
   drain_table(whole);
   if (std::exchange(touched_, false)) add({Change::What::nftables, 0});
@@ -150,7 +152,6 @@ std::vector<Change> Monitor::poll(const std::function<bool(const nlmsghdr&)>& ro
   eventfd_t rung;
   eventfd_read(bell_.get(), &rung);
   if (whole) return changes;
-  lost();
   for (const auto what :
        {Change::What::link, Change::What::address, Change::What::route, Change::What::rule, Change::What::nftables})
     add({what, 0});

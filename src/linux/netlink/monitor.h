@@ -19,10 +19,10 @@ class Monitor {
   // Another descriptor that makes fd() readable; poll reports it as a change of the guard. REQUIRES: start.
   void watch_too(int fd);
 
-  // Everything that has come. When notices were lost (a full socket buffer) there is one Change of each kind instead.
-  // `route` sees every route notice and says whether it is to be reported; `link` says what one of a link tells.
-  std::vector<Change> poll(const std::function<bool(const nlmsghdr&)>& route,
-                           const std::function<Change(const nlmsghdr&)>& link, const std::function<void()>& lost);
+  // Everything that has come; of several words about one thing the last. When notices were lost (a full socket buffer)
+  // there is one Change of each kind besides. `told` says what a notice of a link, an address or a route tells;
+  // nullopt: nothing that is to be reported.
+  std::vector<Change> poll(const std::function<std::optional<Change>(const nlmsghdr&)>& told);
 
   // Looks at the nftables notices now: has another touched the table (or can that not be known)? The next poll reports
   // it all the same.

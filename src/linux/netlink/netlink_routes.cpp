@@ -99,8 +99,9 @@ bool same_way(const Route& a, const Route& b) {
          (a.interface_index == b.interface_index || a.interface_index == 0);
 }
 
-// IPv6 answers EEXIST to any route of the same destination and metric.
+// IPv6 answers EEXIST to any route of the same destination and metric, IPv4 to just the same route only.
 Result<> explain_existing(Netlink& netlink, const Route& route) {
+  if (route.destination.address().is_v4()) return fail(EEXIST, "{}: this route is there", describe_route(route));
   TRY_ASSIGN(const auto there, list_routes(netlink, route.destination.family()));
   if (std::ranges::any_of(there, [&](const Route& one) { return same_way(route, one); }))
     return fail(EEXIST, "{}: this route is there", describe_route(route));

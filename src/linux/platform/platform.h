@@ -89,6 +89,10 @@ struct Change {
   // Of a link: as it was told last, without counters; nullopt: it is gone, or nobody knows.
   std::optional<InterfaceInfo> link = {};
   bool fell = false;  // it was up and was not, meanwhile: what stood on it may be gone
+  // Which address, which route; nullopt: nobody knows, any.
+  std::optional<AddressInfo> address = {};
+  std::optional<Route> route = {};
+  bool gone = false;  // the link, the address, the route: it went, and is not there again
 };
 
 struct HostRule {  // bypass, pass or drop of the host head, in order of precedence
@@ -175,7 +179,8 @@ class Platform {
   virtual Result<std::vector<AddressInfo>> addresses() = 0;
   // Some of them, at no cost by the number of the others.
   virtual Result<std::vector<AddressInfo>> addresses_like(const net::Address& address) = 0;
-  // Those that are in_a_network(); of our own devices some, or none.
+  virtual Result<std::vector<AddressInfo>> addresses_with_peer(const net::Address& peer) = 0;
+  // Those that are in_a_network().
   virtual Result<std::vector<AddressInfo>> addresses_in_networks() = 0;
   virtual Result<> add_address(const std::string& interface, const net::Prefix& local,
                                std::optional<net::Address> peer) = 0;

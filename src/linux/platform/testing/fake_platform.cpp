@@ -112,7 +112,7 @@ int FakePlatform::add_interface(const std::string& name, bool up) {
       .index = next_index_++, .name = name, .up = up, .carrier = up, .multicast = true, .broadcast = true, .mtu = 1500};
   const int index = link.info.index;
   links[name] = std::move(link);
-  changed(Change::What::link, index);
+  link_changed(links[name].info);
   return index;
 }
 
@@ -166,17 +166,16 @@ void FakePlatform::others_change_group(const std::string& name) {
   if (found == links.end() || !found->second.info.is_tun) return;
   const bool open = std::ranges::any_of(found->second.queues, [](const auto& queue) { return queue->open; });
   found->second.info.ours = open;
-  changed(Change::What::link, found->second.info.index);
+  link_changed(found->second.info);
 }
 
 void FakePlatform::others_add_route(const Route& route) {
   route_list.push_back(route);
-  changed(Change::What::route, route.interface_index);
+  route_changed(route, false);
 }
 
 void FakePlatform::others_remove_route(const Route& route) {
-  if (std::erase_if(route_list, [&](const Route& there) { return matches(route, there); }) > 0)
-    changed(Change::What::route, route.interface_index);
+  erase_routes([&](const Route& there) { return matches(route, there); });
 }
 
 void FakePlatform::others_flush_nftables() {
@@ -199,8 +198,11 @@ void FakePlatform::others_remove_address(const std::string& interface, const net
   const auto found = links.find(interface);
   if (found == links.end()) return;
   const int index = found->second.info.index;
-  if (std::erase_if(address_list, [&](const AddressInfo& a) { return a.interface_index == index && a.local == local; }))
-    changed(Change::What::address, index);
+  std::erase_if(address_list, [&](const AddressInfo& there) {
+    const bool gone = there.interface_index == index && there.local == local;
+    if (gone) address_changed(there, true);
+    return gone;
+  });
 }
 
 // --- how it works inside
@@ -224,19 +226,50 @@ Result<FakePlatform::Link*> FakePlatform::find(const std::string& name) {
 }
 
 void FakePlatform::changed(Change::What what, int index) {
-  changes_.push_back({what, index});
+  report({what, index});
+}
+
+void FakePlatform::link_changed(const InterfaceInfo& info, bool fell) {
+  report({.what = Change::What::link, .interface_index = info.index, .link = info, .fell = fell});
+}
+
+void FakePlatform::address_changed(const AddressInfo& address, bool gone) {
+  report({.what = Change::What::address, .interface_index = address.interface_index, .address = address, .gone = gone});
+}
+
+void FakePlatform::route_changed(const Route& route, bool gone) {
+  report({.what = Change::What::route, .interface_index = route.interface_index, .route = route, .gone = gone});
+}
+
+void FakePlatform::erase_routes(const std::function<bool(const Route&)>& which) {
+  std::vector<Route> gone;
+  std::ranges::copy_if(route_list, std::back_inserter(gone), which);
+  std::erase_if(route_list, which);
+  for (const Route& route : gone) route_changed(route, true);
+}
+
+// Of several words about a link the last, as Monitor tells it.
+void FakePlatform::report(Change change) {
+  const auto known = std::ranges::find_if(changes_, [&](const Change& one) {
+    return one.what == Change::What::link && change.what == one.what && change.interface_index == one.interface_index;
+  });
+  if (known != changes_.end()) {
+    change.fell |= known->fell;
+    *known = std::move(change);
+  } else {
+    changes_.push_back(std::move(change));
+  }
   if (event_fd_ >= 0) eventfd_write(event_fd_, 1);
 }
 
 void FakePlatform::forget_routes_of(int index) {
-  if (std::erase_if(route_list, [&](const Route& route) { return route.interface_index == index; }) > 0)
-    changed(Change::What::route, index);
+  erase_routes([&](const Route& route) { return route.interface_index == index; });
 }
 
 void FakePlatform::link_state(Link& link, bool up) {
   if (link.info.up == up) return;
   link.info.up = up;
-  changed(Change::What::link, link.info.index);
+  link_changed(link.info, !up);
   if (!up) {
     forget_routes_of(link.info.index);  // the kernel does not bring them back
     return;
@@ -250,9 +283,12 @@ void FakePlatform::drop_link(const std::string& name) {
   if (found == links.end()) return;
   const int index = found->second.info.index;
   links.erase(found);
-  std::erase_if(address_list, [&](const AddressInfo& address) { return address.interface_index == index; });
+  std::erase_if(address_list, [&](const AddressInfo& address) {
+    if (address.interface_index == index) address_changed(address, true);
+    return address.interface_index == index;
+  });
   forget_routes_of(index);
-  changed(Change::What::link, index);
+  report({.what = Change::What::link, .interface_index = index, .gone = true});
 }
 
 void FakePlatform::connect_routes(const AddressInfo& address) {
@@ -263,7 +299,7 @@ void FakePlatform::connect_routes(const AddressInfo& address) {
   route.protocol = kProtocolKernel;
   route.metric = route.destination.family() == net::Family::v6 ? 256 : 0;
   if (std::ranges::find(route_list, route) == route_list.end()) route_list.push_back(route);
-  changed(Change::What::route, address.interface_index);
+  route_changed(route, false);
 }
 
 std::string FakePlatform::describe(const Route& route) const {
@@ -306,7 +342,7 @@ Result<std::vector<std::unique_ptr<datapath::TunPort>>> FakePlatform::open_tun(c
     link.queues.push_back(std::make_shared<FakeQueue>());
     ports.push_back(std::make_unique<FakeTun>(link.queues.back()));
   }
-  changed(Change::What::link, link.info.index);
+  link_changed(link.info);
   return ports;
 }
 
@@ -322,8 +358,7 @@ Result<> FakePlatform::delete_tun(const std::string& name, DeviceName known) {
 Result<> FakePlatform::set_carrier(const std::string& name, bool on) {
   TRY(call("set_carrier", name + (on ? " on" : " off")));
   TRY_ASSIGN(Link * link, find(name));
-  if (link->info.carrier != on) changed(Change::What::link, link->info.index);
-  link->info.carrier = on;
+  if (std::exchange(link->info.carrier, on) != on) link_changed(link->info);
   for (auto& route : route_list)
     if (route.interface_index == link->info.index) route.linkdown = !on;
   return {};
@@ -340,7 +375,7 @@ Result<> FakePlatform::set_mtu(const std::string& name, uint32_t mtu) {
   TRY(call("set_mtu", fmt::format("{} {}", name, mtu)));
   TRY_ASSIGN(Link * link, find(name));
   link->info.mtu = mtu;
-  changed(Change::What::link, link->info.index);
+  link_changed(link->info);
   return {};
 }
 
@@ -359,7 +394,7 @@ Result<> FakePlatform::rename_link(const std::string& name, const std::string& n
   link->info.name = new_name;
   links[new_name] = std::move(*link);
   links.erase(name);
-  changed(Change::What::link, links[new_name].info.index);
+  link_changed(links[new_name].info);
   return {};
 }
 
@@ -381,6 +416,7 @@ Result<std::vector<InterfaceInfo>> FakePlatform::interfaces() {
   all.reserve(links.size());
   for (const auto& [name, link] : links) all.push_back(link.info);
   std::ranges::sort(all, {}, &InterfaceInfo::index);
+  listed += all.size();
   return all;
 }
 
@@ -396,7 +432,15 @@ Result<InterfaceInfo> FakePlatform::interface(int index) {
 }
 
 Result<std::vector<AddressInfo>> FakePlatform::addresses() {
+  listed += address_list.size();
   return address_list;
+}
+
+Result<std::vector<AddressInfo>> FakePlatform::addresses_with_peer(const net::Address& peer) {
+  std::vector<AddressInfo> found;
+  std::ranges::copy_if(address_list, std::back_inserter(found),
+                       [&](const AddressInfo& one) { return one.peer == peer; });
+  return found;
 }
 
 Result<std::vector<AddressInfo>> FakePlatform::addresses_like(const net::Address& address) {
@@ -420,7 +464,7 @@ Result<> FakePlatform::add_address(const std::string& interface, const net::Pref
   for (const auto& there : address_list)
     if (there.interface_index == address.interface_index && there.local == local && there.peer == peer) return {};
   address_list.push_back(address);
-  changed(Change::What::address, address.interface_index);
+  address_changed(address, false);
   if (link->info.up) connect_routes(address);
   return {};
 }
@@ -431,13 +475,14 @@ Result<> FakePlatform::remove_address(const std::string& interface, const net::P
   TRY_ASSIGN(const Link* link, find(interface));
   const int index = link->info.index;
   std::erase_if(address_list, [&](const AddressInfo& there) {
-    return there.interface_index == index && there.local == local && there.peer == peer;
+    const bool gone = there.interface_index == index && there.local == local && there.peer == peer;
+    if (gone) address_changed(there, true);
+    return gone;
   });
   const net::Prefix connected = peer ? net::Prefix::host(*peer) : local.masked();
-  std::erase_if(route_list, [&](const Route& route) {
+  erase_routes([&](const Route& route) {
     return route.protocol == kProtocolKernel && route.interface_index == index && route.destination == connected;
   });
-  changed(Change::What::address, index);
   return {};
 }
 
@@ -445,6 +490,7 @@ Result<std::vector<Route>> FakePlatform::routes(net::Family family) {
   std::vector<Route> all;
   for (const auto& route : route_list)
     if (route.destination.family() == family) all.push_back(route);
+  listed += all.size();
   return all;
 }
 
@@ -475,7 +521,7 @@ Result<> FakePlatform::add_route(const Route& route) {
   };
   if (std::ranges::any_of(route_list, same)) return fail(EEXIST, "{}: the route is there", describe(route));
   route_list.insert(route_list.begin(), made);
-  changed(Change::What::route, made.interface_index);
+  route_changed(made, false);
   return {};
 }
 
@@ -483,9 +529,9 @@ Result<> FakePlatform::remove_route(const Route& route) {
   TRY(call("remove_route", describe(route)));
   const auto found = std::ranges::find_if(route_list, [&](const Route& there) { return matches(route, there); });
   if (found == route_list.end()) return fail(ESRCH, "{}: not in the table", describe(route));
-  const int index = found->interface_index;
+  const Route gone = *found;
   route_list.erase(found);
-  changed(Change::What::route, index);
+  route_changed(gone, true);
   return {};
 }
 

@@ -37,6 +37,7 @@ class FakePlatform final : public Platform {
   // nothing.
   void fail_call(const std::string& method, int nth, int code, std::string text = {});
   void fail_no_more() { planned_.clear(); }
+  size_t listed = 0;  // entries that interfaces(), addresses() and routes() gave, all in all
   // Every changing call in order, as "method argument": "open_tun t0", "apply_firewall", "add_route 10.0.1.0/24 t0",
   // "add_route 10.0.1.0/24 unreachable", "set_carrier t0 on". Failed calls stand as "method argument !".
   std::vector<std::string> journal;
@@ -111,6 +112,7 @@ class FakePlatform final : public Platform {
   Result<InterfaceInfo> interface(int index) override;
   Result<std::vector<AddressInfo>> addresses() override;
   Result<std::vector<AddressInfo>> addresses_like(const net::Address& address) override;
+  Result<std::vector<AddressInfo>> addresses_with_peer(const net::Address& peer) override;
   Result<std::vector<AddressInfo>> addresses_in_networks() override;
   Result<> add_address(const std::string& interface, const net::Prefix& local,
                        std::optional<net::Address> peer) override;
@@ -146,6 +148,11 @@ class FakePlatform final : public Platform {
   Result<> call(const std::string& method, const std::string& argument);
   Result<Link*> find(const std::string& name);
   void changed(Change::What what, int index = 0);
+  void report(Change change);
+  void link_changed(const InterfaceInfo& info, bool fell = false);
+  void address_changed(const AddressInfo& address, bool gone);
+  void route_changed(const Route& route, bool gone);
+  void erase_routes(const std::function<bool(const Route&)>& which);
   void link_state(Link& link, bool up);
   void drop_link(const std::string& name);
   void forget_routes_of(int index);

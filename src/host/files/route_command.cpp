@@ -1,4 +1,4 @@
-#include "host/route_command.h"
+#include "host/files/route_command.h"
 
 #include <algorithm>
 #include <bit>

@@ -31,6 +31,7 @@ class IpadmConf {
   static Result<IpadmConf> load(const std::string& path);
   [[nodiscard]] Result<> save(const std::string& path, Lasting lasting) const;
   [[nodiscard]] std::string text() const;
+  [[nodiscard]] std::vector<std::string> text_lines() const;
 
   [[nodiscard]] const std::vector<Line>& lines() const { return lines_; }
   void add(std::vector<Pair> pairs) { lines_.push_back({std::move(pairs), {}}); }

@@ -1,4 +1,4 @@
-#include "host/ipadm_conf.h"
+#include "host/files/ipadm_conf.h"
 
 #include <algorithm>
 
@@ -45,13 +45,18 @@ Result<IpadmConf> IpadmConf::load(const std::string& path) {
   return parse(text.value_or(""));
 }
 
+std::vector<std::string> IpadmConf::text_lines() const {
+  std::vector<std::string> lines;
+  for (const Line& line : lines_) {
+    std::string& text = lines.emplace_back(line.raw);
+    for (const auto& [name, value] : line.pairs) text += name + "=" + value + ";";
+  }
+  return lines;
+}
+
 std::string IpadmConf::text() const {
   std::string result;
-  for (const Line& line : lines_) {
-    result += line.raw;
-    for (const auto& [name, value] : line.pairs) result.append(name).append("=").append(value).append(";");
-    result += '\n';
-  }
+  for (const std::string& line : text_lines()) result += line + "\n";
   return result;
 }
 
