@@ -268,12 +268,14 @@ void Engine::handle_platform_changes() {
   std::set<What> changed;
   std::set<What> own;
   std::vector<int> gone;
+  std::set<std::string> addressed;  // our links that got an address from us
   bool underlay_route = false;
   for (const auto& change : p.context.platform.poll_changes()) {
     if (change.what == What::link && change.interface_index == 0) p.links.notices_were_lost();
     if (change.what == What::link && change.gone) gone.push_back(change.interface_index);
     if (is_as_wanted(change)) {
       own.insert(change.what);
+      if (change.what == What::address && !change.gone) addressed.insert(p.links.name_at(change.interface_index));
       continue;
     }
     changed.insert(change.what);
@@ -283,7 +285,11 @@ void Engine::handle_platform_changes() {
   for (const int device : gone) p.links.heard_gone(device);
   p.routes.give_way();
   if (own.contains(What::link)) p.properties.reassert();
-  if (own.contains(What::address) && !changed.contains(What::address)) p.routes.place_waiting();
+  // The kernel drops a device's routes with its last address, and tells nobody: they come back with the next one.
+  if (own.contains(What::address) && !changed.contains(What::address)) {
+    p.routes.place_waiting();
+    for (const std::string& link : addressed) p.routes.link_ready(link);
+  }
   if (own.contains(What::address)) warn(p.guard.own_addresses_changed());
   if (changed.empty()) return;
   const bool link = changed.contains(What::link), address = changed.contains(What::address);

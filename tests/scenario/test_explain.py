@@ -153,7 +153,7 @@ def test_what_comes_beside_the_tunnel(up):
     ("10.0.0.1 10.0.1.2 tcp", "tcp/PORT"),
     ("10.0.0.1 10.0.1.2 tcp/70000", "'70000' is not a valid port"),
     ("10.0.0.1 10.0.1.2 gre/5", "has no ports"),
-    ("10.0.0.1 10.0.1.2 icmp/256", "no ICMP type"),
+    ("10.0.0.1 10.0.1.2 icmp/256", "is not a valid ICMP type"),
     ("10.0.0.1 10.0.1.2 nonsense", "unknown protocol 'nonsense'"),
     ("10.0.0.1 2001:db8::1", "two families"),
     ("-i v4_none0 10.0.0.1 10.0.1.2", "there is no tunnel v4_none0"),
