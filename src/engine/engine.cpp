@@ -111,6 +111,7 @@ struct Engine::Parts {
   RunLock lock;
   Algorithms algorithms;
   Dataplane dataplane;
+  std::set<int> lost_address;  // devices of ours from which we took an address, and gave none since
   IkeSockets ike_sockets;
   Guard guard;
   Namespaces namespaces;
@@ -268,27 +269,32 @@ void Engine::handle_platform_changes() {
   std::set<What> changed;
   std::set<What> own;
   std::vector<int> gone;
-  std::set<std::string> addressed;  // our links that got an address from us
+  std::set<int> addressed;  // devices of ours that got an address again
   bool underlay_route = false;
   for (const auto& change : p.context.platform.poll_changes()) {
     if (change.what == What::link && change.interface_index == 0) p.links.notices_were_lost();
     if (change.what == What::link && change.gone) gone.push_back(change.interface_index);
     if (is_as_wanted(change)) {
       own.insert(change.what);
-      if (change.what == What::address && !change.gone) addressed.insert(p.links.name_at(change.interface_index));
+      if (change.what == What::address && change.gone) p.lost_address.insert(change.interface_index);
+      if (change.what == What::address && !change.gone && p.lost_address.erase(change.interface_index) != 0)
+        addressed.insert(change.interface_index);
       continue;
     }
     changed.insert(change.what);
     underlay_route |=
         change.what == What::route && (change.interface_index == 0 || p.links.is_underlay(change.interface_index));
   }
-  for (const int device : gone) p.links.heard_gone(device);
+  for (const int device : gone) {
+    p.links.heard_gone(device);
+    p.lost_address.erase(device);
+  }
   p.routes.give_way();
   if (own.contains(What::link)) p.properties.reassert();
   // The kernel drops a device's routes with its last address, and tells nobody: they come back with the next one.
   if (own.contains(What::address) && !changed.contains(What::address)) {
     p.routes.place_waiting();
-    for (const std::string& link : addressed) p.routes.link_ready(link);
+    for (const int device : addressed) p.routes.link_ready(p.links.name_at(device));
   }
   if (own.contains(What::address)) warn(p.guard.own_addresses_changed());
   if (changed.empty()) return;
