@@ -222,7 +222,9 @@ void Engine::handle_worker_events() {
               "has a route to its remote address",
               name));
     }
-    void operator()(const datapath::LinkIoFailed&) const { p.links.reassert(true, false); }
+    void operator()(const datapath::LinkIoFailed& event) const {
+      if (!p.links.name_of(event.link).empty()) p.links.reassert(true, false);  // else it was taken away here
+    }
   };
   for (const auto& event : p.dataplane.shared().events.take_all()) std::visit(Visitor{p}, event);
   p.keys.save_numbers();

@@ -301,6 +301,18 @@ TEST(ManyLinksTest, WhatOthersTakeFromOneOfManyIsPutBack) {
   EXPECT_TRUE(world.carrier("t5"));
 }
 
+// Nobody is told that routes go with a tunnel's last address.
+TEST(ManyLinksTest, ARouteComesBackWithTheAddressThatItWentWith) {
+  ManyDressed world;
+  ASSERT_TRUE(world.engine->addresses().delete_address("t5/v4"));
+  world.run_until_quiet();
+  EXPECT_FALSE(world.dressed(5));
+  EXPECT_FALSE(world.leak("10.2.5.9")) << "closed, as it was";
+  ASSERT_TRUE(world.create_address("t5", ManyDressed::peer(5).c_str()));
+  world.run_until_quiet();
+  EXPECT_TRUE(world.dressed(5));
+}
+
 TEST(ManyLinksTest, WhereverTheDaemonDiesAnAddressAndARouteAmongManyAreThereOrNot) {
   for (const char* point : {"ipadm.conf.journal:opened", "ipadm.conf.journal:written", "ipadm.conf.journal:synced",
                             "static_routes.journal:opened", "static_routes.journal:written",

@@ -134,7 +134,7 @@ def work(host, numbers, each, tmp_path):
     return [min(column) for column in zip(*rounds)]
 
 
-def test_an_address_and_a_route_cost_themselves_whatever_their_number(lab, tmp_path):
+def test_an_address_a_route_and_a_deletion_cost_themselves_whatever_their_number(lab, tmp_path):
     host, peer = lab.host("many"), lab.host("peer")
     lab.wire(host, "net0", peer, "net0")
     host.add_address("net0", "1.2.3.4/24")
@@ -147,18 +147,14 @@ def test_an_address_and_a_route_cost_themselves_whatever_their_number(lab, tmp_p
             dress(host, number)
 
     make(range(1000, 1105))
-    few = work(host, range(1000, 1005), dress, tmp_path)
-    for number in range(1000, 1005):
-        delete(host, number)
+    few = work(host, range(1000, 1005), dress, tmp_path) + work(host, range(1000, 1005), delete, tmp_path)
     for at in range(1200, 1600, 100):
         make(range(at, at + 100))
-    many = work(host, range(1200, 1205), dress, tmp_path)
-    for number in range(1200, 1205):
-        delete(host, number)
+    many = work(host, range(1200, 1205), dress, tmp_path) + work(host, range(1200, 1205), delete, tmp_path)
     routes = host.sh("ip route show table 174").stdout
     assert "13.5.100.0/24 via 11.0.5.100 dev t1380" in routes, routes[-2000:]
     assert host.adit("dladm show-link -p -o class,state").stdout.split().count("iptun:up") == 495
-    for what, first, last in zip(("system calls to dress one", "bytes"), few, many):
+    for what, first, last in zip(("system calls to dress one", "bytes", "system calls to delete it", "bytes"), few, many):
         assert first > 20 and last <= 1.15 * first, f"{what}: {first} beside 100, {last} beside 500"
     host.kill_aditd(signal.SIGKILL)
     host.start_aditd("--workers", "1", wait=False)

@@ -483,7 +483,19 @@ Result<> FakePlatform::remove_address(const std::string& interface, const net::P
   erase_routes([&](const Route& route) {
     return route.protocol == kProtocolKernel && route.interface_index == index && route.destination == connected;
   });
+  forget_routes_without_address(index);
   return {};
+}
+
+// With the last IPv4 address of a device the kernel takes all IPv4 routes over it away, and tells nobody.
+void FakePlatform::forget_routes_without_address(int index) {
+  const auto is_v4 = [&](const AddressInfo& one) {
+    return one.interface_index == index && one.local.family() == net::Family::v4;
+  };
+  if (std::ranges::any_of(address_list, is_v4)) return;
+  std::erase_if(route_list, [&](const Route& route) {
+    return route.interface_index == index && route.destination.family() == net::Family::v4;
+  });
 }
 
 Result<std::vector<Route>> FakePlatform::routes(net::Family family) {

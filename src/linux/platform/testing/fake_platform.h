@@ -156,6 +156,7 @@ class FakePlatform final : public Platform {
   void link_state(Link& link, bool up);
   void drop_link(const std::string& name);
   void forget_routes_of(int index);
+  void forget_routes_without_address(int index);
   void connect_routes(const AddressInfo& address);
   [[nodiscard]] std::string describe(const Route& route) const;
 
